@@ -1,1 +1,30 @@
-//! Skeleton.
+//! The narrow waist between language and engine.
+//!
+//! The compiler writes a [`Plan`] and knows no component; the engine runs a
+//! [`Plan`] and knows no syntax. Everything here is pure: no I/O, no clock, no
+//! hash order. What a program computes is done by [`Lane`]s: functions of
+//! (state, record) that restart, replay, standby and tests all share.
+//!
+//! ```text
+//! raw column --condition--> Batch --(input log)--> Record
+//!                                                    |
+//!   Lane of one sink:  latest values -> calcs -> routes (stages) -> entries of that sink's journal
+//! ```
+
+pub mod condition;
+pub mod eval;
+pub mod expr;
+pub mod lane;
+pub mod mask;
+pub mod plan;
+pub mod schedule;
+pub mod snapshot;
+pub mod stage;
+
+pub use condition::Conditioner;
+pub use expr::{BinaryOp, Expr, Function, Type, Word};
+pub use lane::{Entry, Lane, Payload};
+pub use plan::{
+    BadPolicy, Calc, FlowSummary, FullPolicy, GatewayPlan, Group, JournalPolicy, KeyPart, Linear,
+    MirrorPolicy, OnDisconnect, Order, Origin, Plan, RetryPolicy, Route, SinkPlan, SourcePlan, Stage, Tag,
+};

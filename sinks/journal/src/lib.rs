@@ -1,1 +1,35 @@
-//! Skeleton.
+//! Input log and store-and-forward journals on fjall.
+//!
+//! One database per node, one writer thread. The log holds what cannot be
+//! computed; each sink's journal holds what is to be delivered, mostly as
+//! references into the log. Nothing leaves before it is durable here, and
+//! nothing durable is forgotten before a destination has taken it or the gap
+//! ledger names it.
+//!
+//! ```text
+//! sequencer --Record--> +--------+ --Committed--> delivery --> sink
+//! lane -------Block---> | Writer | --trim--> space
+//! sink -----Delivered-> +--------+ <--read-- lanes and deliveries that are behind
+//! ```
+
+pub mod codec;
+pub mod frame;
+pub mod ledger;
+pub mod limits;
+pub mod reader;
+pub mod salvage;
+pub mod segments;
+pub mod sinks;
+pub mod space;
+pub mod store;
+pub mod trim;
+pub mod writer;
+
+pub use ledger::{GapLine, GapReason};
+pub use reader::{JournalReader, LogReader};
+pub use sinks::{Full, SinkPolicy, SinkShared};
+pub use space::SpacePolicy;
+pub use store::{
+    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, Registered, Store, StoreError, Work,
+};
+pub use writer::{Event, Request, Writer, WriterMeter};

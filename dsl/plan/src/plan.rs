@@ -1,0 +1,338 @@
+//! The plan: immutable, canonical, content-hashed.
+//!
+//! Canonical means: items are sorted by name, ids are indexes into the sorted
+//! lists, defaults are filled in, and nothing of comments, layout or order of
+//! items in the text remains. Equal meaning gives equal bytes and so an equal
+//! [`PlanId`].
+
+use crate::expr::Expr;
+use gwp_core::manifest::Standby;
+use gwp_core::source::{GroupDeclaration, PlcType, PointDeclaration, SourceDeclaration};
+use gwp_core::{Declaration, GroupId, Kind, PlanId, Settings, TagId, TagInfo, TagTable};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Version of the plan's own format, part of its bytes.
+pub const PLAN_VERSION: u16 = 1;
+
+/// A compiled program.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    pub version: u16,
+    pub gateway: GatewayPlan,
+    /// By [`TagId`], sorted by path.
+    pub tags: Vec<Tag>,
+    /// By [`GroupId`], sorted by (source, device, period, first tag).
+    pub groups: Vec<Group>,
+    /// Sorted by name.
+    pub sources: Vec<SourcePlan>,
+    /// In evaluation order: a calc stands after every calc it reads; else by path.
+    pub calcs: Vec<Calc>,
+    /// Sorted by name.
+    pub sinks: Vec<SinkPlan>,
+    /// Sorted by name; for people (graph, plan), not for running.
+    pub flows: Vec<FlowSummary>,
+}
+
+/// The `gateway` item.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct GatewayPlan {
+    pub name: Arc<str>,
+    /// IANA name, for example `Europe/Berlin`.
+    pub timezone: Arc<str>,
+    /// Settings of the pair (`takeover`, `failback`, ...), kept for the node.
+    pub settings: Settings,
+}
+
+/// One tag.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Tag {
+    pub info: TagInfo,
+    /// Kind of its good values, after scaling.
+    pub kind: Kind,
+    pub origin: Origin,
+    /// Raw to engineering value; applied before the input log.
+    pub scale: Option<Linear>,
+    /// Engineering limits; outside is uncertain(out_of_range).
+    pub range: Option<(f64, f64)>,
+    /// Smallest change that flows pass on, in its unit.
+    pub deadband: Option<f64>,
+    /// A counter, with the range in which it wraps when that is declared.
+    pub counter: Option<Option<(f64, f64)>>,
+    pub writable: bool,
+}
+
+/// Where a tag's samples come from.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Origin {
+    /// Read from a device.
+    Point { address: Arc<str>, plc_type: PlcType },
+    /// Computed: the calc with this tag.
+    Calc,
+    /// Built-in `connected` of the source with this index.
+    Connected { source: u32 },
+}
+
+/// `value * gain + offset`.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Linear {
+    pub gain: f64,
+    pub offset: f64,
+}
+
+/// A poll group: one device (or the source itself) x one scan class, at most
+/// [`BATCH_SAMPLES_MAX`](gwp_core::limits::BATCH_SAMPLES_MAX) tags.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Group {
+    pub source: u32,
+    pub device: Arc<str>,
+    pub device_settings: Settings,
+    /// Nanoseconds; 0 = not polled.
+    pub period_ns: i64,
+    /// Nanoseconds.
+    pub phase_ns: i64,
+    /// Ascending.
+    pub tags: Arc<[TagId]>,
+}
+
+/// A `source` item.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SourcePlan {
+    pub name: Arc<str>,
+    pub driver: Arc<str>,
+    /// Settings of the driver, defaults filled in.
+    pub settings: Settings,
+    pub standby: Standby,
+    /// How far behind progress samples may arrive, nanoseconds.
+    pub late_ns: i64,
+    /// Time stamps are the device's own.
+    pub device_time: bool,
+    pub on_disconnect: OnDisconnect,
+    /// The built-in tag `connected`.
+    pub connected: TagId,
+}
+
+/// What a broken connection means for the tags of a source.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub enum OnDisconnect {
+    MarkBad,
+    /// The device buffers: wait this long, nanoseconds.
+    Hold(i64),
+}
+
+/// A `calc` member.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Calc {
+    pub tag: TagId,
+    /// Result has the tag's kind; unit factors are folded in.
+    pub expr: Expr,
+}
+
+/// A `sink` item and everything that flows into it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SinkPlan {
+    pub name: Arc<str>,
+    pub driver: Arc<str>,
+    /// Settings of the sink's manifest, defaults filled in.
+    pub settings: Settings,
+    pub journal: JournalPolicy,
+    pub retry: RetryPolicy,
+    pub order: Order,
+    pub key: Vec<KeyPart>,
+    pub bad: BadPolicy,
+    /// Index of the sink that takes what this one's destination refuses.
+    pub dead_letter: Option<u32>,
+    /// Sorted by flow name, then as written.
+    pub routes: Vec<Route>,
+}
+
+/// `journal { }`.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct JournalPolicy {
+    pub capacity_bytes: u64,
+    pub keep_ns: i64,
+    pub full: FullPolicy,
+    pub mirror: MirrorPolicy,
+}
+
+/// What happens when a journal is at its bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum FullPolicy {
+    DropOldest,
+    DropNewest,
+    Block,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum MirrorPolicy {
+    BeforeSend,
+    Async,
+}
+
+/// `retry { first, max }`, nanoseconds.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    pub first_ns: i64,
+    pub max_ns: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Order {
+    PerTag,
+    Total,
+    None,
+}
+
+/// A part of the de-duplication key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum KeyPart {
+    Path,
+    Time,
+    Seq,
+    Flow,
+    Device,
+    Start,
+}
+
+/// What a bad value becomes at a sink.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum BadPolicy {
+    /// Sent with its quality.
+    Send,
+    /// Sent without a value.
+    Null,
+    /// Not sent.
+    Skip,
+    /// The last value that was not bad is sent, marked uncertain(last_usable).
+    Last,
+}
+
+/// One way from tags to a sink. A flow gives one route per end and branch; named
+/// streams are expanded, so a stage keeps its state per way a tag takes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Route {
+    pub flow: Arc<str>,
+    /// Ascending.
+    pub tags: Vec<TagId>,
+    pub stages: Vec<Stage>,
+    /// Names given by `rename`, the last one on the way.
+    pub names: BTreeMap<TagId, Arc<str>>,
+    /// Higher goes first at CPU, disk and catch-up.
+    pub high_priority: bool,
+}
+
+/// A stage that acts on samples.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Stage {
+    /// Bad counts as no. Branches of `split` are this, too.
+    Where(Expr),
+    /// The `deadband` of tags, in their units; other tags pass.
+    Deadband(BTreeMap<TagId, f64>),
+    /// `changes(deadband, heartbeat)`: deadband per tag (absent = any change).
+    Changes { deadband: BTreeMap<TagId, f64>, heartbeat_ns: Option<i64> },
+    /// `sample(period)`: the first sample of each tag in each period of the calendar grid.
+    Sample { period_ns: i64 },
+}
+
+/// A flow in words.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FlowSummary {
+    pub name: Arc<str>,
+    pub high_priority: bool,
+    pub standby: Standby,
+    /// Devices, sources and named streams at its head.
+    pub inputs: Vec<Arc<str>>,
+    /// Its stages as written, in order.
+    pub stages: Vec<Arc<str>>,
+    /// Sinks it ends in, and flows that use it as a named stream.
+    pub outputs: Vec<Arc<str>>,
+}
+
+/// Plan bytes that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("the stored plan is damaged")]
+    Decode(#[source] postcard::Error),
+    #[error("the stored plan has format {found}, this program knows {PLAN_VERSION}")]
+    Version { found: u16 },
+}
+
+impl Plan {
+    /// Canonical bytes; what the store keeps and [`Plan::id`] hashes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // A plan holds no type that postcard refuses and a Vec never runs out of room.
+        postcard::to_stdvec(self).expect("a plan can always be encoded")
+    }
+
+    /// Reads what [`Plan::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// Damaged bytes or another format version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Plan, PlanError> {
+        let (found, _) = postcard::take_from_bytes::<u16>(bytes).map_err(PlanError::Decode)?;
+        if found != PLAN_VERSION {
+            return Err(PlanError::Version { found });
+        }
+        postcard::from_bytes(bytes).map_err(PlanError::Decode)
+    }
+
+    /// Content hash: BLAKE3 of the canonical bytes, first 16 of them.
+    pub fn id(&self) -> PlanId {
+        let mut id = [0; 16];
+        id.copy_from_slice(&blake3::hash(&self.to_bytes()).as_bytes()[..16]);
+        PlanId(id)
+    }
+
+    pub fn tag(&self, tag: TagId) -> Option<&Tag> {
+        self.tags.get(tag.index())
+    }
+
+    pub fn group(&self, group: GroupId) -> Option<&Group> {
+        self.groups.get(group.index())
+    }
+
+    /// Names of all tags, for sinks.
+    pub fn tag_table(&self) -> TagTable {
+        TagTable { tags: self.tags.iter().map(|tag| tag.info.clone()).collect() }
+    }
+
+    /// Tags by path.
+    pub fn tag_ids(&self) -> BTreeMap<Arc<str>, TagId> {
+        (0..).map(TagId).zip(&self.tags).map(|(id, tag)| (tag.info.path.clone(), id)).collect()
+    }
+
+    /// What the driver of `sources[index]` is told.
+    pub fn source_declaration(&self, index: usize) -> Option<SourceDeclaration> {
+        let source = self.sources.get(index)?;
+        let groups = (0..)
+            .map(GroupId)
+            .zip(&self.groups)
+            .filter(|(_, group)| group.source as usize == index)
+            .map(|(id, group)| GroupDeclaration {
+                id,
+                device: group.device.clone(),
+                device_settings: group.device_settings.clone(),
+                period_ns: group.period_ns,
+                phase_ns: group.phase_ns,
+                tags: group.tags.clone(),
+                points: group.tags.iter().filter_map(|&tag| self.point(tag)).collect(),
+            })
+            .collect();
+        let item = Declaration { name: source.name.clone(), settings: source.settings.clone() };
+        Some(SourceDeclaration { item, groups })
+    }
+
+    fn point(&self, tag: TagId) -> Option<PointDeclaration> {
+        let tag = self.tag(tag)?;
+        match &tag.origin {
+            Origin::Point { address, plc_type } => Some(PointDeclaration {
+                path: tag.info.path.clone(),
+                address: address.clone(),
+                plc_type: *plc_type,
+                writable: tag.writable,
+            }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Bounded edges: credit counted in samples, measured depth and blocked time.
+//!
+//! ractor mailboxes are unbounded, so what bounds an edge is its credit: a
+//! message carries a permit, and dropping the message gives it back. A dead
+//! consumer therefore leaks none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Credit of one edge.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    credit: Arc<Semaphore>,
+    capacity: u32,
+    pub meter: Arc<EdgeMeter>,
+}
+
+/// What an edge has seen; read by status and metrics.
+#[derive(Debug, Default)]
+pub struct EdgeMeter {
+    /// Samples that have passed.
+    pub samples: AtomicU64,
+    /// Samples on the edge now.
+    pub depth: AtomicU64,
+    /// Nanoseconds its sender has waited for credit.
+    pub blocked_ns: AtomicU64,
+}
+
+/// The right to have some samples on an edge; given back when dropped.
+#[derive(Debug)]
+pub struct Credit {
+    _permit: OwnedSemaphorePermit,
+    samples: u32,
+    meter: Arc<EdgeMeter>,
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        self.meter.depth.fetch_sub(u64::from(self.samples), Relaxed);
+    }
+}
+
+impl Edge {
+    /// An edge that holds at most `capacity` samples.
+    pub fn new(capacity: u32) -> Self {
+        Edge {
+            credit: Arc::new(Semaphore::new(capacity as usize)),
+            capacity,
+            meter: Arc::new(EdgeMeter::default()),
+        }
+    }
+
+    /// Waits until `samples` more fit (at least 1, at most the capacity are counted).
+    pub async fn acquire(&self, samples: usize) -> Credit {
+        let counted = u32::try_from(samples).unwrap_or(u32::MAX).clamp(1, self.capacity);
+        let permit = match self.credit.clone().try_acquire_many_owned(counted) {
+            Ok(permit) => permit,
+            Err(_) => {
+                let since = Instant::now();
+                let permit = self.credit.clone().acquire_many_owned(counted).await;
+                let waited = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                self.meter.blocked_ns.fetch_add(waited, Relaxed);
+                // The semaphore is never closed.
+                permit.expect("an edge's semaphore is never closed")
+            }
+        };
+        self.meter.samples.fetch_add(u64::from(counted), Relaxed);
+        self.meter.depth.fetch_add(u64::from(counted), Relaxed);
+        Credit { _permit: permit, samples: counted, meter: self.meter.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn credit_bounds_the_edge_and_comes_back_when_dropped() {
+        let edge = Edge::new(10);
+        let first = edge.acquire(8).await;
+        assert_eq!(edge.meter.depth.load(Relaxed), 8);
+        let waiting = tokio::spawn({
+            let edge = edge.clone();
+            async move { edge.acquire(5).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(first);
+        let second = waiting.await.unwrap();
+        assert_eq!(edge.meter.depth.load(Relaxed), 5);
+        assert!(edge.meter.blocked_ns.load(Relaxed) > 0);
+        drop(second);
+        // More than the capacity is still possible, one at a time.
+        drop(edge.acquire(1_000).await);
+        assert_eq!(edge.meter.depth.load(Relaxed), 0);
+    }
+}

@@ -1,0 +1,263 @@
+//! Contract of a driver and its sources.
+//!
+//! A [`Driver`] checks declarations (pure, all errors at once) and prepares
+//! sources; a [`Source`] runs one connection until it is stopped. A fault of a
+//! device is data (a bad quality), never an error of the source.
+
+use crate::edge::{Credit, Edge};
+use crate::manifest::{Declaration, Manifest, SettingError, Settings};
+use crate::record::SlotMark;
+use crate::stop::Stop;
+use crate::{Batch, BoxFuture, Clock, GroupId, Quality, TagId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// IEC 61131-3 types a tag can have at the device.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum PlcType {
+    Bool,
+    Byte,
+    Sint,
+    Usint,
+    Int,
+    Uint,
+    Word,
+    Dint,
+    Udint,
+    Dword,
+    Lint,
+    Ulint,
+    Lword,
+    Real,
+    Lreal,
+    String,
+    Time,
+}
+
+impl PlcType {
+    pub const ALL: [PlcType; 17] = [
+        PlcType::Bool,
+        PlcType::Byte,
+        PlcType::Sint,
+        PlcType::Usint,
+        PlcType::Int,
+        PlcType::Uint,
+        PlcType::Word,
+        PlcType::Dint,
+        PlcType::Udint,
+        PlcType::Dword,
+        PlcType::Lint,
+        PlcType::Ulint,
+        PlcType::Lword,
+        PlcType::Real,
+        PlcType::Lreal,
+        PlcType::String,
+        PlcType::Time,
+    ];
+
+    /// The word in a program.
+    pub const fn word(self) -> &'static str {
+        match self {
+            PlcType::Bool => "bool",
+            PlcType::Byte => "byte",
+            PlcType::Sint => "sint",
+            PlcType::Usint => "usint",
+            PlcType::Int => "int",
+            PlcType::Uint => "uint",
+            PlcType::Word => "word",
+            PlcType::Dint => "dint",
+            PlcType::Udint => "udint",
+            PlcType::Dword => "dword",
+            PlcType::Lint => "lint",
+            PlcType::Ulint => "ulint",
+            PlcType::Lword => "lword",
+            PlcType::Real => "real",
+            PlcType::Lreal => "lreal",
+            PlcType::String => "string",
+            PlcType::Time => "time",
+        }
+    }
+
+    /// Width in bits; 0 for strings, whose length the address gives.
+    pub const fn bits(self) -> usize {
+        match self {
+            PlcType::Bool => 1,
+            PlcType::Byte | PlcType::Sint | PlcType::Usint => 8,
+            PlcType::Int | PlcType::Uint | PlcType::Word => 16,
+            PlcType::Dint | PlcType::Udint | PlcType::Dword | PlcType::Real => 32,
+            PlcType::Lint | PlcType::Ulint | PlcType::Lword | PlcType::Lreal | PlcType::Time => 64,
+            PlcType::String => 0,
+        }
+    }
+
+    /// Kind of the value a sample of this type has before scaling.
+    pub const fn kind(self) -> crate::Kind {
+        match self {
+            PlcType::Bool => crate::Kind::Bool,
+            PlcType::Ulint | PlcType::Lword => crate::Kind::UInt,
+            PlcType::Real | PlcType::Lreal => crate::Kind::Float,
+            PlcType::String => crate::Kind::Text,
+            PlcType::Time => crate::Kind::Time,
+            _ => crate::Kind::Int,
+        }
+    }
+}
+
+impl fmt::Display for PlcType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Everything a driver is told of one `source`.
+#[derive(Clone, Debug)]
+pub struct SourceDeclaration {
+    pub item: Declaration,
+    /// Poll groups: one per device (or connection) and scan class, at most
+    /// [`BATCH_SAMPLES_MAX`](crate::limits::BATCH_SAMPLES_MAX) points each.
+    pub groups: Vec<GroupDeclaration>,
+}
+
+/// One poll group.
+#[derive(Clone, Debug)]
+pub struct GroupDeclaration {
+    pub id: GroupId,
+    /// Device it belongs to; the source's own name for tags directly in the source.
+    pub device: Arc<str>,
+    /// Settings of that device, defaults filled in.
+    pub device_settings: Settings,
+    /// Period of its scan slots in nanoseconds; 0 = not polled.
+    pub period_ns: i64,
+    /// Offset of its slots on the grid in nanoseconds (staggering within one link).
+    pub phase_ns: i64,
+    /// Tags of its full batch, in the order of `points`.
+    pub tags: Arc<[TagId]>,
+    pub points: Vec<PointDeclaration>,
+}
+
+/// One tag as the driver sees it.
+#[derive(Clone, Debug)]
+pub struct PointDeclaration {
+    /// `device.tag`, for messages.
+    pub path: Arc<str>,
+    pub address: Arc<str>,
+    pub plc_type: PlcType,
+    pub writable: bool,
+}
+
+/// A protocol: one per name in the catalog.
+pub trait Driver: Send + Sync {
+    fn manifest(&self) -> &'static Manifest;
+
+    /// All that is wrong with a declaration. Pure: no I/O, no clock. Settings that
+    /// are still `secret()` or `node()` references are taken as right.
+    fn check(&self, declaration: &SourceDeclaration) -> Vec<SettingError>;
+
+    /// A source ready to run.
+    ///
+    /// # Errors
+    /// Everything [`Driver::check`] finds, once references are resolved.
+    fn prepare(&self, declaration: SourceDeclaration) -> Result<Box<dyn Source>, Vec<SettingError>>;
+
+    /// Requests each poll group needs per slot and their share of the link, for `gwp plan`.
+    fn load(&self, declaration: &SourceDeclaration) -> Vec<GroupLoad>;
+}
+
+/// What reading one poll group once costs.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct GroupLoad {
+    pub requests: usize,
+    /// Bytes on the wire, requests and answers.
+    pub bytes: usize,
+    /// Time on the link in nanoseconds, as far as it can be computed (baud rate, frame gaps); else 0.
+    pub link_ns: i64,
+}
+
+/// One connection.
+pub trait Source: Send + Sync {
+    /// Runs until stopped (`Ok`) or until it has to be started anew (`Err`).
+    fn run<'a>(&'a self, cx: SourceContext) -> BoxFuture<'a, Result<(), SourceError>>;
+}
+
+/// Why a source has to be started anew. The engine waits with back-off and runs it again.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SourceError {
+    pub message: String,
+}
+
+/// What a running source is given.
+#[derive(Clone)]
+pub struct SourceContext {
+    pub outlet: Outlet,
+    pub clock: Arc<dyn Clock>,
+    pub stop: Stop,
+    pub meter: Arc<SourceMeter>,
+}
+
+/// Counters a source keeps; read by status and metrics.
+#[derive(Debug, Default)]
+pub struct SourceMeter {
+    pub requests: AtomicU64,
+    pub timeouts: AtomicU64,
+    /// Answers that were refused, malformed or an exception.
+    pub errors: AtomicU64,
+    pub connects: AtomicU64,
+    /// Slots that could not be polled because the one before was still running.
+    pub slots_skipped: AtomicU64,
+    pub slots_failed: AtomicU64,
+    /// Devices that are silent now and only probed.
+    pub devices_silent: AtomicU64,
+    /// 1 while connected.
+    pub connected: AtomicU64,
+}
+
+/// What a source hands over.
+#[derive(Debug)]
+pub enum Emission {
+    /// A due slot, read or failed for the first time; or unsolicited samples ([`GroupId::NONE`]).
+    Samples { slot: SlotMark, batch: Batch },
+    /// A due slot that failed like the one before.
+    Failed { group: GroupId, slot: SlotMark, time: Timestamp, why: Quality },
+    /// The connection came up or broke: the built-in tag `connected`.
+    Connected { up: bool, time: Timestamp },
+}
+
+type Hand = dyn Fn(Emission, Credit) + Send + Sync;
+
+/// The way out of a source: a bounded edge to the sequencer.
+#[derive(Clone)]
+pub struct Outlet {
+    edge: Edge,
+    hand: Arc<Hand>,
+}
+
+impl Outlet {
+    /// An outlet that passes each emission with its credit to `hand`, which must not block.
+    pub fn new(edge: Edge, hand: Arc<Hand>) -> Self {
+        Outlet { edge, hand }
+    }
+
+    /// Hands over one emission; waits while the input log is behind.
+    pub async fn emit(&self, emission: Emission) {
+        let samples = match &emission {
+            Emission::Samples { batch, .. } => batch.len(),
+            Emission::Failed { .. } | Emission::Connected { .. } => 1,
+        };
+        let credit = self.edge.acquire(samples).await;
+        (self.hand)(emission, credit);
+    }
+}
+
+impl SourceContext {
+    /// Reports the connection's state: log record, built-in tag, meter. Call it on changes only.
+    pub async fn connected(&self, up: bool) {
+        self.meter.connected.store(u64::from(up), Relaxed);
+        if up {
+            self.meter.connects.fetch_add(1, Relaxed);
+        }
+        self.outlet.emit(Emission::Connected { up, time: self.clock.now() }).await;
+    }
+}

@@ -1,0 +1,36 @@
+//! Bounds of the store. Reasons and measurements: the crate's documentation.
+
+/// Raw bytes of one log frame at most, before compression.
+pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A commit takes no more than about this many raw bytes; the rest waits for the next.
+pub const COMMIT_BYTES_MAX: usize = 1024 * 1024;
+
+/// A segment (one keyspace, deleted whole) is closed at this size.
+pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Memtable of one keyspace, cache of the database.
+pub const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+pub const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// fjall's own write-ahead journal.
+pub const WRITE_AHEAD_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Lines of the gap ledger that are kept; the totals per sink outlive them.
+pub const LEDGER_LINES_MAX: usize = 10_000;
+
+/// Commit when nothing arrived for this long, milliseconds ...
+pub const COMMIT_IDLE_MS: u64 = 2;
+/// ... or when the oldest pending record has waited this long.
+pub const COMMIT_DELAY_MAX_MS: u64 = 10;
+/// Delivered cursors and checkpoints wait this long for a commit to ride on.
+pub const RIDE_DELAY_MAX_MS: u64 = 100;
+
+/// Plans the store keeps in memory for readers.
+pub const PLANS_CACHED_MAX: usize = 8;
+
+/// Housekeeping at least this often, milliseconds.
+pub const HOUSEKEEPING_MS: u64 = 200;
+
+/// Free space is asked for at most this often, milliseconds.
+pub const SPACE_CHECK_MS: u64 = 50;

@@ -1,0 +1,125 @@
+//! Readers of the log and of journals. Any number, beside the writer.
+
+use crate::codec::{DecodeError, TagLists};
+use crate::frame::{self, Content};
+use crate::segments::{SharedSegments, frames_after};
+use crate::store::{LiveEntry, StoreError};
+use gwp_core::{Batch, Cursor, Fact, PlanId, Position, Record};
+use std::sync::Arc;
+
+/// Reads records in order.
+pub struct LogReader {
+    segments: SharedSegments,
+    lists: TagLists,
+    /// Records of the frame read last: references of a journal come in order too.
+    recent: Vec<Arc<Record>>,
+}
+
+impl LogReader {
+    pub(crate) fn new(segments: SharedSegments) -> Self {
+        LogReader { segments, lists: TagLists::default(), recent: Vec::new() }
+    }
+
+    /// Committed records after a position, oldest first, about `bytes_max` stored bytes
+    /// of them, each with the plan it is read under.
+    ///
+    /// # Errors
+    /// The disk cannot be read or a frame is damaged.
+    pub fn records_after(
+        &mut self,
+        after: Position,
+        bytes_max: usize,
+    ) -> Result<Vec<(PlanId, Arc<Record>)>, StoreError> {
+        let mut records = Vec::new();
+        for (upto, frame) in frames_after(&self.segments, Cursor::complete(after), bytes_max)? {
+            let header = frame::open_frame(&frame).map_err(|error| damaged(upto, &error))?;
+            let decoded =
+                frame::decode_log(&frame, after, &mut self.lists).map_err(|error| damaged(upto, &error))?;
+            records.extend(decoded.into_iter().map(|record| (header.plan, record)));
+        }
+        Ok(records)
+    }
+
+    /// The samples of one record.
+    fn samples_at(&mut self, position: Position) -> Result<Arc<Batch>, StoreError> {
+        let inside = self.recent.first().is_some_and(|first| first.position <= position)
+            && self.recent.last().is_some_and(|last| last.position >= position);
+        if !inside {
+            let before = Cursor::new(position, 0);
+            self.recent.clear();
+            if let Some((upto, frame)) = frames_after(&self.segments, before, 1)?.into_iter().next() {
+                self.recent = frame::decode_log(&frame, Position::ZERO, &mut self.lists)
+                    .map_err(|error| damaged(upto, &error))?;
+            }
+        }
+        let found = self.recent.binary_search_by_key(&position, |record| record.position);
+        match found.map(|index| &self.recent[index].fact) {
+            Ok(Fact::Samples { batch, .. }) => Ok(batch.clone()),
+            _ => Err(StoreError::Damaged(format!("the log does not hold the samples of {position}"))),
+        }
+    }
+}
+
+/// Reads the entries of one sink in order, with their samples.
+pub struct JournalReader {
+    segments: SharedSegments,
+    log: LogReader,
+    lists: TagLists,
+}
+
+impl JournalReader {
+    pub(crate) fn new(segments: SharedSegments, log: LogReader) -> Self {
+        JournalReader { segments, log, lists: TagLists::default() }
+    }
+
+    /// Committed entries after a cursor, oldest first, until about `bytes_max` bytes of
+    /// samples are read.
+    ///
+    /// # Errors
+    /// The disk cannot be read, a frame is damaged, or a reference leads nowhere.
+    pub fn entries_after(
+        &mut self,
+        after: Cursor,
+        bytes_max: usize,
+    ) -> Result<Vec<(PlanId, LiveEntry)>, StoreError> {
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let mut at = after;
+        while bytes < bytes_max {
+            // One frame at a time: a frame of references is small and stands for much.
+            let Some((upto, frame)) = frames_after(&self.segments, at, 1)?.into_iter().next() else {
+                break;
+            };
+            let (plan, decoded) =
+                frame::decode_journal(&frame, at, &mut self.lists).map_err(|error| damaged(upto, &error))?;
+            at = upto;
+            for entry in decoded {
+                let batch = match &entry.content {
+                    Content::Values(batch) => batch.clone(),
+                    Content::Reference { bits } => {
+                        let whole = self.log.samples_at(entry.cursor.position)?;
+                        match bits {
+                            None => whole,
+                            Some(bits) => Arc::new(select(&whole, bits)),
+                        }
+                    }
+                };
+                bytes += batch.bytes();
+                entries.push((plan, LiveEntry { entry, batch }));
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// The samples of a record whose bit is set, least significant bit first.
+fn select(batch: &Batch, bits: &[u8]) -> Batch {
+    let set = |index: &u32| bits.get(*index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1);
+    let indexes: Vec<u32> = (0..batch.len() as u32).filter(set).collect();
+    let tags = indexes.iter().map(|&index| batch.tags[index as usize]).collect();
+    Batch { group: gwp_core::GroupId::NONE, ..batch.select(&indexes, tags) }
+}
+
+fn damaged(at: Cursor, error: &DecodeError) -> StoreError {
+    StoreError::Damaged(format!("frame {at}: {error}"))
+}

@@ -1,0 +1,175 @@
+//! Segments: a log or journal as a row of fjall keyspaces that are deleted whole.
+//!
+//! Removing keys one by one never gives a drained backlog's space back (old
+//! versions are freed only when a watermark moves that a drain does not move);
+//! deleting a keyspace does, at once. So a stream of frames is cut into
+//! keyspaces of [`SEGMENT_BYTES_MAX`], and trimming is deleting the oldest.
+//!
+//! Frames are stored under their last cursor; nothing is ever removed from a
+//! segment, so no reader meets a tombstone.
+
+use crate::limits::{MEMTABLE_BYTES, SEGMENT_BYTES_MAX};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
+use gwp_core::Cursor;
+use std::sync::{Arc, RwLock};
+
+/// One keyspace of a stream.
+#[derive(Clone)]
+pub struct Segment {
+    pub number: u32,
+    pub keyspace: Keyspace,
+    /// Last cursor in it; [`Cursor::ZERO`] while empty.
+    pub upto: Cursor,
+    /// Bytes of its frames.
+    pub bytes: u64,
+}
+
+/// The segments of one stream, shared with its readers.
+pub type SharedSegments = Arc<RwLock<Vec<Segment>>>;
+
+/// The writer's view of one stream.
+pub struct Segments {
+    prefix: String,
+    shared: SharedSegments,
+}
+
+/// Options of every keyspace: our frames are compressed already.
+pub fn keyspace_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(MEMTABLE_BYTES)
+        .data_block_compression_policy(fjall::config::CompressionPolicy::disabled())
+}
+
+impl Segments {
+    /// Opens the segments named `prefix.number`, oldest first.
+    pub fn open(db: &Database, prefix: &str) -> fjall::Result<Segments> {
+        let mut numbers: Vec<u32> = db
+            .list_keyspace_names()
+            .iter()
+            .filter_map(|name| name.strip_prefix(prefix)?.strip_prefix('.')?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        let mut segments = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let keyspace = db.keyspace(&name(prefix, number), keyspace_options)?;
+            let last = keyspace.last_key_value().map(|guard| guard.key()).transpose()?;
+            let upto = last.and_then(|key| Cursor::from_bytes(&key)).unwrap_or_default();
+            let bytes = keyspace.disk_space();
+            segments.push(Segment { number, keyspace, upto, bytes });
+        }
+        Ok(Segments { prefix: prefix.into(), shared: Arc::new(RwLock::new(segments)) })
+    }
+
+    pub fn shared(&self) -> SharedSegments {
+        self.shared.clone()
+    }
+
+    /// All segments, oldest first. A poisoned lock means a panic between two plain
+    /// assignments, so what it guards is whole.
+    pub fn list(&self) -> Vec<Segment> {
+        read(&self.shared).clone()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        read(&self.shared).iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Last cursor of the stream.
+    pub fn upto(&self) -> Cursor {
+        read(&self.shared).iter().map(|segment| segment.upto).max().unwrap_or_default()
+    }
+
+    /// Number of the segment that holds `cursor`, or would.
+    pub fn holding(&self, cursor: Cursor) -> u32 {
+        let segments = read(&self.shared);
+        let found = segments.iter().find(|segment| segment.upto >= cursor);
+        found.or(segments.last()).map_or(0, |segment| segment.number)
+    }
+
+    /// Adds a frame to `batch`, opening a new segment when the last one is full.
+    /// The frame counts from now on, so the batch must be committed or the store closed.
+    pub fn append(
+        &mut self,
+        db: &Database,
+        batch: &mut OwnedWriteBatch,
+        upto: Cursor,
+        frame: Vec<u8>,
+    ) -> fjall::Result<()> {
+        let full = read(&self.shared).last().is_none_or(|last| last.bytes >= SEGMENT_BYTES_MAX);
+        if full {
+            let number = read(&self.shared).last().map_or(0, |last| last.number + 1);
+            let keyspace = db.keyspace(&name(&self.prefix, number), keyspace_options)?;
+            let segment = Segment { number, keyspace, upto: Cursor::ZERO, bytes: 0 };
+            write(&self.shared).push(segment);
+        }
+        let mut segments = write(&self.shared);
+        if let Some(last) = segments.last_mut() {
+            last.bytes += frame.len() as u64;
+            last.upto = upto;
+            batch.insert(&last.keyspace, upto.to_bytes(), frame);
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest segments as long as `gone` says so; the newest always stays.
+    pub fn trim(&mut self, db: &Database, mut gone: impl FnMut(&Segment) -> bool) -> fjall::Result<usize> {
+        let mut count = 0;
+        loop {
+            let oldest = {
+                let mut segments = write(&self.shared);
+                if segments.len() < 2 || !gone(&segments[0]) {
+                    return Ok(count);
+                }
+                segments.remove(0)
+            };
+            db.delete_keyspace(oldest.keyspace)?;
+            count += 1;
+        }
+    }
+
+    /// Deletes all segments.
+    pub fn clear(&mut self, db: &Database) -> fjall::Result<()> {
+        for segment in std::mem::take(&mut *write(&self.shared)) {
+            db.delete_keyspace(segment.keyspace)?;
+        }
+        Ok(())
+    }
+}
+
+fn name(prefix: &str, number: u32) -> String {
+    format!("{prefix}.{number:010}")
+}
+
+pub(crate) fn read(shared: &SharedSegments) -> std::sync::RwLockReadGuard<'_, Vec<Segment>> {
+    shared.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn write(shared: &SharedSegments) -> std::sync::RwLockWriteGuard<'_, Vec<Segment>> {
+    shared.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Frames of a stream after a cursor, oldest first, until about `bytes_max` bytes are read.
+/// At least one frame is given when there is one.
+pub fn frames_after(
+    shared: &SharedSegments,
+    after: Cursor,
+    bytes_max: usize,
+) -> fjall::Result<Vec<(Cursor, fjall::Slice)>> {
+    let segments: Vec<Segment> =
+        read(shared).iter().filter(|segment| segment.upto > after).cloned().collect();
+    let mut frames = Vec::new();
+    let mut bytes = 0;
+    let start = std::ops::Bound::Excluded(after.to_bytes());
+    for segment in segments {
+        for guard in segment.keyspace.range((start, std::ops::Bound::Unbounded)) {
+            let (key, frame) = guard.into_inner()?;
+            let Some(upto) = Cursor::from_bytes(&key) else { continue };
+            bytes += frame.len();
+            frames.push((upto, frame));
+            if bytes >= bytes_max {
+                return Ok(frames);
+            }
+        }
+    }
+    Ok(frames)
+}

@@ -1,0 +1,363 @@
+//! The journal of one sink: what is pending, what it costs, what must go.
+//!
+//! Pending entries are accounted in *chunks* of about 1/256 of the journal's
+//! capacity (or age): enough to drop the oldest in small steps, few enough to
+//! keep in memory through a week's outage. A chunk's references point into one
+//! segment of the log, so chunks also tell which segments are still needed.
+
+use crate::frame::{Content, JournalEntry};
+use crate::ledger::{GapReason, Ledger};
+use crate::segments::Segments;
+use crate::store::{Delivered, LiveEntry, Size, StoreError};
+use fjall::{Database, Keyspace, OwnedWriteBatch};
+use gwp_core::{Cursor, Position, SinkId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Chunks a full journal is divided into, by bytes and by age.
+const CHUNKS: u64 = 256;
+
+/// Bounds of a journal, from the plan.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct SinkPolicy {
+    pub capacity_bytes: u64,
+    pub keep_ns: i64,
+    pub full: Full,
+}
+
+/// What happens when a journal is at its capacity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Full {
+    DropOldest,
+    DropNewest,
+    /// The lane waits; only when the log itself is at its bound are new entries refused.
+    Block,
+}
+
+impl Default for SinkPolicy {
+    /// Of a sink that is in no plan any more: nothing is added, age still counts.
+    fn default() -> Self {
+        SinkPolicy { capacity_bytes: 1 << 30, keep_ns: 7 * 86_400 * 1_000_000_000, full: Full::DropOldest }
+    }
+}
+
+/// What the store keeps of a sink.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SinkState {
+    /// The lane is complete up to here; appends at or below are ignored.
+    pub covered: Position,
+    /// The destination has acknowledged up to here.
+    pub delivered: Cursor,
+    /// Everything up to here was dropped or delivered: readers start after it.
+    pub low: Cursor,
+    /// Samples of the oldest chunk that were delivered already.
+    pub front_delivered: u64,
+    pub delivered_samples: u64,
+    pub dropped_samples: u64,
+}
+
+/// A run of pending entries.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Chunk {
+    pub from: Cursor,
+    pub upto: Cursor,
+    pub samples: u64,
+    pub bytes: u64,
+    /// Bytes of the log that its references hold.
+    pub referenced: u64,
+    /// Segment of the log its references point into.
+    pub log_segment: u32,
+    /// When its first entry was written.
+    pub written: Timestamp,
+}
+
+/// What others may see of a sink's journal while the writer writes.
+#[derive(Debug, Default)]
+pub struct SinkShared {
+    pub pending_samples: AtomicU64,
+    pub pending_bytes: AtomicU64,
+    pub dropped_samples: AtomicU64,
+    pub delivered_samples: AtomicU64,
+    /// At capacity with `full = block`: the lane is to wait.
+    pub blocked: AtomicBool,
+    /// Written time of the oldest pending entry, nanoseconds; 0 when there is none.
+    pub oldest_ns: AtomicU64,
+    cursors: Mutex<(Position, Cursor)>,
+}
+
+impl SinkShared {
+    /// Where the lane is complete, and after which cursor delivery goes on.
+    pub fn cursors(&self) -> (Position, Cursor) {
+        *self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The journal of one sink.
+pub struct SinkJournal {
+    pub id: SinkId,
+    pub name: Arc<str>,
+    pub state: SinkState,
+    pub(crate) policy: SinkPolicy,
+    pub(crate) segments: Segments,
+    pub(crate) shared: Arc<SinkShared>,
+    /// The state must be written with the next commit.
+    pub(crate) changed: bool,
+    /// The log is at its bound: a blocked journal refuses instead of waiting.
+    pub(crate) refuse_when_full: bool,
+    pub(crate) chunks: VecDeque<Chunk>,
+    /// Number of the first chunk.
+    first_chunk: u64,
+}
+
+impl SinkJournal {
+    pub(crate) fn load(
+        db: &Database,
+        meta: &Keyspace,
+        id: SinkId,
+        name: Arc<str>,
+    ) -> Result<Self, StoreError> {
+        let damaged = |what: &str| StoreError::Damaged(format!("{what} of sink `{name}`"));
+        let state = match meta.get(key(b"s/", id))? {
+            Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| damaged("state"))?,
+            None => SinkState::default(),
+        };
+        let mut chunks = VecDeque::new();
+        let mut first_chunk = 0;
+        for guard in meta.prefix(key(b"c/", id)) {
+            let (chunk_key, value) = guard.into_inner()?;
+            let number = chunk_key.get(6..14).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+            let chunk = postcard::from_bytes(&value).map_err(|_| damaged("chunk"))?;
+            if chunks.is_empty() {
+                first_chunk = number.ok_or_else(|| damaged("chunk"))?;
+            }
+            chunks.push_back(chunk);
+        }
+        Ok(SinkJournal {
+            segments: Segments::open(db, &format!("j{}", id.0))?,
+            id,
+            name,
+            state,
+            policy: SinkPolicy::default(),
+            shared: Arc::default(),
+            changed: false,
+            refuse_when_full: false,
+            chunks,
+            first_chunk,
+        })
+    }
+
+    /// Samples that wait for delivery.
+    pub fn pending_samples(&self) -> u64 {
+        let all: u64 = self.chunks.iter().map(|chunk| chunk.samples).sum();
+        all.saturating_sub(self.state.front_delivered)
+    }
+
+    /// Bytes that count against the capacity.
+    pub fn pending_bytes(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.bytes).sum()
+    }
+
+    /// When the oldest pending entry was written.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.chunks.front().map(|chunk| chunk.written)
+    }
+
+    /// After which cursor delivery goes on.
+    pub fn floor(&self) -> Cursor {
+        self.state.low.max(self.state.delivered)
+    }
+
+    pub(crate) fn publish(&self) {
+        let shared = &self.shared;
+        let bytes = self.pending_bytes();
+        shared.pending_samples.store(self.pending_samples(), Relaxed);
+        shared.pending_bytes.store(bytes, Relaxed);
+        shared.dropped_samples.store(self.state.dropped_samples, Relaxed);
+        shared.delivered_samples.store(self.state.delivered_samples, Relaxed);
+        let blocked =
+            self.policy.full == Full::Block && !self.refuse_when_full && bytes >= self.policy.capacity_bytes;
+        shared.blocked.store(blocked, Relaxed);
+        let oldest = self.oldest().and_then(|time| u64::try_from(time.0).ok()).unwrap_or(0);
+        shared.oldest_ns.store(oldest, Relaxed);
+        *shared.cursors.lock().unwrap_or_else(PoisonError::into_inner) = (self.state.covered, self.floor());
+    }
+
+    /// Whether new entries of this size are not taken.
+    pub(crate) fn refuses(&self, bytes: u64) -> bool {
+        let full = self.pending_bytes() + bytes > self.policy.capacity_bytes;
+        match self.policy.full {
+            Full::DropOldest => false,
+            Full::DropNewest => full,
+            Full::Block => full && self.refuse_when_full,
+        }
+    }
+
+    pub(crate) fn refuse(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        ledger: &mut Ledger,
+        entries: &[LiveEntry],
+        size: Size,
+        now: Timestamp,
+    ) {
+        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+            let span = (first.entry.cursor, last.entry.cursor);
+            self.count_drop(batch, ledger, span, size.samples, size.bytes, GapReason::Full, now);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn append(
+        &mut self,
+        db: &Database,
+        batch: &mut OwnedWriteBatch,
+        entries: &[JournalEntry],
+        frame: Vec<u8>,
+        size: Size,
+        log_segment: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
+        let (from, upto) = (first.cursor, last.cursor);
+        self.segments.append(db, batch, upto, frame)?;
+        let fits = self.chunks.back().is_some_and(|chunk| {
+            chunk.log_segment == log_segment
+                && chunk.bytes < (self.policy.capacity_bytes / CHUNKS).max(64 * 1024)
+                && now.0.saturating_sub(chunk.written.0)
+                    < (self.policy.keep_ns / CHUNKS as i64).max(1_000_000_000)
+        });
+        if !fits {
+            self.chunks.push_back(Chunk { from, log_segment, written: now, ..Chunk::default() });
+        }
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.upto = upto;
+            chunk.samples += size.samples;
+            chunk.bytes += size.bytes;
+            chunk.referenced += size.referenced;
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Takes over what the destination has acknowledged.
+    pub(crate) fn delivered(&mut self, batch: &mut OwnedWriteBatch, meta: &Keyspace, delivered: Delivered) {
+        self.changed = true;
+        self.state.delivered_samples += delivered.samples;
+        if delivered.upto <= self.floor() {
+            // Late acknowledgement of something that was dropped meanwhile.
+            return;
+        }
+        self.state.delivered = delivered.upto;
+        self.state.front_delivered += delivered.samples;
+        while self.chunks.front().is_some_and(|chunk| chunk.upto <= delivered.upto) {
+            if let Some(chunk) = self.pop_chunk(batch, meta) {
+                self.state.front_delivered = self.state.front_delivered.saturating_sub(chunk.samples);
+            }
+        }
+        if self.chunks.is_empty() {
+            self.state.front_delivered = 0;
+        }
+    }
+
+    /// Drops the oldest chunks while the journal is over its capacity (`drop_oldest`) or they are too old.
+    pub(crate) fn drop_what_must_go(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        meta: &Keyspace,
+        ledger: &mut Ledger,
+        now: Timestamp,
+    ) {
+        while let Some(front) = self.chunks.front() {
+            let over =
+                self.policy.full == Full::DropOldest && self.pending_bytes() > self.policy.capacity_bytes;
+            let old = now.0.saturating_sub(front.written.0) > self.policy.keep_ns;
+            let reason = match (over, old) {
+                (true, _) => GapReason::Full,
+                (false, true) => GapReason::Age,
+                (false, false) => return,
+            };
+            let Some(chunk) = self.pop_chunk(batch, meta) else { return };
+            let samples = chunk.samples.saturating_sub(self.state.front_delivered);
+            let from = chunk.from.max(self.floor());
+            self.state.front_delivered = 0;
+            self.state.low = self.state.low.max(chunk.upto);
+            self.count_drop(batch, ledger, (from, chunk.upto), samples, chunk.bytes, reason, now);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn count_drop(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        ledger: &mut Ledger,
+        (from, upto): (Cursor, Cursor),
+        samples: u64,
+        bytes: u64,
+        reason: GapReason,
+        now: Timestamp,
+    ) {
+        if samples == 0 {
+            return;
+        }
+        self.changed = true;
+        self.state.dropped_samples += samples;
+        ledger.add(batch, &self.name, from, upto, samples, bytes, reason, now);
+    }
+
+    fn pop_chunk(&mut self, batch: &mut OwnedWriteBatch, meta: &Keyspace) -> Option<Chunk> {
+        let chunk = self.chunks.pop_front()?;
+        batch.remove(meta, chunk_key(self.id, self.first_chunk));
+        self.first_chunk += 1;
+        self.changed = true;
+        Some(chunk)
+    }
+
+    /// Writes what has changed.
+    pub(crate) fn put_state(&mut self, batch: &mut OwnedWriteBatch, meta: &Keyspace) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        put(batch, meta, key(b"s/", self.id), &self.state);
+        // Only the newest chunk grows; the one before it may have been closed in this commit.
+        let count = self.chunks.len();
+        for index in count.saturating_sub(2)..count {
+            self.put_chunk(batch, meta, index);
+        }
+    }
+
+    pub(crate) fn put_chunk(&self, batch: &mut OwnedWriteBatch, meta: &Keyspace, index: usize) {
+        if let Some(chunk) = self.chunks.get(index) {
+            put(batch, meta, chunk_key(self.id, self.first_chunk + index as u64), chunk);
+        }
+    }
+
+    /// Whether pending references point into a segment of the log.
+    pub(crate) fn references(&self, log_segment: u32) -> u64 {
+        self.chunks
+            .iter()
+            .filter(|chunk| chunk.log_segment == log_segment)
+            .map(|chunk| chunk.referenced)
+            .sum()
+    }
+}
+
+/// Whether an entry points into the log.
+pub(crate) fn is_reference(entry: &JournalEntry) -> bool {
+    matches!(entry.content, Content::Reference { .. })
+}
+
+fn put<T: Serialize>(batch: &mut OwnedWriteBatch, meta: &Keyspace, key: Vec<u8>, value: &T) {
+    // Plain data into a growing buffer cannot fail.
+    let bytes = postcard::to_stdvec(value).expect("plain data can always be encoded");
+    batch.insert(meta, key, bytes);
+}
+
+fn key(prefix: &[u8; 2], id: SinkId) -> Vec<u8> {
+    [prefix.as_slice(), &id.0.to_be_bytes()].concat()
+}
+
+fn chunk_key(id: SinkId, number: u64) -> Vec<u8> {
+    [key(b"c/", id).as_slice(), &number.to_be_bytes()].concat()
+}

@@ -1,0 +1,133 @@
+//! Giving space back: trimming the log and journals, and copying what only
+//! references hold.
+//!
+//! A segment of the log lives until no lane's checkpoint and no pending
+//! reference needs it. When only references hold it and they are worth less
+//! than half of its bytes (or the log is at its bound), the referenced samples
+//! are copied by value under the same journal keys and the segment goes. So
+//! references hold at most twice what the journals' capacities allow.
+
+use crate::frame::{Content, JournalEntry, encode_journal};
+use crate::segments::Segment;
+use crate::sinks::is_reference;
+use crate::store::{Store, StoreError};
+use fjall::PersistMode;
+use gwp_core::{Cursor, Position, SinkId, Timestamp};
+
+/// What housekeeping found to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Trimmed {
+    pub segments: usize,
+    /// A chunk was copied by value: there may be more to do at once.
+    pub copied: bool,
+}
+
+impl Store {
+    /// One small step of housekeeping: deletes what nothing needs and copies at most one
+    /// chunk. `log_bytes_max` is the bound of the log.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn trim(&mut self, log_bytes_max: u64, now: Timestamp) -> Result<Trimmed, StoreError> {
+        let mut trimmed = Trimmed::default();
+        let needed = self.needed_from.values().copied().min().unwrap_or(self.durable());
+        let sinks = &self.sinks;
+        trimmed.segments += self.log.trim(&self.db, |segment| {
+            segment.upto.position <= needed && sinks.values().all(|sink| sink.references(segment.number) == 0)
+        })?;
+        for sink in self.sinks.values_mut() {
+            let floor = sink.floor();
+            trimmed.segments += sink.segments.trim(&self.db, |segment| segment.upto <= floor)?;
+        }
+        self.drop_by_age(now)?;
+        if let Some((sink, chunk)) = self.chunk_to_copy(needed, log_bytes_max) {
+            self.copy_chunk(sink, chunk)?;
+            trimmed.copied = true;
+        }
+        // A lane that waits for its journal must not hold the log beyond its bound.
+        let over = self.log.bytes() > log_bytes_max;
+        let below = self.log.bytes() < log_bytes_max / 10 * 8;
+        for sink in self.sinks.values_mut() {
+            if over || below {
+                sink.refuse_when_full = over;
+                sink.publish();
+            }
+        }
+        Ok(trimmed)
+    }
+
+    /// Age counts also while nothing is appended.
+    fn drop_by_age(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let mut batch = self.db.batch().durability(Some(PersistMode::Buffer));
+        let mut any = false;
+        for sink in self.sinks.values_mut() {
+            sink.drop_what_must_go(&mut batch, &self.meta, &mut self.ledger, now);
+            any |= sink.changed;
+            sink.put_state(&mut batch, &self.meta);
+        }
+        if any {
+            batch.commit().map_err(StoreError::Poisoned)?;
+            self.sinks.values().for_each(crate::sinks::SinkJournal::publish);
+        }
+        Ok(())
+    }
+
+    /// The oldest chunk whose references should become values: its log segment is closed,
+    /// no lane needs it, and it is held for too little.
+    fn chunk_to_copy(&self, needed: Position, log_bytes_max: u64) -> Option<(SinkId, usize)> {
+        let segments = self.log.list();
+        let (_, closed) = segments.split_last()?;
+        let at_bound = self.log.bytes() > log_bytes_max;
+        let wasteful = |segment: &&Segment| {
+            let held: u64 = self.sinks.values().map(|sink| sink.references(segment.number)).sum();
+            held > 0 && segment.upto.position <= needed && (at_bound || held * 2 < segment.bytes)
+        };
+        let segment = closed.iter().find(wasteful)?;
+        self.sinks.values().find_map(|sink| {
+            let chunk = sink
+                .chunks
+                .iter()
+                .position(|chunk| chunk.log_segment == segment.number && chunk.referenced > 0)?;
+            Some((sink.id, chunk))
+        })
+    }
+
+    /// Rewrites the frames of one chunk with their samples by value, in one commit.
+    fn copy_chunk(&mut self, id: SinkId, index: usize) -> Result<(), StoreError> {
+        let Some(mut reader) = self.journal_reader(id) else { return Ok(()) };
+        let Some(sink) = self.sinks.get_mut(&id) else { return Ok(()) };
+        let Some(chunk) = sink.chunks.get(index).cloned() else { return Ok(()) };
+        let mut at = sink.floor().max(before(chunk.from));
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        while at < chunk.upto {
+            let read = reader.entries_after(at, 1)?;
+            let Some((plan, last)) = read.last().map(|(plan, live)| (*plan, live.entry.cursor)) else {
+                break;
+            };
+            if read.iter().any(|(_, live)| is_reference(&live.entry)) {
+                let entries: Vec<JournalEntry> = read
+                    .into_iter()
+                    .map(|(_, live)| JournalEntry { content: Content::Values(live.batch), ..live.entry })
+                    .collect();
+                let home = sink.segments.list().into_iter().find(|segment| segment.upto >= last);
+                if let Some(home) = home {
+                    batch.insert(&home.keyspace, last.to_bytes(), encode_journal(plan, &entries));
+                }
+            }
+            at = last;
+        }
+        if let Some(chunk) = sink.chunks.get_mut(index) {
+            chunk.referenced = 0;
+        }
+        sink.put_chunk(&mut batch, &self.meta, index);
+        batch.commit().map_err(StoreError::Poisoned)
+    }
+}
+
+/// A cursor just before another one.
+fn before(cursor: Cursor) -> Cursor {
+    match cursor.part {
+        0 => Cursor::complete(Position { seq: cursor.position.seq.saturating_sub(1), ..cursor.position }),
+        part => Cursor::new(cursor.position, part - 1),
+    }
+}

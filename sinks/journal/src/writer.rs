@@ -1,0 +1,304 @@
+//! The writer: the one thread that owns the store.
+//!
+//! ```text
+//! requests --gather--> Work --commit (one synced batch)--> Event::Committed
+//!             | nothing for 2 ms, or 10 ms after the oldest record, or enough bytes
+//!             | delivered cursors and checkpoints alone wait up to 100 ms for company
+//! ```
+//! The request queue is bounded by what rides in it: records carry the credit
+//! of their source and blocks that of their lane, given back when durable.
+
+use crate::limits::{
+    COMMIT_BYTES_MAX, COMMIT_DELAY_MAX_MS, COMMIT_IDLE_MS, HOUSEKEEPING_MS, RIDE_DELAY_MAX_MS,
+};
+use crate::space::{SpacePolicy, SpaceWatch};
+use crate::store::{Block, Checkpoint, Committed, Delivered, Store, StoreError, Work};
+use gwp_core::edge::Credit;
+use gwp_core::{Clock, PlanId, Position, Record, SinkId};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What the writer is asked to do.
+pub enum Request {
+    Record(Arc<Record>, Option<Credit>),
+    Block(Block, Option<Credit>),
+    Delivered(SinkId, Delivered),
+    Checkpoint(SinkId, Checkpoint),
+    /// Keeps a plan before records name it; answers when it is durable.
+    Plan(PlanId, Vec<u8>, Sender<()>),
+    /// Commits all that came before and answers.
+    Flush(Sender<()>),
+    /// Commits all that came before and ends.
+    Stop,
+}
+
+/// What the writer reports.
+#[derive(Debug)]
+pub enum Event {
+    Committed(Committed),
+    /// The store cannot be written any more: the process must end and start anew.
+    Failed(StoreError),
+}
+
+/// Figures of the writer, for status and metrics.
+#[derive(Debug, Default)]
+pub struct WriterMeter {
+    pub commits: AtomicU64,
+    /// Time spent in commits, nanoseconds, and the longest one.
+    pub commit_ns: AtomicU64,
+    pub commit_ns_max: AtomicU64,
+    pub records: AtomicU64,
+    pub samples: AtomicU64,
+    pub log_bytes: AtomicU64,
+    pub free_bytes: AtomicU64,
+    pub low_space: AtomicBool,
+    durable: Mutex<Position>,
+}
+
+impl WriterMeter {
+    /// The log is durable up to here.
+    pub fn durable(&self) -> Position {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The running writer.
+pub struct Writer {
+    requests: Sender<Request>,
+    pub meter: Arc<WriterMeter>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread. `report` must not block.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(
+        store: Store,
+        dir: &Path,
+        policy: SpacePolicy,
+        clock: Arc<dyn Clock>,
+        report: Box<dyn Fn(Event) + Send>,
+    ) -> std::io::Result<Writer> {
+        let (requests, inbox) = channel();
+        let meter = Arc::new(WriterMeter::default());
+        *meter.durable.lock().unwrap_or_else(PoisonError::into_inner) = store.durable();
+        let mut run = Run {
+            space: SpaceWatch::new(dir, policy),
+            log_bytes_max: policy.log_bytes_max,
+            meter: meter.clone(),
+            gathered: Gathered::default(),
+            store,
+            clock,
+            report,
+            inbox,
+        };
+        let thread = std::thread::Builder::new().name("gwp-journal".into()).spawn(move || run.run())?;
+        Ok(Writer { requests, meter, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Asks; after the writer has failed or ended, requests are dropped.
+    pub fn ask(&self, request: Request) {
+        let _ = self.requests.send(request);
+    }
+
+    /// A sender of requests for others.
+    pub fn sender(&self) -> Sender<Request> {
+        self.requests.clone()
+    }
+
+    /// Commits what is pending, ends the thread and waits for it.
+    pub fn stop(&self) {
+        self.ask(Request::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic in it has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What waits for the next commit.
+#[derive(Default)]
+struct Gathered {
+    work: Work,
+    /// Given back when the commit is done.
+    credits: Vec<Credit>,
+    answers: Vec<Sender<()>>,
+    bytes: usize,
+    /// Arrival of the oldest record or block.
+    since: Option<Instant>,
+    /// Arrival of the oldest request of any kind.
+    ride_since: Option<Instant>,
+}
+
+struct Run {
+    store: Store,
+    space: SpaceWatch,
+    log_bytes_max: u64,
+    clock: Arc<dyn Clock>,
+    report: Box<dyn Fn(Event) + Send>,
+    inbox: Receiver<Request>,
+    meter: Arc<WriterMeter>,
+    gathered: Gathered,
+}
+
+/// Whether to go on.
+enum Next {
+    More,
+    Stop,
+}
+
+impl Run {
+    fn run(&mut self) {
+        if let Err(error) = self.serve() {
+            tracing::error!(%error, "the store failed");
+            (self.report)(Event::Failed(error));
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), StoreError> {
+        let mut housekeeping = Instant::now();
+        loop {
+            let next = self.gather()?;
+            let stop = matches!(next, Next::Stop);
+            self.commit(stop)?;
+            if stop {
+                return Ok(());
+            }
+            if housekeeping.elapsed() >= Duration::from_millis(HOUSEKEEPING_MS) {
+                let now = self.clock.now();
+                let trimmed = self.store.trim(self.log_bytes_max, now)?;
+                if !trimmed.copied {
+                    housekeeping = Instant::now();
+                }
+                self.meter.log_bytes.store(self.store.log_bytes(), Relaxed);
+                self.meter.free_bytes.store(self.space.available, Relaxed);
+            }
+        }
+    }
+
+    /// Takes requests until it is time to commit.
+    fn gather(&mut self) -> Result<Next, StoreError> {
+        loop {
+            let wait = self.patience();
+            if wait.is_zero() {
+                return Ok(Next::More);
+            }
+            match self.inbox.recv_timeout(wait) {
+                Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(Next::Stop),
+                Ok(request) => {
+                    if self.take(request)? {
+                        return Ok(Next::More);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return Ok(Next::More),
+            }
+        }
+    }
+
+    /// How long to wait for the next request before committing.
+    fn patience(&self) -> Duration {
+        let left = |since: Instant, ms: u64| Duration::from_millis(ms).saturating_sub(since.elapsed());
+        match (self.gathered.since, self.gathered.ride_since) {
+            _ if self.gathered.bytes >= COMMIT_BYTES_MAX => Duration::ZERO,
+            (Some(since), _) => left(since, COMMIT_DELAY_MAX_MS).min(Duration::from_millis(COMMIT_IDLE_MS)),
+            (None, Some(since)) => left(since, RIDE_DELAY_MAX_MS),
+            (None, None) => Duration::from_millis(HOUSEKEEPING_MS),
+        }
+    }
+
+    /// Adds a request; true when it wants to be committed at once.
+    fn take(&mut self, request: Request) -> Result<bool, StoreError> {
+        let gathered = &mut self.gathered;
+        let now = Instant::now();
+        gathered.ride_since.get_or_insert(now);
+        match request {
+            Request::Record(record, credit) => {
+                gathered.since.get_or_insert(now);
+                gathered.bytes += record.bytes();
+                gathered.work.records.push(record);
+                gathered.credits.extend(credit);
+            }
+            Request::Block(block, credit) => {
+                gathered.since.get_or_insert(now);
+                gathered.bytes += block.entries.len() * 32;
+                gathered.work.blocks.push(block);
+                gathered.credits.extend(credit);
+            }
+            Request::Delivered(sink, delivered) => {
+                let known = gathered.work.delivered.entry(sink).or_default();
+                known.upto = known.upto.max(delivered.upto);
+                known.samples += delivered.samples;
+            }
+            Request::Checkpoint(sink, checkpoint) => {
+                gathered.work.checkpoints.insert(sink, checkpoint);
+            }
+            Request::Plan(id, bytes, answer) => {
+                self.store.put_plan(id, &bytes)?;
+                let _ = answer.send(());
+            }
+            Request::Flush(answer) => {
+                gathered.answers.push(answer);
+                return Ok(true);
+            }
+            Request::Stop => {}
+        }
+        Ok(false)
+    }
+
+    fn commit(&mut self, last: bool) -> Result<(), StoreError> {
+        let low = self.space.is_low(Instant::now());
+        self.meter.low_space.store(low, Relaxed);
+        if low && !last {
+            return self.commit_rides_only();
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        if low && !gathered.work.only_rides() {
+            tracing::error!(
+                "stopping with the data directory full: records not yet stored are not acknowledged"
+            );
+            return Ok(());
+        }
+        if !gathered.work.is_empty() {
+            self.commit_work(gathered.work)?;
+        }
+        drop(gathered.credits);
+        gathered.answers.into_iter().for_each(|answer| {
+            let _ = answer.send(());
+        });
+        Ok(())
+    }
+
+    /// Without room only what gives room is written: delivered cursors, so that segments
+    /// can be trimmed. Everything else stays gathered; its credits hold the sources.
+    fn commit_rides_only(&mut self) -> Result<(), StoreError> {
+        let delivered = std::mem::take(&mut self.gathered.work.delivered);
+        if !delivered.is_empty() {
+            self.commit_work(Work { delivered, ..Work::default() })?;
+        }
+        std::thread::sleep(Duration::from_millis(crate::limits::SPACE_CHECK_MS));
+        Ok(())
+    }
+
+    fn commit_work(&mut self, work: Work) -> Result<(), StoreError> {
+        let records = work.records.len() as u64;
+        let samples: usize = work.records.iter().map(|record| record.samples()).sum();
+        let started = Instant::now();
+        let committed = self.store.commit(work, self.clock.now())?;
+        let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.meter.commits.fetch_add(1, Relaxed);
+        self.meter.commit_ns.fetch_add(took, Relaxed);
+        self.meter.commit_ns_max.fetch_max(took, Relaxed);
+        self.meter.records.fetch_add(records, Relaxed);
+        self.meter.samples.fetch_add(samples as u64, Relaxed);
+        *self.meter.durable.lock().unwrap_or_else(PoisonError::into_inner) = committed.upto;
+        (self.report)(Event::Committed(committed));
+        Ok(())
+    }
+}
