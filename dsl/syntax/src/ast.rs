@@ -314,7 +314,7 @@ pub struct Attr {
 pub enum AttrValue {
     /// Nothing follows the word.
     None,
-    Range(Range),
+    Range(Box<Range>),
     /// `{ 0 = "stopped", 1 = "running" }`
     Pairs(Vec<Pair>),
 }
@@ -553,13 +553,7 @@ impl Text {
     pub fn literal(&self) -> Option<String> {
         self.parts
             .iter()
-            .map(|part| {
-                if let TextPart::Literal(text) = part {
-                    Some(text.as_str())
-                } else {
-                    None
-                }
-            })
+            .map(|part| if let TextPart::Literal(text) = part { Some(text.as_str()) } else { None })
             .collect()
     }
 }

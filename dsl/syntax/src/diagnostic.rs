@@ -55,23 +55,13 @@ impl Diagnostic {
             Some(b'N') => Severity::Note,
             _ => Severity::Error,
         };
-        Diagnostic {
-            code,
-            severity,
-            message: message.into(),
-            span,
-            labels: Vec::new(),
-            help: None,
-        }
+        Diagnostic { code, severity, message: message.into(), span, labels: Vec::new(), help: None }
     }
 
     /// Points at a further place.
     #[must_use]
     pub fn label(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.labels.push(Label {
-            span,
-            text: text.into(),
-        });
+        self.labels.push(Label { span, text: text.into() });
         self
     }
 
@@ -121,8 +111,7 @@ impl Diagnostics {
 
     /// The findings in order of file and place, each once.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.list
-            .sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
+        self.list.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
         self.list.dedup();
         self.list
     }
@@ -130,8 +119,6 @@ impl Diagnostics {
 
 impl Extend<Diagnostic> for Diagnostics {
     fn extend<T: IntoIterator<Item = Diagnostic>>(&mut self, found: T) {
-        found
-            .into_iter()
-            .for_each(|diagnostic| self.push(diagnostic));
+        found.into_iter().for_each(|diagnostic| self.push(diagnostic));
     }
 }

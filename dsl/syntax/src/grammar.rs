@@ -34,15 +34,9 @@ fn stop(error: &Error<Rule>) -> Stop {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };
     match &error.variant {
-        ErrorVariant::ParsingError { positives, .. } => Stop {
-            at,
-            expected: positives.clone(),
-            bounded: false,
-        },
-        ErrorVariant::CustomError { .. } => Stop {
-            at,
-            expected: Vec::new(),
-            bounded: true,
-        },
+        ErrorVariant::ParsingError { positives, .. } => {
+            Stop { at, expected: positives.clone(), bounded: false }
+        }
+        ErrorVariant::CustomError { .. } => Stop { at, expected: Vec::new(), bounded: true },
     }
 }

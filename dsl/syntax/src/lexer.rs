@@ -37,8 +37,7 @@ pub(crate) struct Token {
 
 impl Token {
     pub(crate) fn str<'a>(&self, text: &'a str) -> &'a str {
-        text.get(self.start as usize..self.end as usize)
-            .unwrap_or("")
+        text.get(self.start as usize..self.end as usize).unwrap_or("")
     }
 }
 
@@ -75,8 +74,7 @@ impl Lexed {
 }
 
 const SIGNS: [&str; 19] = [
-    ":=", "->", "==", "!=", "<=", ">=", "..", "&&", "||", "<>", "**", "=", ":", ",", ".", "+", "-",
-    "*", "/",
+    ":=", "->", "==", "!=", "<=", ">=", "..", "&&", "||", "<>", "**", "=", ":", ",", ".", "+", "-", "*", "/",
 ];
 
 pub(crate) fn lex(file: FileId, text: &str) -> Lexed {
@@ -87,12 +85,7 @@ pub(crate) fn lex(file: FileId, text: &str) -> Lexed {
         unreadable: Vec::new(),
         mended: None,
     };
-    let mut lexer = Lexer {
-        file,
-        text,
-        at: 0,
-        out,
-    };
+    let mut lexer = Lexer { file, text, at: 0, out };
     if text.starts_with('\u{feff}') {
         lexer.at = '\u{feff}'.len_utf8();
     }
@@ -123,12 +116,7 @@ impl<'a> Lexer<'a> {
         self.at += length;
         let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
         let depth = u16::try_from(depth).unwrap_or(u16::MAX);
-        self.out.tokens.push(Token {
-            kind,
-            start: offset(start),
-            end: offset(self.at),
-            depth,
-        });
+        self.out.tokens.push(Token { kind, start: offset(start), end: offset(self.at), depth });
     }
 
     /// Reads one token, comment or run of blanks.
@@ -138,8 +126,7 @@ impl<'a> Lexer<'a> {
             self.at = self.text.len();
             return;
         };
-        let length_while =
-            |keep: fn(char) -> bool| rest.len() - rest.trim_start_matches(keep).len();
+        let length_while = |keep: fn(char) -> bool| rest.len() - rest.trim_start_matches(keep).len();
         match first {
             ' ' | '\t' => self.at += length_while(|c| c == ' ' || c == '\t'),
             '\r' if rest.starts_with("\r\n") => self.push(Kind::Newline, 2, 0),
@@ -161,11 +148,7 @@ impl<'a> Lexer<'a> {
         if self.address_without_quotes() {
             return;
         }
-        let trailing = self
-            .out
-            .tokens
-            .last()
-            .is_some_and(|token| token.kind != Kind::Newline);
+        let trailing = self.out.tokens.last().is_some_and(|token| token.kind != Kind::Newline);
         let span = self.span(self.at, self.at + length);
         self.out.comments.push(Comment { span, trailing });
         self.at += length;
@@ -177,22 +160,18 @@ impl<'a> Lexer<'a> {
             return false;
         };
         let (word, colon) = (*word, *colon);
-        let joined =
-            word.kind == Kind::Word && word.end == colon.start && colon.end as usize == self.at;
+        let joined = word.kind == Kind::Word && word.end == colon.start && colon.end as usize == self.at;
         if !joined || colon.str(self.text) != ":" {
             return false;
         }
         self.out.tokens.truncate(self.out.tokens.len() - 2);
         self.at = word.start as usize;
-        let length = self
-            .rest()
-            .find([' ', '\t', '\n', '\r', ',', '}', ']', ')'])
-            .unwrap_or(self.rest().len());
+        let length =
+            self.rest().find([' ', '\t', '\n', '\r', ',', '}', ']', ')']).unwrap_or(self.rest().len());
         let span = self.span(self.at, self.at + length);
         let written = self.rest().get(..length).unwrap_or("");
         self.out.faults.push(
-            Diagnostic::new("E017", span, "text needs double quotes")
-                .help(format!("write `\"{written}\"`")),
+            Diagnostic::new("E017", span, "text needs double quotes").help(format!("write `\"{written}\"`")),
         );
         self.unreadable(length, Kind::Word);
         true
@@ -232,19 +211,13 @@ impl<'a> Lexer<'a> {
     fn sign(&mut self, first: char) {
         let rest = self.rest();
         let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) else {
-            let kind = if "<>!%".contains(first) {
-                Kind::Sign
-            } else {
-                Kind::Other
-            };
+            let kind = if "<>!%".contains(first) { Kind::Sign } else { Kind::Other };
             return self.push(kind, first.len_utf8(), 0);
         };
         if *sign == ":=" {
             let span = self.span(self.at, self.at + 2);
             self.out.faults.push(
-                Diagnostic::new("E001", span, "`:=` is not used here")
-                    .here("this sign")
-                    .help("write `=`"),
+                Diagnostic::new("E001", span, "`:=` is not used here").here("this sign").help("write `=`"),
             );
             self.out.mend(self.text, self.at, self.at + 2, b" =");
             self.at += 1;
@@ -314,12 +287,8 @@ impl<'a> Lexer<'a> {
 
 /// The diagnostic for nesting beyond [`NESTING_MAX`].
 pub(crate) fn too_deep(span: Span) -> Diagnostic {
-    Diagnostic::new(
-        "E021",
-        span,
-        format!("nested more than {NESTING_MAX} levels deep"),
-    )
-    .help("take a part of it out into a calc of its own")
+    Diagnostic::new("E021", span, format!("nested more than {NESTING_MAX} levels deep"))
+        .help("take a part of it out into a calc of its own")
 }
 
 enum StringEnd {
@@ -365,10 +334,7 @@ fn scan_string(line: &[u8]) -> StringEnd {
             match byte {
                 b'"' => modes.push(Mode::Text),
                 b'\'' => {
-                    at += line[at..]
-                        .iter()
-                        .position(|b| *b == b'\'')
-                        .map_or(line.len(), |found| found + 1)
+                    at += line[at..].iter().position(|b| *b == b'\'').map_or(line.len(), |found| found + 1)
                 }
                 b'(' | b'[' | b'{' => modes.push(Mode::Bracket),
                 b')' | b']' | b'}' => {
@@ -380,18 +346,13 @@ fn scan_string(line: &[u8]) -> StringEnd {
         }
         depth = depth.max(modes.len() + ifs);
         if modes.is_empty() {
-            return StringEnd::Closed {
-                length: at,
-                depth: depth.saturating_sub(1),
-            };
+            return StringEnd::Closed { length: at, depth: depth.saturating_sub(1) };
         }
         if depth > NESTING_MAX {
             return StringEnd::TooDeep;
         }
     }
-    StringEnd::Open {
-        insert: (modes.len() > 1).then_some(insert),
-    }
+    StringEnd::Open { insert: (modes.len() > 1).then_some(insert) }
 }
 
 fn is_word(c: char) -> bool {
@@ -405,22 +366,13 @@ fn line_length(rest: &str) -> usize {
 /// The length of a number; a unit that follows without a blank is a word of its own (`5s`), a clock is one number.
 fn number_length(rest: &str) -> usize {
     let bytes = rest.as_bytes();
-    let digits = |from: usize| {
-        bytes[from..]
-            .iter()
-            .take_while(|b| b.is_ascii_digit() || **b == b'_')
-            .count()
-    };
+    let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit() || **b == b'_').count();
     let mut length = digits(0);
     if bytes.get(length) == Some(&b'.') && bytes.get(length + 1).is_some_and(u8::is_ascii_digit) {
         length += 1 + digits(length + 1);
     }
     if bytes.get(length).is_some_and(|b| *b == b'e' || *b == b'E') {
-        let sign = usize::from(
-            bytes
-                .get(length + 1)
-                .is_some_and(|b| *b == b'+' || *b == b'-'),
-        );
+        let sign = usize::from(bytes.get(length + 1).is_some_and(|b| *b == b'+' || *b == b'-'));
         if bytes.get(length + 1 + sign).is_some_and(u8::is_ascii_digit) {
             length += 1 + sign + digits(length + 1 + sign);
         }
@@ -434,43 +386,21 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let lexed = lex(FileId(0), text);
-        lexed
-            .tokens
-            .iter()
-            .map(|token| token.str(text).to_owned())
-            .collect()
+        lexed.tokens.iter().map(|token| token.str(text).to_owned()).collect()
     }
 
     #[test]
     fn signs_numbers_units_and_texts_are_told_apart() {
         assert_eq!(
             words("a[1..2]->'x y' 5s 1.5e3 \"t {f(\"}\")} {{\" m³"),
-            [
-                "a",
-                "[",
-                "1",
-                "..",
-                "2",
-                "]",
-                "->",
-                "'x y'",
-                "5",
-                "s",
-                "1.5e3",
-                "\"t {f(\"}\")} {{\"",
-                "m³"
-            ]
+            ["a", "[", "1", "..", "2", "]", "->", "'x y'", "5", "s", "1.5e3", "\"t {f(\"}\")} {{\"", "m³"]
         );
     }
 
     #[test]
     fn comments_are_kept_apart_with_their_place() {
         let lexed = lex(FileId(0), "// a\nx // b\n\"// no\"");
-        let trailing: Vec<_> = lexed
-            .comments
-            .iter()
-            .map(|comment| comment.trailing)
-            .collect();
+        let trailing: Vec<_> = lexed.comments.iter().map(|comment| comment.trailing).collect();
         assert_eq!(trailing, [false, true]);
         assert!(lexed.faults.is_empty());
     }
@@ -479,10 +409,7 @@ mod tests {
     fn foreign_signs_are_mended_byte_for_byte() {
         let text = "a := 1; b = 2; # see {\nc = 3";
         let mended = lex(FileId(0), text).mended.unwrap();
-        assert_eq!(
-            String::from_utf8(mended).unwrap(),
-            "a  = 1, b = 2         \nc = 3"
-        );
+        assert_eq!(String::from_utf8(mended).unwrap(), "a  = 1, b = 2         \nc = 3");
     }
 
     #[test]

@@ -22,19 +22,10 @@ impl<'a> Place<'a> {
     pub(crate) fn new(file: FileId, text: &'a str, tokens: &'a [Token], stop: &'a Stop) -> Self {
         let start = tokens.first().map_or(0, |token| token.start as usize);
         let mut at = tokens.partition_point(|token| token.end as usize <= start + stop.at);
-        while tokens
-            .get(at)
-            .is_some_and(|token| token.kind == Kind::Newline)
-        {
+        while tokens.get(at).is_some_and(|token| token.kind == Kind::Newline) {
             at += 1;
         }
-        Place {
-            file,
-            text,
-            tokens,
-            stop,
-            at,
-        }
+        Place { file, text, tokens, stop, at }
     }
 
     /// The most helpful diagnostic for this place.
@@ -80,15 +71,7 @@ impl<'a> Place<'a> {
     }
 
     fn expects_operator(&self) -> bool {
-        self.expects(&[
-            Rule::add,
-            Rule::sub,
-            Rule::mul,
-            Rule::div,
-            Rule::cmp,
-            Rule::W_and,
-            Rule::W_or,
-        ])
+        self.expects(&[Rule::add, Rule::sub, Rule::mul, Rule::div, Rule::cmp, Rule::W_and, Rule::W_or])
     }
 
     fn expects_name(&self) -> bool {
@@ -125,48 +108,29 @@ impl<'a> Place<'a> {
             _ => return None,
         };
         let message = format!("`{}` is not an operator here", self.str(at));
-        Some(
-            Diagnostic::new("E013", self.span(at), message)
-                .here("this sign")
-                .help(mend),
-        )
+        Some(Diagnostic::new("E013", self.span(at), message).here("this sign").help(mend))
     }
 
     fn foreign_letter(&self) -> Option<Diagnostic> {
         let word = self.str(self.at);
         let foreign = self.kind(self.at)? == Kind::Word && !word.is_ascii() && self.expects_name();
         let inside = self.kind(self.at)? == Kind::Word
-            && word
-                .chars()
-                .any(|c| !c.is_ascii() && c.is_alphabetic() && !"°µμΩ".contains(c));
+            && word.chars().any(|c| !c.is_ascii() && c.is_alphabetic() && !"°µμΩ".contains(c));
         (foreign || inside).then(|| {
-            Diagnostic::new(
-                "E014",
-                self.span(self.at),
-                format!("`{word}` has letters outside of a to z"),
-            )
-            .here("used as a name")
-            .help(format!("write `'{word}'` in single quotes"))
+            Diagnostic::new("E014", self.span(self.at), format!("`{word}` has letters outside of a to z"))
+                .here("used as a name")
+                .help(format!("write `'{word}'` in single quotes"))
         })
     }
 
     fn address(&self) -> Option<Diagnostic> {
         let at_word = self.before(1).filter(|before| self.str(*before) == "at")?;
         let takes_address = matches!(self.str(0), "tag" | "write") && at_word > 0;
-        let token = self
-            .tokens
-            .get(self.at)
-            .filter(|token| token.kind != Kind::Text && takes_address)?;
+        let token = self.tokens.get(self.at).filter(|token| token.kind != Kind::Text && takes_address)?;
         let rest = self.text.get(token.start as usize..)?;
-        let length = rest
-            .find([' ', '\t', '\n', '\r', ','])
-            .unwrap_or(rest.len());
+        let length = rest.find([' ', '\t', '\n', '\r', ',']).unwrap_or(rest.len());
         let written = rest.get(..length)?;
-        let span = Span::new(
-            self.file,
-            token.start as usize,
-            token.start as usize + length,
-        );
+        let span = Span::new(self.file, token.start as usize, token.start as usize + length);
         let plain = written.trim_matches('\'').trim_end_matches(':');
         Some(
             Diagnostic::new("E006", span, "the address needs double quotes")
@@ -178,23 +142,15 @@ impl<'a> Place<'a> {
     /// A word where only text can stand.
     fn text(&self) -> Option<Diagnostic> {
         let only_text = self.stop.expected.iter().all(|rule| *rule == Rule::string);
-        let token = self.tokens.get(self.at).filter(|token| {
-            only_text && matches!(token.kind, Kind::Word | Kind::Quoted | Kind::Number)
-        })?;
+        let token = self
+            .tokens
+            .get(self.at)
+            .filter(|token| only_text && matches!(token.kind, Kind::Word | Kind::Quoted | Kind::Number))?;
         let rest = self.text.get(token.start as usize..)?;
-        let length = rest
-            .find([' ', '\t', '\n', '\r', ',', '{', '}', ']', ')'])
-            .unwrap_or(rest.len());
+        let length = rest.find([' ', '\t', '\n', '\r', ',', '{', '}', ']', ')']).unwrap_or(rest.len());
         let written = rest.get(..length)?.trim_matches('\'');
-        let span = Span::new(
-            self.file,
-            token.start as usize,
-            token.start as usize + length,
-        );
-        Some(
-            Diagnostic::new("E017", span, "text needs double quotes")
-                .help(format!("write `\"{written}\"`")),
-        )
+        let span = Span::new(self.file, token.start as usize, token.start as usize + length);
+        Some(Diagnostic::new("E017", span, "text needs double quotes").help(format!("write `\"{written}\"`")))
     }
 
     fn type_name(&self) -> Option<Diagnostic> {
@@ -206,11 +162,7 @@ impl<'a> Place<'a> {
         if !here {
             return None;
         }
-        let fault = Diagnostic::new(
-            "E005",
-            self.span(self.at),
-            format!("`{word}` is not a PLC type"),
-        );
+        let fault = Diagnostic::new("E005", self.span(self.at), format!("`{word}` is not a PLC type"));
         let name = self.before(2).map_or("", |name| self.str(name));
         let fault = if self.str(0) == "tag" {
             fault.here(format!("type of `{}`", self.str(1)))
@@ -220,7 +172,8 @@ impl<'a> Place<'a> {
         Some(match (words::plc_type(word), words::nearest_type(word)) {
             (Some((plc, what)), _) => fault.help(format!("use `{plc}` ({what})")),
             (None, Some(near)) => fault.help(format!("did you mean `{near}`?")),
-            (None, None) => fault.help("types are bool, int, dint, real, string and their relatives; see `gwp explain E005`"),
+            (None, None) => fault
+                .help("types are bool, int, dint, real, string and their relatives; see `gwp explain E005`"),
         })
     }
 
@@ -229,28 +182,14 @@ impl<'a> Place<'a> {
         if !words::is_reserved(word) {
             return None;
         }
-        let as_value = self.expects(&[
-            Rule::expr,
-            Rule::path,
-            Rule::range,
-            Rule::head,
-            Rule::picks,
-            Rule::select,
-        ]) && (self.kind(self.at + 1).is_none()
-            || matches!(
-                self.kind(self.at + 1),
-                Some(Kind::Sign | Kind::Close | Kind::Newline)
-            ));
+        let as_value =
+            self.expects(&[Rule::expr, Rule::path, Rule::range, Rule::head, Rule::picks, Rule::select])
+                && (self.kind(self.at + 1).is_none()
+                    || matches!(self.kind(self.at + 1), Some(Kind::Sign | Kind::Close | Kind::Newline)));
         (self.expects_name() || as_value).then(|| {
-            Diagnostic::new(
-                "E007",
-                self.span(self.at),
-                format!("`{word}` is a reserved word"),
-            )
-            .here("used as a name")
-            .help(format!(
-                "write `'{word}'` in single quotes, or choose another name"
-            ))
+            Diagnostic::new("E007", self.span(self.at), format!("`{word}` is a reserved word"))
+                .here("used as a name")
+                .help(format!("write `'{word}'` in single quotes, or choose another name"))
         })
     }
 
@@ -258,9 +197,7 @@ impl<'a> Place<'a> {
         if self.str(self.at) != "=" || !self.expects_operator() {
             return None;
         }
-        let name = self
-            .before(1)
-            .filter(|name| self.kind(*name) == Some(Kind::Word));
+        let name = self.before(1).filter(|name| self.kind(*name) == Some(Kind::Word));
         if let Some((name, value)) = name.zip(self.before(2))
             && self.ends_value(value)
             && !words::is_reserved(self.str(name))
@@ -312,9 +249,7 @@ impl<'a> Place<'a> {
         }
         let near = match self.at {
             0 => words::nearest_item(word),
-            1 if matches!(self.kind(1), Some(Kind::Word | Kind::Quoted)) => {
-                words::nearest_member(word)
-            }
+            1 if matches!(self.kind(1), Some(Kind::Word | Kind::Quoted)) => words::nearest_member(word),
             _ => None,
         };
         let near = near.filter(|near| *near != word && self.kind(0) == Some(Kind::Word))?;
@@ -330,23 +265,15 @@ impl<'a> Place<'a> {
             _ => false,
         };
         let expects = self.expects_operator() || self.expects(&[Rule::EOI]);
-        let inside = self
-            .tokens
-            .iter()
-            .take(self.at)
-            .any(|token| token.kind == Kind::Open);
+        let inside = self.tokens.iter().take(self.at).any(|token| token.kind == Kind::Open);
         let setting = self.str(self.at + 1) == "=";
         (starts_value && expects && self.ends_value(before) && (inside || setting))
             .then(|| self.missing_comma(self.at))
     }
 
     fn general(&self) -> Diagnostic {
-        let mut expected: Vec<_> = self
-            .stop
-            .expected
-            .iter()
-            .filter_map(|rule| words::rule_words(*rule))
-            .collect();
+        let mut expected: Vec<_> =
+            self.stop.expected.iter().filter_map(|rule| words::rule_words(*rule)).collect();
         expected.sort_unstable();
         expected.dedup();
         if expected.contains(&"a value") {

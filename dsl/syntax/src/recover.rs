@@ -24,28 +24,19 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
 
 /// `whole_max` is the size in bytes up to which an item is read as a whole, before it is tried entry by entry.
 pub(crate) fn parse_items(file: FileId, text: &str, whole_max: usize) -> Parsed {
-    let mut tree = File {
-        file,
-        ..File::default()
-    };
+    let mut tree = File { file, ..File::default() };
     if text.len() > FILE_BYTES_MAX {
         let message = format!("this file is larger than {} MiB", FILE_BYTES_MAX >> 20);
         let fault = Diagnostic::new("E020", Span::new(file, 0, 0), message)
             .help("split it into several files and name them with `use`");
-        return Parsed {
-            file: tree,
-            diagnostics: vec![fault],
-        };
+        return Parsed { file: tree, diagnostics: vec![fault] };
     }
     let mut lexed = lexer::lex(file, text);
     let units = split::items(file, text, &mut lexed);
     tree.comments = std::mem::take(&mut lexed.comments);
     let mut diagnostics = std::mem::take(&mut lexed.faults);
     lexed.unreadable.sort_unstable();
-    let mended = lexed
-        .mended
-        .take()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let mended = lexed.mended.take().and_then(|bytes| String::from_utf8(bytes).ok());
     let mut reader = Reader {
         file,
         text,
@@ -59,10 +50,7 @@ pub(crate) fn parse_items(file: FileId, text: &str, whole_max: usize) -> Parsed 
     }
     diagnostics.append(&mut reader.faults);
     diagnostics.sort_by_key(|fault| fault.span);
-    Parsed {
-        file: tree,
-        diagnostics,
-    }
+    Parsed { file: tree, diagnostics }
 }
 
 struct Reader<'a> {
@@ -110,21 +98,12 @@ impl Reader<'_> {
     }
 
     /// `Err(None)` when the reason is already in `faults`.
-    fn try_item(
-        &mut self,
-        unit: &Unit,
-        first: bool,
-        tree: &mut File,
-    ) -> Result<(), Option<Diagnostic>> {
+    fn try_item(&mut self, unit: &Unit, first: bool, tree: &mut File) -> Result<(), Option<Diagnostic>> {
         let tokens = unit.tokens(self.lexed);
         let (start, end) = ends(tokens);
-        let written = format!(
-            "{}{}",
-            self.mended.get(start..end).unwrap_or(""),
-            unit.closers
-        );
-        let pairs = grammar::parse(Rule::chunk, &written)
-            .map_err(|stop| Some(self.explain(tokens, &stop)))?;
+        let written = format!("{}{}", self.mended.get(start..end).unwrap_or(""), unit.closers);
+        let pairs =
+            grammar::parse(Rule::chunk, &written).map_err(|stop| Some(self.explain(tokens, &stop)))?;
         let mut builder = Tree::new(self.file, start, self.text.len(), &self.lexed.tokens);
         for node in pairs.flat_map(|chunk| chunk.into_inner()) {
             match node.as_rule() {
@@ -137,24 +116,20 @@ impl Reader<'_> {
                             self.span(tokens),
                             "`gwp` must be the first line of a file",
                         );
-                        self.faults
-                            .push(fault.help("move it to the top, or leave it out"));
+                        self.faults.push(fault.help("move it to the top, or leave it out"));
                     } else if version.as_ref().is_none_or(|version| version.text != "1") {
                         let fault = Diagnostic::new(
                             "E016",
                             self.span(tokens),
                             "this version of the language is not known here",
                         );
-                        self.faults
-                            .push(fault.help("write `gwp 1`, or install a newer gwp"));
+                        self.faults.push(fault.help("write `gwp 1`, or install a newer gwp"));
                     }
                     tree.version = version;
                 }
                 _ => match builder.item(node) {
                     Some(item) => tree.items.push(item),
-                    None if builder.faults.is_empty() => {
-                        self.faults.push(unreadable(self.span(tokens)))
-                    }
+                    None if builder.faults.is_empty() => self.faults.push(unreadable(self.span(tokens))),
                     None => {}
                 },
             }
@@ -175,29 +150,22 @@ impl Reader<'_> {
             self.unit_fault(unit);
             return false;
         };
-        let Some(brace) = tokens
-            .iter()
-            .position(|token| token.str(self.text) == "{" && token.kind == Kind::Open)
+        let Some(brace) =
+            tokens.iter().position(|token| token.str(self.text) == "{" && token.kind == Kind::Open)
         else {
             self.unit_fault(unit);
             return false;
         };
-        let closed =
-            unit.closers.is_empty() && tokens.last().is_some_and(|token| token.kind == Kind::Close);
+        let closed = unit.closers.is_empty() && tokens.last().is_some_and(|token| token.kind == Kind::Close);
         let inside_end = if closed { unit.last } else { unit.last + 1 };
         let head = self.head(tokens, brace);
         let mut parts = Parts::default();
         let first = unit.first + brace + 1;
         let commas = rule != Rule::one_step;
-        let mut entries =
-            split::entries(self.mended, &self.lexed.tokens, first, inside_end, commas);
+        let mut entries = split::entries(self.mended, &self.lexed.tokens, first, inside_end, commas);
         // the last of the forgotten brackets closes the block itself, those before it belong to its last entry
         if let Some(last) = entries.last_mut() {
-            last.closers = unit
-                .closers
-                .get(..unit.closers.len().saturating_sub(1))
-                .unwrap_or("")
-                .to_owned();
+            last.closers = unit.closers.get(..unit.closers.len().saturating_sub(1)).unwrap_or("").to_owned();
         }
         for entry in &entries {
             self.entry(entry, rule, &mut parts);
@@ -220,9 +188,7 @@ impl Reader<'_> {
         match grammar::parse(Rule::chunk, &written) {
             Ok(pairs) => {
                 let mut builder = Tree::new(self.file, start, self.text.len(), &self.lexed.tokens);
-                let item = pairs
-                    .flat_map(|chunk| chunk.into_inner())
-                    .find_map(|node| builder.item(node));
+                let item = pairs.flat_map(|chunk| chunk.into_inner()).find_map(|node| builder.item(node));
                 self.faults.append(&mut builder.faults);
                 item
             }
@@ -239,11 +205,7 @@ impl Reader<'_> {
             return parts.broken.extend(self.entry_name(tokens));
         }
         let (start, end) = ends(tokens);
-        let written = format!(
-            "{}{}",
-            self.mended.get(start..end).unwrap_or(""),
-            unit.closers
-        );
+        let written = format!("{}{}", self.mended.get(start..end).unwrap_or(""), unit.closers);
         let outcome = match grammar::parse(rule, &written) {
             Err(stop) => {
                 self.faults.push(self.explain(tokens, &stop));
@@ -282,11 +244,7 @@ impl Reader<'_> {
             return;
         }
         let (start, end) = ends(tokens);
-        let written = format!(
-            "{}{}",
-            self.mended.get(start..end).unwrap_or(""),
-            unit.closers
-        );
+        let written = format!("{}{}", self.mended.get(start..end).unwrap_or(""), unit.closers);
         if let Err(stop) = grammar::parse(Rule::chunk, &written) {
             self.faults.push(self.explain(tokens, &stop));
         }
@@ -300,9 +258,7 @@ impl Reader<'_> {
         let (start, end) = ends(tokens);
         let places = &self.lexed.unreadable;
         let after = places.partition_point(|place| (place.0 as usize) < start);
-        places
-            .get(after)
-            .is_some_and(|place| (place.0 as usize) < end)
+        places.get(after).is_some_and(|place| (place.0 as usize) < end)
     }
 
     fn span(&self, tokens: &[Token]) -> Span {
@@ -344,18 +300,13 @@ fn entry_rule(word: &str) -> Option<Rule> {
 }
 
 fn has_entries(tokens: &[Token], text: &str) -> bool {
-    tokens
-        .first()
-        .is_some_and(|first| entry_rule(first.str(text)).is_some())
+    tokens.first().is_some_and(|first| entry_rule(first.str(text)).is_some())
         && tokens.last().is_some_and(|last| last.kind == Kind::Close)
 }
 
 fn ends(tokens: &[Token]) -> (usize, usize) {
     let start = tokens.first().map_or(0, |token| token.start as usize);
-    (
-        start,
-        tokens.last().map_or(start, |token| token.end as usize),
-    )
+    (start, tokens.last().map_or(start, |token| token.end as usize))
 }
 
 fn unreadable(span: Span) -> Diagnostic {
@@ -377,10 +328,7 @@ struct Parts {
 impl Parts {
     /// Puts the entries into the item whose head was read alone, and mends its place and that of its block.
     fn fill(self, item: &mut Item, whole: Span, brace: Span) {
-        let block = Span {
-            end: whole.end,
-            ..brace
-        };
+        let block = Span { end: whole.end, ..brace };
         match item {
             Item::Template(template) => {
                 template.span = whole;
@@ -435,11 +383,9 @@ impl Parts {
     fn fill_settings(self, settings: &mut Settings, block: Span) {
         settings.span = block;
         settings.broken = self.broken;
-        settings
-            .list
-            .extend(self.list.into_iter().filter_map(|part| match part {
-                Part::Body(Entry::Setting(setting)) => Some(setting),
-                _ => None,
-            }));
+        settings.list.extend(self.list.into_iter().filter_map(|part| match part {
+            Part::Body(Entry::Setting(setting)) => Some(setting),
+            _ => None,
+        }));
     }
 }

@@ -18,20 +18,12 @@ impl Span {
     /// The range `start..end` of `file`, in bytes.
     pub fn new(file: FileId, start: usize, end: usize) -> Self {
         let cut = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Span {
-            file,
-            start: cut(start),
-            end: cut(end.max(start)),
-        }
+        Span { file, start: cut(start), end: cut(end.max(start)) }
     }
 
     /// The smallest range that holds both; `other` must be of the same file.
     pub fn to(self, other: Span) -> Span {
-        Span {
-            file: self.file,
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        }
+        Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
     /// The range as indices into the text of the file.
@@ -51,28 +43,15 @@ pub struct SourceFile {
 
 impl SourceFile {
     fn new(name: String, text: String) -> Self {
-        let after = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, byte)| *byte == b'\n')
-            .map(|(at, _)| at + 1);
-        let line_starts = std::iter::once(0)
-            .chain(after)
-            .map(|at| u32::try_from(at).unwrap_or(u32::MAX))
-            .collect();
-        SourceFile {
-            name,
-            text,
-            line_starts,
-        }
+        let after = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let line_starts =
+            std::iter::once(0).chain(after).map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect();
+        SourceFile { name, text, line_starts }
     }
 
     /// Line and column of a byte offset, both counted from 1; the column counts characters.
     pub fn line_col(&self, offset: u32) -> (usize, usize) {
-        let line = self
-            .line_starts
-            .partition_point(|start| *start <= offset)
-            .max(1);
+        let line = self.line_starts.partition_point(|start| *start <= offset).max(1);
         let start = self.line_starts.get(line - 1).copied().unwrap_or(0) as usize;
         let before = self.text.get(start..offset as usize);
         (line, before.map_or(1, |text| text.chars().count() + 1))
@@ -105,9 +84,7 @@ impl SourceMap {
 
     /// The text under a span; empty for a span of another map.
     pub fn text(&self, span: Span) -> &str {
-        self.get(span.file)
-            .and_then(|file| file.text.get(span.range()))
-            .unwrap_or("")
+        self.get(span.file).and_then(|file| file.text.get(span.range())).unwrap_or("")
     }
 
     /// Name, line and column (from 1) of the start of a span, as in `plant.gwp:12:7`.

@@ -24,12 +24,7 @@ pub(crate) struct Unit {
 
 impl Unit {
     fn new(first: usize, last: usize) -> Self {
-        Unit {
-            first,
-            last,
-            closers: String::new(),
-            unreadable: false,
-        }
+        Unit { first, last, closers: String::new(), unreadable: false }
     }
 
     pub(crate) fn tokens<'a>(&self, lexed: &'a Lexed) -> &'a [Token] {
@@ -40,15 +35,8 @@ impl Unit {
 /// Splits a file into its items.
 pub(crate) fn items(file: FileId, text: &str, lexed: &mut Lexed) -> Vec<Unit> {
     let tokens = std::mem::take(&mut lexed.tokens);
-    let mut splitter = Items {
-        file,
-        text,
-        tokens: &tokens,
-        lexed,
-        units: Vec::new(),
-        open: Vec::new(),
-        ifs: 0,
-    };
+    let mut splitter =
+        Items { file, text, tokens: &tokens, lexed, units: Vec::new(), open: Vec::new(), ifs: 0 };
     for at in 0..tokens.len() {
         splitter.take(at);
     }
@@ -151,16 +139,11 @@ impl Items<'_> {
             }
             _ => {
                 self.lexed.faults.push(
-                    Diagnostic::new(
-                        "E015",
-                        self.span(at),
-                        format!("this `{written}` closes nothing"),
-                    )
-                    .help("remove it, or add the bracket that it should close"),
+                    Diagnostic::new("E015", self.span(at), format!("this `{written}` closes nothing"))
+                        .help("remove it, or add the bracket that it should close"),
                 );
                 let token = self.tokens[at];
-                self.lexed
-                    .mend(self.text, token.start as usize, token.end as usize, b" ");
+                self.lexed.mend(self.text, token.start as usize, token.end as usize, b" ");
             }
         }
     }
@@ -175,13 +158,9 @@ impl Items<'_> {
             _ => "}",
         };
         self.lexed.faults.push(
-            Diagnostic::new(
-                "E015",
-                self.span(open),
-                format!("this `{written}` is not closed"),
-            )
-            .here("opened here")
-            .help(format!("add `{partner}`")),
+            Diagnostic::new("E015", self.span(open), format!("this `{written}` is not closed"))
+                .here("opened here")
+                .help(format!("add `{partner}`")),
         );
         let token = self.tokens[open];
         self.lexed.unreadable.push((token.start, token.end));
@@ -189,11 +168,7 @@ impl Items<'_> {
 
     /// A member starts inside round or square brackets: they were forgotten to be closed.
     fn close_round(&mut self) {
-        while self
-            .open
-            .last()
-            .is_some_and(|open| self.tokens[*open].str(self.text) != "{")
-        {
+        while self.open.last().is_some_and(|open| self.tokens[*open].str(self.text) != "{") {
             self.not_closed();
         }
     }
@@ -223,22 +198,14 @@ impl Items<'_> {
         }
         unit.closers = closers;
         let tokens = unit.tokens_of(self.tokens);
-        let title: Vec<_> = tokens
-            .iter()
-            .take(2)
-            .map(|token| token.str(self.text))
-            .collect();
+        let title: Vec<_> = tokens.iter().take(2).map(|token| token.str(self.text)).collect();
         let opened = self.span(*outermost);
-        let fault = Diagnostic::new(
-            "E008",
-            opened,
-            format!("`{}` is not closed", title.join(" ")),
-        )
-        .here("opened here");
+        let fault = Diagnostic::new("E008", opened, format!("`{}` is not closed", title.join(" ")))
+            .here("opened here");
         self.lexed.faults.push(match next {
-            Some(next) => fault
-                .label(self.span(next), "next item starts here")
-                .help("add `}` before this item"),
+            Some(next) => {
+                fault.label(self.span(next), "next item starts here").help("add `}` before this item")
+            }
             None => fault.help("add `}` at the end"),
         });
     }
@@ -268,13 +235,7 @@ impl Unit {
 
 /// Splits what stands between the braces of a block, given without them, into its entries. `commas` says whether a
 /// comma ends an entry; in a test it does not.
-pub(crate) fn entries(
-    text: &str,
-    tokens: &[Token],
-    first: usize,
-    end: usize,
-    commas: bool,
-) -> Vec<Unit> {
+pub(crate) fn entries(text: &str, tokens: &[Token], first: usize, end: usize, commas: bool) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
     let mut depth = 0_usize;
     let mut open = false;
@@ -293,9 +254,8 @@ pub(crate) fn entries(
             open = false;
             continue;
         }
-        let goes_on = units
-            .last()
-            .is_some_and(|unit| open && (!line_start || continues(text, tokens, unit.last, at)));
+        let goes_on =
+            units.last().is_some_and(|unit| open && (!line_start || continues(text, tokens, unit.last, at)));
         match units.last_mut() {
             Some(unit) if depth > 0 || (goes_on && !member) => unit.last = at,
             _ => units.push(Unit::new(at, at)),
@@ -315,12 +275,9 @@ fn starts(text: &str, tokens: &[Token], at: usize, kind: fn(&str) -> bool) -> bo
     let token = tokens[at];
     token.kind == Kind::Word
         && kind(token.str(text))
-        && tokens.get(at + 1).is_some_and(|next| {
-            matches!(
-                next.kind,
-                Kind::Word | Kind::Quoted | Kind::Text | Kind::Number
-            )
-        })
+        && tokens
+            .get(at + 1)
+            .is_some_and(|next| matches!(next.kind, Kind::Word | Kind::Quoted | Kind::Text | Kind::Number))
 }
 
 /// True if the statement whose last token is `last` goes on with `next` on a new line.
@@ -329,27 +286,14 @@ fn continues(text: &str, tokens: &[Token], last: usize, next: usize) -> bool {
     let (before_str, after_str) = (before.str(text), after.str(text));
     let after_goes_on = match after.kind {
         Kind::Sign => !matches!(after_str, "!" | "%"),
-        Kind::Word => matches!(
-            after_str,
-            "and" | "or" | "mod" | "otherwise" | "then" | "else" | "except"
-        ),
+        Kind::Word => matches!(after_str, "and" | "or" | "mod" | "otherwise" | "then" | "else" | "except"),
         _ => false,
     };
     let before_goes_on = match before.kind {
         Kind::Sign => before_str != "%",
         Kind::Word => matches!(
             before_str,
-            "and"
-                | "or"
-                | "not"
-                | "mod"
-                | "otherwise"
-                | "if"
-                | "then"
-                | "else"
-                | "when"
-                | "where"
-                | "except"
+            "and" | "or" | "not" | "mod" | "otherwise" | "if" | "then" | "else" | "when" | "where" | "except"
         ),
         _ => false,
     };

@@ -15,13 +15,9 @@ fn item(text: &str) -> Item {
 /// An expression with all its brackets.
 fn expr(value: &Expr) -> String {
     match &value.kind {
-        ExprKind::Quantity(q) => format!(
-            "{}{}",
-            q.number,
-            q.unit
-                .as_ref()
-                .map_or(String::new(), |u| format!("_{}", u.text))
-        ),
+        ExprKind::Quantity(q) => {
+            format!("{}{}", q.number, q.unit.as_ref().map_or(String::new(), |u| format!("_{}", u.text)))
+        }
         ExprKind::Text(text) => {
             let part = |part: &TextPart| match part {
                 TextPart::Literal(literal) => literal.clone(),
@@ -31,16 +27,8 @@ fn expr(value: &Expr) -> String {
         }
         ExprKind::Instant(text) | ExprKind::Clock(text) => format!("@{text}"),
         ExprKind::Path(path) => {
-            let rest: String = path
-                .rest
-                .iter()
-                .map(|name| format!(".{}", name.text))
-                .collect();
-            format!(
-                "{}{}{rest}",
-                path.root.text,
-                path.members.as_ref().map_or("", |_| "[]")
-            )
+            let rest: String = path.rest.iter().map(|name| format!(".{}", name.text)).collect();
+            format!("{}{}{rest}", path.root.text, path.members.as_ref().map_or("", |_| "[]"))
         }
         ExprKind::Call(call) => {
             let args: Vec<_> = call
@@ -49,9 +37,7 @@ fn expr(value: &Expr) -> String {
                 .map(|arg| {
                     format!(
                         "{}{}",
-                        arg.key
-                            .as_ref()
-                            .map_or(String::new(), |k| format!("{}=", k.text)),
+                        arg.key.as_ref().map_or(String::new(), |k| format!("{}=", k.text)),
                         expr(&arg.value)
                     )
                 })
@@ -61,39 +47,24 @@ fn expr(value: &Expr) -> String {
         ExprKind::Group(inner) => expr(inner),
         ExprKind::Unary(op, operand) => format!("({op:?} {})", expr(operand)),
         ExprKind::Binary(b) => format!("({} {} {})", expr(&b.left), b.op.sign(), expr(&b.right)),
-        ExprKind::If(choice) => format!(
-            "(if {} {} {})",
-            expr(&choice.condition),
-            expr(&choice.then),
-            expr(&choice.or_else)
-        ),
+        ExprKind::If(choice) => {
+            format!("(if {} {} {})", expr(&choice.condition), expr(&choice.then), expr(&choice.or_else))
+        }
     }
 }
 
 fn read(written: &str) -> String {
     let text = format!("const x = {written}\n");
-    let Item::Const(constant) = item(&text) else {
-        panic!("a constant")
-    };
-    assert_eq!(
-        &text[constant.value.span.range()],
-        written,
-        "the span is that of the expression"
-    );
+    let Item::Const(constant) = item(&text) else { panic!("a constant") };
+    assert_eq!(&text[constant.value.span.range()], written, "the span is that of the expression");
     expr(&constant.value)
 }
 
 #[test]
 fn operators_bind_as_the_reference_says() {
     assert_eq!(read("a + b * c - d"), "((a + (b * c)) - d)");
-    assert_eq!(
-        read("not a == b and c or d otherwise e"),
-        "((((Not (a == b)) and c) or d) otherwise e)"
-    );
-    assert_eq!(
-        read("-a * b mod -c / d"),
-        "((((Neg a) * b) mod (Neg c)) / d)"
-    );
+    assert_eq!(read("not a == b and c or d otherwise e"), "((((Not (a == b)) and c) or d) otherwise e)");
+    assert_eq!(read("-a * b mod -c / d"), "((((Neg a) * b) mod (Neg c)) / d)");
     assert_eq!(read("(a otherwise b) < c"), "((a otherwise b) < c)");
     assert_eq!(read("if a then b else c + 1"), "(if a b (c + 1))");
     assert_eq!(read("a\n  + b\n  *\n  c"), "(a + (b * c))");
@@ -115,10 +86,7 @@ fn numbers_take_the_unit_behind_them() {
 
 #[test]
 fn texts_hold_inserts_and_escapes() {
-    assert_eq!(
-        read(r#""a {{b}} \"{x + "{y}"}\"""#),
-        r#""a {b} "<(x + "<y>")>"""#
-    );
+    assert_eq!(read(r#""a {{b}} \"{x + "{y}"}\"""#), r#""a {b} "<(x + "<y>")>"""#);
     assert_eq!(read(r#""""#), r#""""#);
 }
 
@@ -132,49 +100,25 @@ fn paths_and_calls_keep_their_parts() {
 #[test]
 fn a_tag_keeps_all_its_attributes() {
     let text = "source s : d {\n  tag t at \"a\" : int kW scale 0..1 -> 2..3 counter enum { 0 = \"off\", -1 = \"on\" } desc \"x\" // c\n}";
-    let Item::Source(source) = item(text) else {
-        panic!("a source")
-    };
-    let [Member::Tag(tag)] = &source.body.members[..] else {
-        panic!("a tag")
-    };
+    let Item::Source(source) = item(text) else { panic!("a source") };
+    let [Member::Tag(tag)] = &source.body.members[..] else { panic!("a tag") };
     let words: Vec<_> = tag.attrs.iter().map(|attr| attr.word.word()).collect();
     assert_eq!(words, ["scale", "counter", "enum", "desc"]);
-    assert!(
-        text[tag.span.range()].ends_with("desc \"x\""),
-        "the comment is not part of the tag"
-    );
-    let AttrValue::Range(scale) = &tag.attrs[0].value else {
-        panic!("a range")
-    };
+    assert!(text[tag.span.range()].ends_with("desc \"x\""), "the comment is not part of the tag");
+    let AttrValue::Range(scale) = &tag.attrs[0].value else { panic!("a range") };
     assert!(scale.high.is_some() && scale.to.is_some());
-    let AttrValue::Pairs(pairs) = &tag.attrs[2].value else {
-        panic!("pairs")
-    };
+    let AttrValue::Pairs(pairs) = &tag.attrs[2].value else { panic!("pairs") };
     assert_eq!(pairs[1].number.text, "-1");
-    assert_eq!(
-        tag.ty.unit.as_ref().map(|unit| unit.text.as_str()),
-        Some("kW")
-    );
+    assert_eq!(tag.ty.unit.as_ref().map(|unit| unit.text.as_str()), Some("kW"));
 }
 
 #[test]
 fn a_flow_keeps_heads_and_stages_in_order() {
     let text = "flow f priority high = a[*].x, *.alarms except b.t_*\n  -> where x > 1\n  -> changes()\n  -> split {\n when a -> b\n else -> c, d\n }";
-    let Item::Flow(flow) = item(text) else {
-        panic!("a flow")
-    };
-    assert_eq!(
-        (flow.from.len(), flow.except.len(), flow.attrs.len()),
-        (2, 1, 1)
-    );
+    let Item::Flow(flow) = item(text) else { panic!("a flow") };
+    assert_eq!((flow.from.len(), flow.except.len(), flow.attrs.len()), (2, 1, 1));
     assert!(matches!(&flow.except[0].parts[0], SelectPart::Prefix(name) if name.text == "t_"));
-    let [
-        Stage::Where(..),
-        Stage::Call(call),
-        Stage::Split(branches, _),
-    ] = &flow.stages[..]
-    else {
+    let [Stage::Where(..), Stage::Call(call), Stage::Split(branches, _)] = &flow.stages[..] else {
         panic!("{flow:?}")
     };
     assert_eq!(call.name.text, "changes");
@@ -186,20 +130,8 @@ fn a_flow_keeps_heads_and_stages_in_order() {
 fn comments_are_kept_with_their_place() {
     let text = "// first\nconst a = 1 // same line\n  // own line\n";
     let parsed = parse(FileId(0), text);
-    let found: Vec<_> = parsed
-        .file
-        .comments
-        .iter()
-        .map(|c| (&text[c.span.range()], c.trailing))
-        .collect();
-    assert_eq!(
-        found,
-        [
-            ("// first", false),
-            ("// same line", true),
-            ("// own line", false)
-        ]
-    );
+    let found: Vec<_> = parsed.file.comments.iter().map(|c| (&text[c.span.range()], c.trailing)).collect();
+    assert_eq!(found, [("// first", false), ("// same line", true), ("// own line", false)]);
 }
 
 #[test]

@@ -20,21 +20,18 @@ pub enum WordClass {
 }
 
 const ITEMS: &[&str] = &[
-    "gwp", "use", "gateway", "const", "unit", "template", "source", "device", "sink", "flow",
-    "write", "moved", "test",
+    "gwp", "use", "gateway", "const", "unit", "template", "source", "device", "sink", "flow", "write",
+    "moved", "test",
 ];
 const MEMBERS: &[&str] = &["tag", "calc", "alarm"];
-const ATTRIBUTES: &[&str] = &[
-    "scan", "deadband", "scale", "range", "counter", "enum", "writable", "desc",
-];
+const ATTRIBUTES: &[&str] = &["scan", "deadband", "scale", "range", "counter", "enum", "writable", "desc"];
 const TYPES: &[&str] = &[
-    "bool", "byte", "sint", "usint", "int", "uint", "word", "dint", "udint", "dword", "lint",
-    "ulint", "lword", "real", "lreal", "string", "time",
+    "bool", "byte", "sint", "usint", "int", "uint", "word", "dint", "udint", "dword", "lint", "ulint",
+    "lword", "real", "lreal", "string", "time",
 ];
 const CONNECTIVES: &[&str] = &[
-    "at", "on", "to", "from", "when", "for", "every", "while", "where", "split", "over", "in",
-    "by", "wait", "revise", "as", "priority", "standby", "if", "then", "else", "except", "per",
-    "expect", "no",
+    "at", "on", "to", "from", "when", "for", "every", "while", "where", "split", "over", "in", "by", "wait",
+    "revise", "as", "priority", "standby", "if", "then", "else", "except", "per", "expect", "no",
 ];
 const OPERATORS: &[&str] = &["and", "or", "not", "mod", "otherwise"];
 
@@ -48,10 +45,7 @@ pub fn keywords() -> Vec<(&'static str, WordClass)> {
         (CONNECTIVES, WordClass::Connective),
         (OPERATORS, WordClass::Operator),
     ];
-    classes
-        .iter()
-        .flat_map(|(words, class)| words.iter().map(|word| (*word, *class)))
-        .collect()
+    classes.iter().flat_map(|(words, class)| words.iter().map(|word| (*word, *class))).collect()
 }
 
 pub(crate) fn is_item(word: &str) -> bool {
@@ -82,12 +76,9 @@ pub(crate) fn nearest_member(word: &str) -> Option<&'static str> {
 /// The candidate most like `word`, if one is like enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
-    let scored = candidates.into_iter().map(|candidate| {
-        (
-            strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()),
-            candidate,
-        )
-    });
+    let scored = candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate));
     let (distance, best) = scored.min()?;
     (distance <= (word.chars().count() / 3).max(1)).then_some(best)
 }
@@ -100,9 +91,7 @@ pub(crate) fn plc_type(foreign: &str) -> Option<(&'static str, &'static str)> {
         "u8" | "uint8" | "uint8_t" | "uchar" => ("usint", "8 bit unsigned"),
         "i16" | "int16" | "int16_t" | "short" | "s16" => ("int", "16 bit signed"),
         "u16" | "uint16" | "uint16_t" | "ushort" => ("uint", "16 bit unsigned"),
-        "i32" | "int32" | "int32_t" | "integer" | "long" | "s32" => {
-            ("dint", "32 bit signed; int is 16 bit")
-        }
+        "i32" | "int32" | "int32_t" | "integer" | "long" | "s32" => ("dint", "32 bit signed; int is 16 bit"),
         "u32" | "uint32" | "uint32_t" | "ulong" => ("udint", "32 bit unsigned"),
         "i64" | "int64" | "int64_t" | "longlong" | "s64" => ("lint", "64 bit signed"),
         "u64" | "uint64" | "uint64_t" => ("ulint", "64 bit unsigned"),
@@ -110,9 +99,7 @@ pub(crate) fn plc_type(foreign: &str) -> Option<(&'static str, &'static str)> {
         "f64" | "float64" | "double" => ("lreal", "64 bit floating point"),
         "boolean" | "bit" | "flag" => ("bool", "true or false"),
         "str" | "text" | "char" | "varchar" | "wstring" => ("string", "text"),
-        "date" | "datetime" | "timestamp" | "dt" | "date_and_time" | "dtl" => {
-            ("time", "a point in time")
-        }
+        "date" | "datetime" | "timestamp" | "dt" | "date_and_time" | "dtl" => ("time", "a point in time"),
         other => {
             return TYPES
                 .iter()
@@ -160,9 +147,7 @@ pub(crate) fn rule_words(rule: Rule) -> Option<&'static str> {
         Rule::W_not => "a value",
         Rule::tag | Rule::calc | Rule::alarm | Rule::one_member => "a tag, calc, alarm or setting",
         Rule::K_tag | Rule::K_calc | Rule::K_alarm => "a tag, calc, alarm or setting",
-        Rule::head | Rule::picks | Rule::select | Rule::star => {
-            "the devices or tags that the flow takes"
-        }
+        Rule::head | Rule::picks | Rule::select | Rule::star => "the devices or tags that the flow takes",
         Rule::chain => "`->`",
         Rule::window | Rule::r#where | Rule::split | Rule::targets => "a stage or a sink",
         Rule::branch => "a branch such as `when x > 1 -> sink`",
@@ -197,10 +182,7 @@ mod tests {
         let grammar = include_str!("grammar.pest");
         for (word, class) in keywords() {
             let standing = format!("\"{word}\"");
-            assert!(
-                grammar.contains(&standing),
-                "{word} ({class:?}) is not in the grammar"
-            );
+            assert!(grammar.contains(&standing), "{word} ({class:?}) is not in the grammar");
         }
     }
 
@@ -209,9 +191,6 @@ mod tests {
         assert_eq!(nearest("powr", ["power", "tower"]), Some("power"));
         assert_eq!(nearest("Kw", ["kW", "K"]), Some("kW"));
         assert_eq!(nearest("zzz", ["power"]), None);
-        assert_eq!(
-            plc_type("INT"),
-            Some(("int", "types are written in small letters"))
-        );
+        assert_eq!(plc_type("INT"), Some(("int", "types are written in small letters")));
     }
 }

@@ -10,11 +10,7 @@ fn fixtures() -> Vec<(String, String)> {
         .expect("the fixtures are there")
         .map(|entry| {
             let path = entry.expect("readable").path();
-            let name = path
-                .file_name()
-                .expect("a file")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().expect("a file").to_string_lossy().into_owned();
             (name, std::fs::read_to_string(&path).expect("text"))
         })
         .collect();
@@ -36,10 +32,8 @@ fn every_reference_program_parses() {
                 .map(|d| format!("{} {} {}", sources.place(d.span), d.code, d.message))
                 .collect();
             assert!(found.is_empty(), "{found:#?}");
-            let items = text
-                .lines()
-                .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
-                .count();
+            let items =
+                text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase())).count();
             assert_eq!(parsed.file.items.len(), items, "{name}");
             assert!(parsed.file.broken.is_empty());
         }

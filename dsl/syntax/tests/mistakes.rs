@@ -11,22 +11,14 @@ fn check(text: &str) -> Vec<String> {
         let place = sources.place(d.span);
         let seen = d.labels.first().map_or("", |label| label.text.as_str());
         let help = d.help.as_deref().unwrap_or("");
-        let line = format!(
-            "{} {} {} | {seen} | {help}",
-            place.trim_start_matches("a:"),
-            d.code,
-            d.message
-        );
+        let line = format!("{} {} {} | {seen} | {help}", place.trim_start_matches("a:"), d.code, d.message);
         line.trim_end().to_owned()
     };
     parsed.diagnostics.iter().map(line).collect()
 }
 
 fn codes(text: &str) -> Vec<String> {
-    check(text)
-        .iter()
-        .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
-        .collect()
+    check(text).iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
 }
 
 #[test]
@@ -68,29 +60,12 @@ fn every_bad_line_of_one_source_is_reported() {
     16:12 E013 `!` is not an operator here | this sign | write `not`
     "###);
     let parsed = parse(gwp_syntax::FileId(0), text);
-    let gwp_syntax::ast::Item::Source(source) = &parsed.file.items[0] else {
-        panic!("a source")
-    };
-    assert_eq!(
-        source
-            .body
-            .members
-            .iter()
-            .map(|m| m.name().text.as_str())
-            .collect::<Vec<_>>(),
-        ["fine"]
-    );
-    let broken: Vec<_> = source
-        .body
-        .broken
-        .iter()
-        .map(|name| name.text.as_str())
-        .collect();
+    let gwp_syntax::ast::Item::Source(source) = &parsed.file.items[0] else { panic!("a source") };
+    assert_eq!(source.body.members.iter().map(|m| m.name().text.as_str()).collect::<Vec<_>>(), ["fine"]);
+    let broken: Vec<_> = source.body.broken.iter().map(|name| name.text.as_str()).collect();
     assert_eq!(
         broken,
-        [
-            "x", "y", "range", "ok", "tga", "z2", "c", "d", "e", "f", "g", "rack", "i", "j", "l"
-        ]
+        ["x", "y", "range", "ok", "tga", "z2", "c", "d", "e", "f", "g", "rack", "i", "j", "l"]
     );
 }
 
@@ -136,11 +111,9 @@ const ok = 1
 
 #[test]
 fn foreign_signs_cost_one_error_each_and_the_rest_is_read() {
-    let text = "source a : simulator {\n  scan := 1 s; // c\n  # tag (\n  tag x at \"s\" : real;\n}\nconst y := 2\n";
-    assert_eq!(
-        codes(text),
-        ["2:8 E001", "2:14 E002", "3:3 E003", "4:22 E002", "6:9 E001"]
-    );
+    let text =
+        "source a : simulator {\n  scan := 1 s; // c\n  # tag (\n  tag x at \"s\" : real;\n}\nconst y := 2\n";
+    assert_eq!(codes(text), ["2:8 E001", "2:14 E002", "3:3 E003", "4:22 E002", "6:9 E001"]);
     let parsed = parse(gwp_syntax::FileId(0), text);
     assert_eq!(parsed.file.items.len(), 2);
     assert!(parsed.file.broken.is_empty());
@@ -151,16 +124,12 @@ fn a_forgotten_brace_does_not_hide_what_follows() {
     let text = "source a : simulator {\n  journal { keep = 3 d\nsource b : simulator {\n  tag x at \"1\" : i16\n}\nconst c = = 1\n";
     assert_eq!(codes(text), ["1:22 E008", "4:18 E005", "6:11 E009"]);
     assert_eq!(codes("sink a : csv {\n  path = \"x\"\n"), ["1:14 E008"]);
-    assert_eq!(
-        codes("const a = 1 }\nconst b = [\nconst c = 1"),
-        ["1:13 E015", "2:11 E015"]
-    );
+    assert_eq!(codes("const a = 1 }\nconst b = [\nconst c = 1"), ["1:13 E015", "2:11 E015"]);
 }
 
 #[test]
 fn steps_of_a_test_are_reported_one_by_one() {
-    let text =
-        "test \"t\" {\n  at 5 s: x = 3, expect y == 4\n  at 6 s expect y = 4\n  at 7 s: x = 1\n}\n";
+    let text = "test \"t\" {\n  at 5 s: x = 3, expect y == 4\n  at 6 s expect y = 4\n  at 7 s: x = 1\n}\n";
     assert_eq!(codes(text), ["2:27 E009", "3:10 E009"]);
 }
 
@@ -182,19 +151,13 @@ fn nesting_and_size_are_bounded() {
 
 #[test]
 fn an_item_of_many_lines_is_read_entry_by_entry_with_the_same_result() {
-    let line = |n: usize| {
-        format!("  tag t{n} at \"a\" : real kW  scale 0..1 -> 2..3  deadband 1 kW // note\n")
-    };
-    let text = format!(
-        "source a : simulator {{\n{}}}\n",
-        (0..3000).map(line).collect::<String>()
-    );
+    let line =
+        |n: usize| format!("  tag t{n} at \"a\" : real kW  scale 0..1 -> 2..3  deadband 1 kW // note\n");
+    let text = format!("source a : simulator {{\n{}}}\n", (0..3000).map(line).collect::<String>());
     assert!(text.len() > 200_000);
     let parsed = parse(gwp_syntax::FileId(0), &text);
     assert_eq!(parsed.diagnostics, []);
-    let gwp_syntax::ast::Item::Source(source) = &parsed.file.items[0] else {
-        panic!("a source")
-    };
+    let gwp_syntax::ast::Item::Source(source) = &parsed.file.items[0] else { panic!("a source") };
     assert_eq!(source.body.members.len(), 3000);
     assert_eq!(parsed.file.comments.len(), 3000);
 }

@@ -14,8 +14,8 @@ const PROGRAMS: [&str; 6] = [
 
 /// Pieces that begin or end something.
 const PIECES: [&str; 28] = [
-    "{", "}", "(", ")", "[", "]", "\"", "'", "//", "\n", "=", ":=", ";", "#", "->", ",", "..",
-    "if ", "source a", "tag ", "\r", "µ", "°C", "%", "1e999", "not ", "-", "\u{feff}",
+    "{", "}", "(", ")", "[", "]", "\"", "'", "//", "\n", "=", ":=", ";", "#", "->", ",", "..", "if ",
+    "source a", "tag ", "\r", "µ", "°C", "%", "1e999", "not ", "-", "\u{feff}",
 ];
 
 fn check(text: &str) {
@@ -26,16 +26,10 @@ fn check(text: &str) {
             assert!(text.get(span.range()).is_some(), "{found:?}");
             assert_eq!(span.file, FileId(3));
         }
-        assert!(
-            gwp_syntax::codes::find(found.code).is_some(),
-            "{}",
-            found.code
-        );
+        assert!(gwp_syntax::codes::find(found.code).is_some(), "{}", found.code);
     }
     for item in &parsed.file.items {
-        let written = text
-            .get(item.span().range())
-            .expect("an item lies inside the text");
+        let written = text.get(item.span().range()).expect("an item lies inside the text");
         assert_eq!(written.trim(), written);
     }
 }

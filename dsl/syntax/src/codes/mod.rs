@@ -39,10 +39,7 @@ mod tests {
     #[test]
     fn codes_are_unique_and_in_order() {
         let codes: Vec<_> = all().map(|row| row.code).collect();
-        assert!(
-            codes.is_sorted_by(|a, b| family(a) < family(b)),
-            "{codes:?}"
-        );
+        assert!(codes.is_sorted_by(|a, b| family(a) < family(b)), "{codes:?}");
     }
 
     fn family(code: &str) -> &str {
@@ -52,27 +49,15 @@ mod tests {
     #[test]
     fn every_row_says_something() {
         for row in all() {
-            assert!(
-                row.title.len() > 10 && row.explanation.len() > 60,
-                "{}",
-                row.code
-            );
-            assert!(
-                !row.title.ends_with('.') && row.explanation.ends_with('.'),
-                "{}",
-                row.code
-            );
+            assert!(row.title.len() > 10 && row.explanation.len() > 60, "{}", row.code);
+            assert!(!row.title.ends_with('.') && row.explanation.ends_with('.'), "{}", row.code);
         }
     }
 
     #[test]
     fn a_wrong_example_of_a_syntax_code_gives_that_code_and_no_other() {
         for row in all().filter(|row| row.code.starts_with("E0") && !row.wrong.is_empty()) {
-            let found: Vec<_> = parse(FileId(0), row.wrong)
-                .diagnostics
-                .iter()
-                .map(|d| d.code)
-                .collect();
+            let found: Vec<_> = parse(FileId(0), row.wrong).diagnostics.iter().map(|d| d.code).collect();
             assert_eq!(found, [row.code], "{}", row.wrong);
         }
     }

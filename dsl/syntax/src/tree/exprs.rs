@@ -6,8 +6,8 @@ use pest::pratt_parser::{Assoc, Op, PrattParser};
 
 use super::{Kids, Node, Tree};
 use crate::ast::{
-    Arg, Binary, BinaryOp, Call, Expr, ExprKind, If, MemberPick, Members, Path, Quantity, Range,
-    Text, TextPart, UnaryOp,
+    Arg, Binary, BinaryOp, Call, Expr, ExprKind, If, MemberPick, Members, Path, Quantity, Range, Text,
+    TextPart, UnaryOp,
 };
 use crate::diagnostic::Diagnostic;
 use crate::grammar::Rule;
@@ -42,10 +42,10 @@ impl Tree<'_> {
         self.nodes += pairs.clone().count();
         if self.nodes > EXPRESSION_NODES_MAX {
             let message = format!("this expression has more than {EXPRESSION_NODES_MAX} parts");
-            self.faults
-                .push(Diagnostic::new("E022", span, message).help(
-                    "take a part of it out into a calc of its own, or use `sum_of` over devices",
-                ));
+            self.faults.push(
+                Diagnostic::new("E022", span, message)
+                    .help("take a part of it out into a calc of its own, or use `sum_of` over devices"),
+            );
             return None;
         }
         let (file, base, length) = (self.file, self.base, self.length);
@@ -54,30 +54,15 @@ impl Tree<'_> {
             .map_primary(|atom| self.atom(atom))
             .map_prefix(|op, operand| {
                 let operand: Expr = operand?;
-                let unary = if op.as_rule() == Rule::neg {
-                    UnaryOp::Neg
-                } else {
-                    UnaryOp::Not
-                };
+                let unary = if op.as_rule() == Rule::neg { UnaryOp::Neg } else { UnaryOp::Not };
                 let span = place.exact(&op).to(operand.span);
-                Some(Expr {
-                    kind: ExprKind::Unary(unary, Box::new(operand)),
-                    span,
-                })
+                Some(Expr { kind: ExprKind::Unary(unary, Box::new(operand)), span })
             })
             .map_infix(|left, op, right| {
                 let (left, right): (Expr, Expr) = (left?, right?);
                 let span = left.span.to(right.span);
-                let binary = Binary {
-                    op: binary_op(&op)?,
-                    op_span: place.exact(&op),
-                    left,
-                    right,
-                };
-                Some(Expr {
-                    kind: ExprKind::Binary(Box::new(binary)),
-                    span,
-                })
+                let binary = Binary { op: binary_op(&op)?, op_span: place.exact(&op), left, right };
+                Some(Expr { kind: ExprKind::Binary(Box::new(binary)), span })
             })
             .parse(pairs)
     }
@@ -92,19 +77,11 @@ impl Tree<'_> {
             Rule::clock => ExprKind::Clock(written.to_owned()),
             Rule::path => ExprKind::Path(self.path(node)?),
             Rule::call => ExprKind::Call(self.call(node)?),
-            Rule::group => {
-                ExprKind::Group(Box::new(self.inner_expr(Kids::of(node).one(Rule::expr)?)?))
-            }
+            Rule::group => ExprKind::Group(Box::new(self.inner_expr(Kids::of(node).one(Rule::expr)?)?)),
             Rule::choose => {
                 let choice = self.choose(node)?;
-                let span = Span {
-                    end: choice.or_else.span.end,
-                    ..span
-                };
-                return Some(Expr {
-                    kind: ExprKind::If(Box::new(choice)),
-                    span,
-                });
+                let span = Span { end: choice.or_else.span.end, ..span };
+                return Some(Expr { kind: ExprKind::If(Box::new(choice)), span });
             }
             _ => return None,
         };
@@ -116,19 +93,13 @@ impl Tree<'_> {
         let condition = self.inner_expr(kids.one(Rule::expr)?)?;
         let then = self.inner_expr(kids.one(Rule::expr)?)?;
         let or_else = self.inner_expr(kids.one(Rule::expr)?)?;
-        Some(If {
-            condition,
-            then,
-            or_else,
-        })
+        Some(If { condition, then, or_else })
     }
 
     fn quantity(&mut self, node: Node<'_>) -> Option<Quantity> {
         let mut kids = Kids::of(node);
         let number = kids.one(Rule::number)?.as_str().to_owned();
-        let unit = kids
-            .any(&[Rule::unit, Rule::per_unit])
-            .map(|unit| self.unit(&unit));
+        let unit = kids.any(&[Rule::unit, Rule::per_unit]).map(|unit| self.unit(&unit));
         Some(Quantity { number, unit })
     }
 
@@ -149,9 +120,7 @@ impl Tree<'_> {
                     if !literal.is_empty() {
                         parts.push(TextPart::Literal(std::mem::take(&mut literal)));
                     }
-                    parts.push(TextPart::Insert(
-                        self.inner_expr(Kids::of(part).one(Rule::expr)?)?,
-                    ));
+                    parts.push(TextPart::Insert(self.inner_expr(Kids::of(part).one(Rule::expr)?)?));
                 }
             }
         }
@@ -169,15 +138,8 @@ impl Tree<'_> {
             Some(members) => Some(self.members(members)?),
             None => None,
         };
-        let rest = std::iter::from_fn(|| kids.name())
-            .map(|name| self.name(&name))
-            .collect();
-        Some(Path {
-            root,
-            members,
-            rest,
-            span,
-        })
+        let rest = std::iter::from_fn(|| kids.name()).map(|name| self.name(&name)).collect();
+        Some(Path { root, members, rest, span })
     }
 
     pub(super) fn members(&mut self, node: Node<'_>) -> Option<Members> {
@@ -207,10 +169,7 @@ impl Tree<'_> {
             .map(|arg| {
                 let mut kids = Kids::of(arg);
                 let key = kids.one(Rule::key).map(|key| self.name(&key));
-                Some(Arg {
-                    key,
-                    value: self.inner_expr(kids.one(Rule::expr)?)?,
-                })
+                Some(Arg { key, value: self.inner_expr(kids.one(Rule::expr)?)? })
             })
             .collect()
     }
@@ -235,17 +194,9 @@ impl Tree<'_> {
             Some(high) => Some(high?),
             None => None,
         };
-        let last = to
-            .as_ref()
-            .map(|ends| ends.1.span)
-            .or(high.as_ref().map(|high| high.span));
+        let last = to.as_ref().map(|ends| ends.1.span).or(high.as_ref().map(|high| high.span));
         let span = low.span.to(last.unwrap_or(low.span));
-        Some(Range {
-            low,
-            high,
-            to,
-            span,
-        })
+        Some(Range { low, high, to, span })
     }
 }
 

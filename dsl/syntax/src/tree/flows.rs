@@ -2,8 +2,8 @@
 
 use super::{Kids, Node, Tree};
 use crate::ast::{
-    Action, Branch, Column, Flow, Name, Select, SelectPart, SelectRoot, Setting, Stage, Step, Test,
-    Window, WindowKind,
+    Action, Branch, Column, Flow, Name, Select, SelectPart, SelectRoot, Setting, Stage, Step, Test, Window,
+    WindowKind,
 };
 use crate::grammar::Rule;
 use crate::span::Span;
@@ -33,20 +33,11 @@ impl Tree<'_> {
             Some(chain) => self.chain(chain)?,
             None => Vec::new(),
         };
-        Some(Flow {
-            name,
-            attrs,
-            from,
-            except,
-            stages,
-            span,
-        })
+        Some(Flow { name, attrs, from, except, stages, span })
     }
 
     fn picks(&mut self, node: Node<'_>) -> Option<Vec<Select>> {
-        node.into_inner()
-            .map(|select| self.select(select))
-            .collect()
+        node.into_inner().map(|select| self.select(select)).collect()
     }
 
     pub(super) fn select(&mut self, node: Node<'_>) -> Option<Select> {
@@ -66,11 +57,9 @@ impl Tree<'_> {
         while let Some(part) = kids.next() {
             let text = part.as_str().trim_end_matches('*').to_owned();
             parts.push(match part.as_rule() {
-                Rule::star | Rule::wild => SelectPart::Prefix(Name {
-                    text,
-                    span: self.exact(&part),
-                    quoted: false,
-                }),
+                Rule::star | Rule::wild => {
+                    SelectPart::Prefix(Name { text, span: self.exact(&part), quoted: false })
+                }
                 _ => SelectPart::Name(self.name(&part)),
             });
         }
@@ -79,9 +68,7 @@ impl Tree<'_> {
 
     fn chain(&mut self, node: Node<'_>) -> Option<Vec<Stage>> {
         let mut kids = Kids::of(node);
-        std::iter::from_fn(|| kids.next())
-            .map(|stage| self.stage(stage))
-            .collect()
+        std::iter::from_fn(|| kids.next()).map(|stage| self.stage(stage)).collect()
     }
 
     fn stage(&mut self, node: Node<'_>) -> Option<Stage> {
@@ -96,17 +83,10 @@ impl Tree<'_> {
             Rule::r#where => Stage::Where(self.expr(kids.one(Rule::expr)?)?, span),
             Rule::split => {
                 let branches = std::iter::from_fn(|| kids.one(Rule::branch));
-                Stage::Split(
-                    branches
-                        .map(|branch| self.branch(branch))
-                        .collect::<Option<_>>()?,
-                    span,
-                )
+                Stage::Split(branches.map(|branch| self.branch(branch)).collect::<Option<_>>()?, span)
             }
             Rule::targets => {
-                let names = std::iter::from_fn(|| kids.name())
-                    .map(|name| self.name(&name))
-                    .collect();
+                let names = std::iter::from_fn(|| kids.name()).map(|name| self.name(&name)).collect();
                 Stage::Targets(names, span)
             }
             _ => return None,
@@ -120,18 +100,11 @@ impl Tree<'_> {
             Some(when) => Some(self.expr(when)?),
             None => None,
         };
-        Some(Branch {
-            when,
-            stages: self.chain(kids.one(Rule::chain)?)?,
-            span,
-        })
+        Some(Branch { when, stages: self.chain(kids.one(Rule::chain)?)?, span })
     }
 
     fn window(&mut self, mut kids: Kids<'_>, span: Span) -> Option<Window> {
-        let kind = match kids
-            .any(&[Rule::W_every, Rule::W_on, Rule::W_while])?
-            .as_rule()
-        {
+        let kind = match kids.any(&[Rule::W_every, Rule::W_on, Rule::W_while])?.as_rule() {
             Rule::W_every => WindowKind::Every,
             Rule::W_on => WindowKind::On,
             _ => WindowKind::While,
@@ -143,13 +116,7 @@ impl Tree<'_> {
             let word = self.name(&parts.one(Rule::win_word)?);
             attrs.push((word, self.expr(parts.one(Rule::expr)?)?));
         }
-        Some(Window {
-            kind,
-            expr,
-            attrs,
-            columns: self.columns(kids.one(Rule::columns)?)?,
-            span,
-        })
+        Some(Window { kind, expr, attrs, columns: self.columns(kids.one(Rule::columns)?)?, span })
     }
 
     fn columns(&mut self, node: Node<'_>) -> Option<Vec<Column>> {
@@ -159,24 +126,14 @@ impl Tree<'_> {
                 let mut kids = Kids::of(column);
                 let name = self.name(&kids.name()?);
                 let ty = self.optional_type(&mut kids)?;
-                Some(Column {
-                    name,
-                    ty,
-                    value: self.expr(kids.one(Rule::expr)?)?,
-                    span,
-                })
+                Some(Column { name, ty, value: self.expr(kids.one(Rule::expr)?)?, span })
             })
             .collect()
     }
 
     pub(super) fn test(&mut self, mut kids: Kids<'_>, span: Span) -> Option<Test> {
         let name = self.text(kids.one(Rule::string)?)?;
-        let mut test = Test {
-            name,
-            settings: Vec::new(),
-            steps: Vec::new(),
-            span,
-        };
+        let mut test = Test { name, settings: Vec::new(), steps: Vec::new(), span };
         while let Some(entry) = kids.any(&[Rule::step, Rule::setting]) {
             match self.test_entry(entry)? {
                 TestEntry::Step(step) => test.steps.push(step),
@@ -203,15 +160,8 @@ impl Tree<'_> {
             None => None,
         };
         let actions = std::iter::from_fn(|| kids.any(&[Rule::feed, Rule::expect]));
-        let actions = actions
-            .map(|action| self.action(action))
-            .collect::<Option<_>>()?;
-        Some(TestEntry::Step(Step {
-            at,
-            repeat,
-            actions,
-            span,
-        }))
+        let actions = actions.map(|action| self.action(action)).collect::<Option<_>>()?;
+        Some(TestEntry::Step(Step { at, repeat, actions, span }))
     }
 
     fn action(&mut self, node: Node<'_>) -> Option<Action> {
@@ -219,24 +169,15 @@ impl Tree<'_> {
         let mut kids = Kids::of(node);
         let first = kids.any(&[Rule::W_no, Rule::path])?;
         if first.as_rule() == Rule::W_no {
-            return Some(Action::ExpectNo {
-                path: self.path(kids.one(Rule::path)?)?,
-            });
+            return Some(Action::ExpectNo { path: self.path(kids.one(Rule::path)?)? });
         }
         let path = self.path(first)?;
         Some(match kids.any(&[Rule::columns, Rule::expr])? {
-            node if node.as_rule() == Rule::columns => Action::ExpectRow {
-                path,
-                columns: self.columns(node)?,
-            },
-            node if feed => Action::Feed {
-                path,
-                value: self.expr(node)?,
-            },
-            node => Action::Expect {
-                path,
-                value: self.expr(node)?,
-            },
+            node if node.as_rule() == Rule::columns => {
+                Action::ExpectRow { path, columns: self.columns(node)? }
+            }
+            node if feed => Action::Feed { path, value: self.expr(node)? },
+            node => Action::Expect { path, value: self.expr(node)? },
         })
     }
 }

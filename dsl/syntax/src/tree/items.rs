@@ -2,9 +2,9 @@
 
 use super::{Kids, Node, Tree};
 use crate::ast::{
-    Alarm, Attr, AttrValue, AttrWord, Body, Calc, Const, Device, Digits, Family, Gateway, Item,
-    Member, Model, Moved, Pair, Param, Setting, SettingValue, Settings, Sink, Source, Tag,
-    Template, TypeRef, TypeWord, UnitDef, Use, Write,
+    Alarm, Attr, AttrValue, AttrWord, Body, Calc, Const, Device, Digits, Family, Gateway, Item, Member,
+    Model, Moved, Pair, Param, Setting, SettingValue, Settings, Sink, Source, Tag, Template, TypeRef,
+    TypeWord, UnitDef, Use, Write,
 };
 use crate::grammar::Rule;
 use crate::span::Span;
@@ -27,65 +27,31 @@ impl Tree<'_> {
         let rule = node.as_rule();
         let mut kids = Kids::of(node);
         Some(match rule {
-            Rule::use_file => Item::Use(Use {
-                path: self.text(kids.one(Rule::string)?)?,
-                span,
-            }),
+            Rule::use_file => Item::Use(Use { path: self.text(kids.one(Rule::string)?)?, span }),
             Rule::gateway => {
                 let name = self.name(&kids.name()?);
-                Item::Gateway(Gateway {
-                    name,
-                    settings: self.settings(kids.one(Rule::settings)?)?,
-                    span,
-                })
+                Item::Gateway(Gateway { name, settings: self.settings(kids.one(Rule::settings)?)?, span })
             }
             Rule::constant => {
                 let name = self.name(&kids.name()?);
                 let ty = self.optional_type(&mut kids)?;
-                Item::Const(Const {
-                    name,
-                    ty,
-                    value: self.expr(kids.one(Rule::expr)?)?,
-                    span,
-                })
+                Item::Const(Const { name, ty, value: self.expr(kids.one(Rule::expr)?)?, span })
             }
             Rule::unit_def => {
                 let unit = self.unit(&kids.one(Rule::unit)?);
-                Item::Unit(UnitDef {
-                    unit,
-                    value: self.optional_expr(&mut kids)?,
-                    span,
-                })
+                Item::Unit(UnitDef { unit, value: self.optional_expr(&mut kids)?, span })
             }
             Rule::moved => {
                 let old = self.path(kids.one(Rule::path)?)?;
-                Item::Moved(Moved {
-                    old,
-                    new: self.path(kids.one(Rule::path)?)?,
-                    span,
-                })
+                Item::Moved(Moved { old, new: self.path(kids.one(Rule::path)?)?, span })
             }
             Rule::template => self.template(kids, span)?,
-            Rule::source => {
-                let name = self.name(&kids.name()?);
-                let driver = self.name(&kids.name()?);
-                Item::Source(Source {
-                    name,
-                    driver,
-                    body: self.body(kids.one(Rule::body)?)?,
-                    span,
-                })
-            }
+            Rule::source => self.source(kids, span)?,
             Rule::device => self.device(kids, span)?,
             Rule::sink => {
                 let name = self.name(&kids.name()?);
                 let driver = self.name(&kids.name()?);
-                Item::Sink(Sink {
-                    name,
-                    driver,
-                    settings: self.settings(kids.one(Rule::settings)?)?,
-                    span,
-                })
+                Item::Sink(Sink { name, driver, settings: self.settings(kids.one(Rule::settings)?)?, span })
             }
             Rule::write => self.write(kids, span)?,
             Rule::flow => Item::Flow(self.flow(kids, span)?),
@@ -97,18 +63,10 @@ impl Tree<'_> {
     fn template(&mut self, mut kids: Kids<'_>, span: Span) -> Option<Item> {
         let name = self.name(&kids.name()?);
         let params = match kids.one(Rule::params) {
-            Some(params) => params
-                .into_inner()
-                .map(|param| self.param(param))
-                .collect::<Option<_>>()?,
+            Some(params) => params.into_inner().map(|param| self.param(param)).collect::<Option<_>>()?,
             None => Vec::new(),
         };
-        Some(Item::Template(Template {
-            name,
-            params,
-            body: self.body(kids.one(Rule::body)?)?,
-            span,
-        }))
+        Some(Item::Template(Template { name, params, body: self.body(kids.one(Rule::body)?)?, span }))
     }
 
     fn param(&mut self, node: Node<'_>) -> Option<Param> {
@@ -116,12 +74,14 @@ impl Tree<'_> {
         let mut kids = Kids::of(node);
         let name = self.name(&kids.name()?);
         let ty = self.type_ref(kids.one(Rule::type_ref)?)?;
-        Some(Param {
-            name,
-            ty,
-            default: self.optional_expr(&mut kids)?,
-            span,
-        })
+        Some(Param { name, ty, default: self.optional_expr(&mut kids)?, span })
+    }
+
+    fn source(&mut self, mut kids: Kids<'_>, span: Span) -> Option<Item> {
+        let name = self.name(&kids.name()?);
+        let driver = self.name(&kids.name()?);
+        let body = self.body(kids.one(Rule::body)?)?;
+        Some(Item::Source(Source { name, driver, body, span }))
     }
 
     fn device(&mut self, mut kids: Kids<'_>, span: Span) -> Option<Item> {
@@ -137,22 +97,9 @@ impl Tree<'_> {
         let source = kids.name().map(|source| self.name(&source));
         let body = match kids.one(Rule::body) {
             Some(body) => self.body(body)?,
-            None => Body {
-                span: Span {
-                    start: span.end,
-                    ..span
-                },
-                ..Body::default()
-            },
+            None => Body { span: Span { start: span.end, ..span }, ..Body::default() },
         };
-        Some(Item::Device(Device {
-            name,
-            family,
-            model,
-            source,
-            body,
-            span,
-        }))
+        Some(Item::Device(Device { name, family, model, source, body, span }))
     }
 
     fn family(&mut self, node: Node<'_>) -> Option<Family> {
@@ -160,15 +107,9 @@ impl Tree<'_> {
         let mut kids = Kids::of(node);
         let first = self.digits(&kids.one(Rule::digits)?);
         let last = self.digits(&kids.one(Rule::digits)?);
-        let except = std::iter::from_fn(|| kids.one(Rule::digits))
-            .map(|digits| self.digits(&digits))
-            .collect();
-        Some(Family {
-            first,
-            last,
-            except,
-            span,
-        })
+        let except =
+            std::iter::from_fn(|| kids.one(Rule::digits)).map(|digits| self.digits(&digits)).collect();
+        Some(Family { first, last, except, span })
     }
 
     fn model(&mut self, node: Node<'_>) -> Option<Model> {
@@ -179,11 +120,7 @@ impl Tree<'_> {
             Some(args) => self.whole(|tree| tree.args(args))?,
             None => Vec::new(),
         };
-        Some(Model {
-            template,
-            args,
-            span,
-        })
+        Some(Model { template, args, span })
     }
 
     fn write(&mut self, mut kids: Kids<'_>, span: Span) -> Option<Item> {
@@ -205,10 +142,7 @@ impl Tree<'_> {
     }
 
     fn body(&mut self, node: Node<'_>) -> Option<Body> {
-        let mut body = Body {
-            span: self.exact(&node),
-            ..Body::default()
-        };
+        let mut body = Body { span: self.exact(&node), ..Body::default() };
         for entry in node.into_inner() {
             match self.entry(entry)? {
                 Entry::Member(member) => body.members.push(member),
@@ -234,24 +168,12 @@ impl Tree<'_> {
                     None => None,
                 };
                 let ty = self.type_ref(kids.one(Rule::type_ref)?)?;
-                Member::Tag(Tag {
-                    name,
-                    at,
-                    ty,
-                    attrs: self.attrs(&mut kids)?,
-                    span,
-                })
+                Member::Tag(Tag { name, at, ty, attrs: self.attrs(&mut kids)?, span })
             }
             Rule::calc => {
                 let ty = self.optional_type(&mut kids)?;
                 let attrs = self.attrs(&mut kids)?;
-                Member::Calc(Calc {
-                    name,
-                    ty,
-                    attrs,
-                    value: self.expr(kids.one(Rule::expr)?)?,
-                    span,
-                })
+                Member::Calc(Calc { name, ty, attrs, value: self.expr(kids.one(Rule::expr)?)?, span })
             }
             Rule::alarm => {
                 let when = self.expr(kids.one(Rule::expr)?)?;
@@ -260,13 +182,7 @@ impl Tree<'_> {
                     Some(settings) => Some(self.settings(settings)?),
                     None => None,
                 };
-                Member::Alarm(Alarm {
-                    name,
-                    when,
-                    hold,
-                    settings,
-                    span,
-                })
+                Member::Alarm(Alarm { name, when, hold, settings, span })
             }
             _ => return None,
         };
@@ -274,9 +190,7 @@ impl Tree<'_> {
     }
 
     fn attrs(&mut self, kids: &mut Kids<'_>) -> Option<Vec<Attr>> {
-        std::iter::from_fn(|| kids.one(Rule::attr))
-            .map(|attr| self.attr(attr))
-            .collect()
+        std::iter::from_fn(|| kids.one(Rule::attr)).map(|attr| self.attr(attr)).collect()
     }
 
     fn attr(&mut self, node: Node<'_>) -> Option<Attr> {
@@ -294,12 +208,10 @@ impl Tree<'_> {
         };
         let value = match kids.any(&[Rule::pairs, Rule::range]) {
             None => AttrValue::None,
-            Some(node) if node.as_rule() == Rule::range => AttrValue::Range(self.range(node)?),
-            Some(node) => AttrValue::Pairs(
-                node.into_inner()
-                    .map(|pair| self.pair(pair))
-                    .collect::<Option<_>>()?,
-            ),
+            Some(node) if node.as_rule() == Rule::range => AttrValue::Range(Box::new(self.range(node)?)),
+            Some(node) => {
+                AttrValue::Pairs(node.into_inner().map(|pair| self.pair(pair)).collect::<Option<_>>()?)
+            }
         };
         Some(Attr { word, value, span })
     }
@@ -308,11 +220,7 @@ impl Tree<'_> {
         let span = self.span(&node);
         let mut kids = Kids::of(node);
         let number = self.digits(&kids.one(Rule::label)?);
-        Some(Pair {
-            number,
-            label: self.text(kids.one(Rule::string)?)?,
-            span,
-        })
+        Some(Pair { number, label: self.text(kids.one(Rule::string)?)?, span })
     }
 
     pub(super) fn type_ref(&mut self, node: Node<'_>) -> Option<TypeRef> {
@@ -338,11 +246,7 @@ impl Tree<'_> {
             "time" => TypeWord::Time,
             _ => return None,
         };
-        Some(TypeRef {
-            word,
-            unit: kids.one(Rule::unit).map(|unit| self.unit(&unit)),
-            span,
-        })
+        Some(TypeRef { word, unit: kids.one(Rule::unit).map(|unit| self.unit(&unit)), span })
     }
 
     /// The outer `None` is a fault, the inner one says that there is no type.
@@ -365,15 +269,8 @@ impl Tree<'_> {
 
     fn settings(&mut self, node: Node<'_>) -> Option<Settings> {
         let span = self.exact(&node);
-        let list = node
-            .into_inner()
-            .map(|setting| self.setting(setting))
-            .collect::<Option<_>>()?;
-        Some(Settings {
-            list,
-            broken: Vec::new(),
-            span,
-        })
+        let list = node.into_inner().map(|setting| self.setting(setting)).collect::<Option<_>>()?;
+        Some(Settings { list, broken: Vec::new(), span })
     }
 
     /// `name = value` or `name { ... }`
@@ -385,10 +282,7 @@ impl Tree<'_> {
         let value = match node.as_rule() {
             Rule::list => {
                 let span = self.exact(&node);
-                let list = node
-                    .into_inner()
-                    .map(|item| self.expr(item))
-                    .collect::<Option<_>>()?;
+                let list = node.into_inner().map(|item| self.expr(item)).collect::<Option<_>>()?;
                 SettingValue::List(list, span)
             }
             Rule::range => {

@@ -38,14 +38,7 @@ pub(crate) struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     pub(crate) fn new(file: FileId, base: usize, length: usize, tokens: &'a [Token]) -> Self {
-        Tree {
-            file,
-            base,
-            length,
-            tokens,
-            nodes: 0,
-            faults: Vec::new(),
-        }
+        Tree { file, base, length, tokens, nodes: 0, faults: Vec::new() }
     }
 
     /// The place of a pair that ends with its last token.
@@ -60,22 +53,15 @@ impl<'a> Tree<'a> {
         let exact = self.exact(node);
         let after = self.tokens.partition_point(|token| token.start < exact.end);
         let before = self.tokens.get(..after).unwrap_or(&[]);
-        let last = before
-            .iter()
-            .rev()
-            .find(|token| token.kind != Kind::Newline);
+        let last = before.iter().rev().find(|token| token.kind != Kind::Newline);
         match last {
-            Some(token) if token.start >= exact.start && token.end <= exact.end => Span {
-                end: token.end,
-                ..exact
-            },
+            Some(token) if token.start >= exact.start && token.end <= exact.end => {
+                Span { end: token.end, ..exact }
+            }
             _ => {
                 let blanks = node.as_str().len() - node.as_str().trim_end().len();
                 Span {
-                    end: exact
-                        .end
-                        .saturating_sub(u32::try_from(blanks).unwrap_or(0))
-                        .max(exact.start),
+                    end: exact.end.saturating_sub(u32::try_from(blanks).unwrap_or(0)).max(exact.start),
                     ..exact
                 }
             }
@@ -85,30 +71,16 @@ impl<'a> Tree<'a> {
     fn name(&self, node: &Node<'_>) -> Name {
         let quoted = node.as_rule() == Rule::quoted;
         let text = node.as_str();
-        let text = if quoted {
-            text.trim_matches('\'')
-        } else {
-            text
-        };
-        Name {
-            text: text.to_owned(),
-            span: self.exact(node),
-            quoted,
-        }
+        let text = if quoted { text.trim_matches('\'') } else { text };
+        Name { text: text.to_owned(), span: self.exact(node), quoted }
     }
 
     fn digits(&self, node: &Node<'_>) -> Digits {
-        Digits {
-            text: node.as_str().to_owned(),
-            span: self.exact(node),
-        }
+        Digits { text: node.as_str().to_owned(), span: self.exact(node) }
     }
 
     fn unit(&self, node: &Node<'_>) -> UnitText {
-        UnitText {
-            text: node.as_str().to_owned(),
-            span: self.exact(node),
-        }
+        UnitText { text: node.as_str().to_owned(), span: self.exact(node) }
     }
 }
 
@@ -127,11 +99,7 @@ impl<'i> Kids<'i> {
 
     /// The next child if it is of one of those rules.
     fn any(&mut self, rules: &[Rule]) -> Option<Node<'i>> {
-        while self
-            .0
-            .peek()
-            .is_some_and(|next| is_mark(next.as_rule()) && !rules.contains(&next.as_rule()))
-        {
+        while self.0.peek().is_some_and(|next| is_mark(next.as_rule()) && !rules.contains(&next.as_rule())) {
             self.0.next();
         }
         self.0.next_if(|next| rules.contains(&next.as_rule()))
