@@ -2,6 +2,8 @@
 //!
 //! Nothing here draws: the command line, the console and an editor each show the same structure in their own way.
 
+use std::collections::HashSet;
+
 use crate::limits::DIAGNOSTICS_MAX;
 use crate::span::Span;
 
@@ -81,9 +83,12 @@ impl Diagnostic {
 }
 
 /// The findings of one run, bounded by [`DIAGNOSTICS_MAX`].
+///
+/// One code is reported once at one place: a mistake in a template is one mistake, however many devices are made of it.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    seen: HashSet<(&'static str, Span)>,
     errors: usize,
     dropped: usize,
 }
@@ -91,6 +96,9 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// Keeps a finding, or only counts it when the bound is reached.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        if !self.seen.insert((diagnostic.code, diagnostic.span)) {
+            return;
+        }
         self.errors += usize::from(diagnostic.severity == Severity::Error);
         if self.list.len() < DIAGNOSTICS_MAX {
             self.list.push(diagnostic);
@@ -109,10 +117,9 @@ impl Diagnostics {
         self.dropped
     }
 
-    /// The findings in order of file and place, each once.
+    /// The findings in order of file and place.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.list.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
-        self.list.dedup();
         self.list
     }
 }

@@ -21,6 +21,7 @@ mod grammar;
 mod lexer;
 pub mod limits;
 mod mistakes;
+mod print;
 mod recover;
 mod span;
 mod split;

@@ -53,11 +53,15 @@ fn expr(value: &Expr) -> String {
     }
 }
 
-fn read(written: &str) -> String {
+fn read_expr(written: &str) -> Expr {
     let text = format!("const x = {written}\n");
     let Item::Const(constant) = item(&text) else { panic!("a constant") };
     assert_eq!(&text[constant.value.span.range()], written, "the span is that of the expression");
-    expr(&constant.value)
+    constant.value
+}
+
+fn read(written: &str) -> String {
+    expr(&read_expr(written))
 }
 
 #[test]
@@ -82,6 +86,14 @@ fn numbers_take_the_unit_behind_them() {
     assert_eq!(read("1_000 kg/m3/K"), "1_000_kg/m3/K");
     assert_eq!(read("2025-06-01T00:00Z"), "@2025-06-01T00:00Z");
     assert_eq!(read("06:30"), "@06:30");
+}
+
+#[test]
+fn what_is_printed_reads_back_as_the_same() {
+    let canonical = "if not a.b and (c + 1_000 kW) * -2 > m[01..03].'x y' then f(\"p {x} {{ \\\"\", k = 1/min) else 06:00";
+    let once = read_expr(canonical).to_string();
+    assert_eq!(once, canonical.replace("1_000", "1000"));
+    assert_eq!(read_expr(&once).to_string(), once);
 }
 
 #[test]
