@@ -444,6 +444,18 @@ pub struct Members {
     pub span: Span,
 }
 
+impl Members {
+    /// True if both pick other devices of a family.
+    pub fn pick_differs(&self, other: &Members) -> bool {
+        match (&self.pick, &other.pick) {
+            (MemberPick::All, MemberPick::All) => false,
+            (MemberPick::One(a), MemberPick::One(b)) => a.text != b.text,
+            (MemberPick::Range(a, b), MemberPick::Range(c, d)) => a.text != c.text || b.text != d.text,
+            _ => true,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum MemberPick {
     All,

@@ -80,7 +80,12 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate));
     let (distance, best) = scored.min()?;
-    (distance <= (word.chars().count() / 3).max(1)).then_some(best)
+    // of one or two letters everything is a letter away: only capital letters may differ
+    let far = match word.chars().count() {
+        0..=2 => 0,
+        length => (length / 3).max(1),
+    };
+    (distance <= far).then_some(best)
 }
 
 /// The PLC type that a type name of another language stands for, with what it is.

@@ -4,7 +4,12 @@
 //! N7 notes. A code is never given a new meaning. The examples are whole programs; the tests of this crate and of the
 //! compiler run them: `wrong` gives the code, `right` gives nothing.
 
+mod flows;
+mod names;
+mod notes;
+mod settings;
 mod syntax;
+mod types;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +28,9 @@ pub struct Code {
 
 /// All codes in order.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    [syntax::CODES].into_iter().flatten()
+    [syntax::CODES, names::CODES, types::CODES, flows::CODES, settings::CODES, notes::CODES]
+        .into_iter()
+        .flatten()
 }
 
 /// The row of a code, written in small or capital letters.
