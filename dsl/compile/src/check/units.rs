@@ -59,11 +59,19 @@ impl Checker<'_, '_> {
         let path = path_of(below, Span { start, ..written.span });
         let known = !matches!(self.world.resolve(&path, scope), Meaning::Unknown(_)) && !below.contains('/');
         let unit = if unit.is_empty() { Some(Unit::none()) } else { self.world.units.find(unit) };
-        let (Some(unit), true) = (unit, known) else {
-            let text = written.text.trim_start_matches('/');
-            self.unknown_unit(text, written.span);
+        let Some(unit) = unit else {
+            self.unknown_unit(&written.text, written.span);
             return Typed::error();
         };
+        if !known {
+            let fault =
+                Diagnostic::new("E201", path.span, format!("`{below}` is neither a unit nor a name here"));
+            let near = self.world.units.nearest(&written.text);
+            return self.wrong(match near {
+                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                None => fault.help("to divide by a value put blanks around the `/`"),
+            });
+        }
         let real = value.as_number().is_some_and(|number| number.real);
         let value = Typed { expr: value.expr, ty: Ty::number(real, unit) };
         let divisor = self.path(&path, scope);

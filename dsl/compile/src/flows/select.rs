@@ -170,6 +170,9 @@ impl<'a> World<'a> {
     fn selects_nothing(&self, select: &Select) -> Diagnostic {
         let fault = Diagnostic::new("E308", select.span, format!("`{select}` selects no tag"));
         let SelectRoot::Named(name, None) = &select.root else { return fault };
+        if !select.parts.is_empty() {
+            return fault.help("check the names, or leave it out");
+        }
         let source = self.items.sources.iter().position(|source| source.name.text == name.text);
         let on_it: Vec<_> = self
             .devices
