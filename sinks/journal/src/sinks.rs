@@ -8,7 +8,7 @@
 use crate::frame::{Content, JournalEntry};
 use crate::ledger::{GapReason, Ledger};
 use crate::segments::Segments;
-use crate::store::{Delivered, LiveEntry, Size, StoreError};
+use crate::store::{Delivered, LiveEntry, Rejected, Size, StoreError};
 use fjall::{Database, Keyspace, OwnedWriteBatch};
 use gwp_core::{Cursor, Position, SinkId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -259,6 +259,18 @@ impl SinkJournal {
         if self.chunks.is_empty() {
             self.state.front_delivered = 0;
         }
+    }
+
+    /// Notes what the destination has refused for good; its acknowledgement comes beside it.
+    pub(crate) fn rejected(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        ledger: &mut Ledger,
+        rejected: Rejected,
+        now: Timestamp,
+    ) {
+        let span = (rejected.from, rejected.upto);
+        self.count_drop(batch, ledger, span, rejected.samples, 0, GapReason::Rejected, now);
     }
 
     /// Drops the oldest chunks while the journal is over its capacity (`drop_oldest`) or they are too old.

@@ -21,7 +21,7 @@
 use crate::frame::{self, Content, JournalEntry};
 use crate::ledger::Ledger;
 use crate::limits::{CACHE_BYTES, WRITE_AHEAD_BYTES};
-use crate::reader::{JournalReader, LogReader};
+use crate::reader::{JournalReader, LogReader, PlanReader};
 use crate::salvage::{self, Salvaged};
 use crate::segments::{Segments, keyspace_options};
 use crate::sinks::{SinkJournal, SinkPolicy};
@@ -61,13 +61,14 @@ pub struct Work {
     pub records: Vec<Arc<Record>>,
     pub blocks: Vec<Block>,
     pub delivered: BTreeMap<SinkId, Delivered>,
+    pub rejected: Vec<(SinkId, Rejected)>,
     pub checkpoints: BTreeMap<SinkId, Checkpoint>,
 }
 
 impl Work {
     /// Nothing that asks for a commit of its own.
     pub fn only_rides(&self) -> bool {
-        self.records.is_empty() && self.blocks.is_empty()
+        self.records.is_empty() && self.blocks.is_empty() && self.rejected.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -97,6 +98,14 @@ pub struct LiveEntry {
 pub struct Delivered {
     pub upto: Cursor,
     /// Samples acknowledged since the last report.
+    pub samples: u64,
+}
+
+/// What a destination has refused for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub from: Cursor,
+    pub upto: Cursor,
     pub samples: u64,
 }
 
@@ -274,12 +283,9 @@ impl Store {
         commit(batch)
     }
 
-    /// Bytes of a kept plan.
-    ///
-    /// # Errors
-    /// The read failed.
-    pub fn get_plan(&self, id: PlanId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.meta.get(plan_key(id))?.map(|bytes| bytes.to_vec()))
+    /// A reader of the plans that are kept.
+    pub fn plan_reader(&self) -> PlanReader {
+        PlanReader::new(self.meta.clone())
     }
 
     /// Makes a sink of the running plan known: its number, and from where its lane goes on.
@@ -354,6 +360,19 @@ impl Store {
         (header.map(|header| header.from), self.durable)
     }
 
+    /// Newest time in the log: gateway time never goes back behind it.
+    ///
+    /// # Errors
+    /// The newest frame is damaged.
+    pub fn last_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let last = self.log.list().into_iter().rev().find_map(|segment| segment.keyspace.last_key_value());
+        let Some(last) = last else { return Ok(None) };
+        let frame = last.value()?;
+        let records = frame::decode_log(&frame, Position::ZERO, &mut crate::codec::TagLists::default())
+            .map_err(|error| StoreError::Damaged(error.to_string()))?;
+        Ok(records.iter().filter_map(|record| newest_time(&record.fact)).max())
+    }
+
     /// Makes one group commit durable.
     ///
     /// # Errors
@@ -370,6 +389,11 @@ impl Store {
         for (id, delivered) in &work.delivered {
             if let Some(sink) = self.sinks.get_mut(id) {
                 sink.delivered(&mut batch, &self.meta, *delivered);
+            }
+        }
+        for (id, rejected) in &work.rejected {
+            if let Some(sink) = self.sinks.get_mut(id) {
+                sink.rejected(&mut batch, &mut self.ledger, *rejected, now);
             }
         }
         for (id, checkpoint) in &work.checkpoints {
@@ -481,6 +505,21 @@ impl Size {
     }
 }
 
+fn newest_time(fact: &Fact) -> Option<Timestamp> {
+    match fact {
+        Fact::Activated { anchor: time, .. } | Fact::Tick { now: time } | Fact::Anchor { now: time } => {
+            Some(*time)
+        }
+        Fact::Failed { time, .. } => Some(*time),
+        // Times the device gave may be anything; slot times are the gateway's own.
+        Fact::Samples { batch, .. } => match batch.times {
+            gwp_core::Times::Same(time) if batch.group != gwp_core::GroupId::NONE => Some(time),
+            _ => None,
+        },
+        Fact::Configured { .. } => None,
+    }
+}
+
 /// What [`Store::register`] tells of a sink.
 pub struct Registered {
     pub id: SinkId,
@@ -535,7 +574,7 @@ fn fixed<const N: usize>(meta: &Keyspace, key: &str) -> Result<Option<[u8; N]>, 
     }
 }
 
-fn plan_key(id: PlanId) -> String {
+pub(crate) fn plan_key(id: PlanId) -> String {
     format!("p/{id}")
 }
 
