@@ -22,9 +22,10 @@ use gwp_core::sink::{
 };
 use gwp_core::stop::{Stop, StopSource, stop_pair};
 use gwp_core::{Batch, Cursor, PlanId, Qualities, SinkId};
+use gwp_journal::inject::foreign_route;
 use gwp_journal::{Delivered, JournalReader, LiveEntry, Rejected, Request, SinkShared};
 use gwp_plan::{BadPolicy, RetryPolicy};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,6 +89,8 @@ pub struct DeliverySeat {
     pub writer: Sender<Request>,
     pub meter: Arc<SinkMeter>,
     pub status: Arc<StageStatus>,
+    /// The sink that takes what the destination refuses.
+    pub dead_letter: Option<SinkId>,
 }
 
 impl DeliverySeat {
@@ -415,11 +418,40 @@ impl Queue {
             self.unacknowledged.iter().take_while(|delivery| delivery.upto <= upto).cloned().collect();
         let samples: usize = refused.iter().map(|delivery| delivery.samples()).sum();
         tracing::warn!(sink = %seat.name, samples, reason, "the destination refuses samples for good");
-        if let Some(first) = refused.first() {
+        if let Some(to) = seat.dead_letter {
+            for (plan, letters) in self.letters(seat, &refused) {
+                let _ = seat.writer.send(Request::DeadLetter(to, plan, letters));
+            }
+        } else if let Some(first) = refused.first() {
             let rejected = Rejected { from: first.from, upto, samples: samples as u64 };
             let _ = seat.writer.send(Request::Rejected(seat.sink_id, rejected));
         }
         self.settle(seat, upto);
+    }
+}
+
+impl Queue {
+    /// Refused samples as entries of the dead letter sink, by the plan that names them.
+    fn letters(
+        &self,
+        seat: &DeliverySeat,
+        refused: &[Arc<Delivery>],
+    ) -> BTreeMap<PlanId, Vec<(u32, Arc<Batch>)>> {
+        let mut letters: BTreeMap<PlanId, Vec<(u32, Arc<Batch>)>> = BTreeMap::new();
+        for part in refused.iter().flat_map(|delivery| &delivery.parts) {
+            let origin = self.names.origin(&part.flow).and_then(|(plan, route)| {
+                let index =
+                    seat.plans.get(plan).ok()?.sinks.iter().position(|sink| sink.name == seat.name)?;
+                Some((plan, foreign_route(index, route)?))
+            });
+            match origin {
+                Some((plan, route)) => letters.entry(plan).or_default().push((route, part.batch.clone())),
+                None => {
+                    tracing::error!(sink = %seat.name, cursor = %part.cursor, "a refused sample cannot be named in the dead letter and is lost")
+                }
+            }
+        }
+        letters
     }
 }
 

@@ -351,6 +351,7 @@ impl Graph {
             writer: self.requests.clone(),
             meter: meter.clone(),
             status: stage.clone(),
+            dead_letter: self.dead_letter(sink),
         });
         self.status.sinks.push(SinkStatus {
             name: sink.name.clone(),
@@ -363,6 +364,10 @@ impl Graph {
         });
         self.add_stage(Tier::Lane, &lane_stage, move |stop| Box::pin(lane.clone().run(stop)));
         self.add_stage(Tier::Sink, &stage, move |stop| Box::pin(delivery.clone().run(stop)));
+    }
+
+    fn dead_letter(&self, sink: &SinkPlan) -> Option<SinkId> {
+        Some(self.recovered.sinks.get(sink.dead_letter? as usize)?.registered.id)
     }
 
     fn add_source(&mut self, index: usize, source: Arc<dyn Source>) {

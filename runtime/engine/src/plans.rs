@@ -3,6 +3,7 @@
 use gwp_core::PlanId;
 use gwp_core::sink::FlowNames;
 use gwp_journal::PlanReader;
+use gwp_journal::inject::read_foreign_route;
 use gwp_plan::{Plan, Route};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,12 +62,15 @@ impl Names {
             return Ok(names.clone());
         }
         let of = plans.get(plan)?;
-        let sink = of.sinks.iter().find(|sink| sink.name == self.sink);
+        let (sink, route_index) = match read_foreign_route(route) {
+            Some((index, route)) => (of.sinks.get(index), route),
+            None => (of.sinks.iter().find(|sink| sink.name == self.sink), route),
+        };
         let tags = match self.made.iter().find(|((known, _), _)| *known == plan) {
             Some((_, names)) => names.tags.clone(),
             None => Arc::new(of.tag_table()),
         };
-        let route_plan: Option<&Route> = sink.and_then(|sink| sink.routes.get(route as usize));
+        let route_plan: Option<&Route> = sink.and_then(|sink| sink.routes.get(route_index as usize));
         let names = Arc::new(FlowNames {
             flow: route_plan.map_or_else(|| "?".into(), |route| route.flow.clone()),
             tags,
@@ -74,5 +78,10 @@ impl Names {
         });
         self.made.insert((plan, route), names.clone());
         Ok(names)
+    }
+
+    /// The plan and route whose names these are.
+    pub fn origin(&self, names: &Arc<FlowNames>) -> Option<(PlanId, u32)> {
+        self.made.iter().find(|(_, made)| Arc::ptr_eq(made, names)).map(|(key, _)| *key)
     }
 }

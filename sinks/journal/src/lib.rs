@@ -14,6 +14,7 @@
 
 pub mod codec;
 pub mod frame;
+pub mod inject;
 pub mod ledger;
 pub mod limits;
 pub mod reader;

@@ -122,6 +122,20 @@ impl JournalReader {
     }
 }
 
+impl JournalReader {
+    /// Steps over the next frame without reading its samples: its last cursor and how many there are.
+    ///
+    /// # Errors
+    /// The disk cannot be read or the frame is damaged.
+    pub fn skip_frame(&mut self, after: Cursor) -> Result<Option<(Cursor, u32)>, StoreError> {
+        let Some((upto, frame)) = frames_after(&self.segments, after, 1)?.into_iter().next() else {
+            return Ok(None);
+        };
+        let header = frame::open_frame(&frame).map_err(|error| damaged(upto, &error))?;
+        Ok(Some((upto, header.samples)))
+    }
+}
+
 /// The samples of a record whose bit is set, least significant bit first.
 fn select(batch: &Batch, bits: &[u8]) -> Batch {
     let set = |index: &u32| bits.get(*index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1);

@@ -14,7 +14,7 @@ use crate::limits::{
 use crate::space::{SpacePolicy, SpaceWatch};
 use crate::store::{Block, Checkpoint, Committed, Delivered, Rejected, Store, StoreError, Work};
 use gwp_core::edge::Credit;
-use gwp_core::{Clock, PlanId, Position, Record, SinkId};
+use gwp_core::{Batch, Clock, PlanId, Position, Record, SinkId};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -29,6 +29,8 @@ pub enum Request {
     Delivered(SinkId, Delivered),
     /// The destination refused these samples for good and no dead letter sink takes them.
     Rejected(SinkId, Rejected),
+    /// Samples another sink's destination refused: (route, samples) for this sink's journal.
+    DeadLetter(SinkId, PlanId, Vec<(u32, Arc<Batch>)>),
     Checkpoint(SinkId, Checkpoint),
     /// Keeps a plan before records name it; answers when it is durable.
     Plan(PlanId, Vec<u8>, Sender<()>),
@@ -242,6 +244,13 @@ impl Run {
             Request::Rejected(sink, rejected) => {
                 gathered.since.get_or_insert(now);
                 gathered.work.rejected.push((sink, rejected));
+            }
+            Request::DeadLetter(sink, plan, samples) => {
+                let now = self.clock.now();
+                if let Some(block) = self.store.inject(sink, plan, samples, now)? {
+                    let upto = self.store.durable();
+                    (self.report)(Event::Committed(Committed { upto, blocks: vec![block] }));
+                }
             }
             Request::Checkpoint(sink, checkpoint) => {
                 gathered.work.checkpoints.insert(sink, checkpoint);
