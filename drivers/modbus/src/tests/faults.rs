@@ -9,14 +9,15 @@ use gwp_core::{GroupId, Quality, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const ONE: &[(&str, PlcType)] = &[("hr 7", PlcType::Uint), ("hr 8", PlcType::Uint)];
+const ONE: Points<'_> = &[("hr 7", PlcType::Uint), ("hr 8", PlcType::Uint)];
 
 fn settings() -> Vec<(&'static str, SettingValue)> {
     vec![("timeout", ms(100)), ("probe", ms(2_000)), ("retries", SettingValue::Int(0))]
 }
 
-fn start(transport: Transport, device: &Device, groups: &[(u8, i64, &[(&str, PlcType)])]) -> Running {
+fn start(transport: Transport, device: &Device, groups: &[Declared<'_>]) -> Running {
     Running::start(transport, declare(&settings(), groups), MemoryDial::new(device))
 }
 
@@ -311,4 +312,42 @@ async fn a_pause_is_kept_between_requests() {
     running.good_slot(0, 1).await;
     let times = times.lock().unwrap();
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(40)), "{times:?}");
+}
+
+/// A line on which bytes drip for 360 ms, whatever is asked; it notes when requests come.
+#[derive(Debug, Default)]
+struct Dripping(Arc<std::sync::Mutex<Vec<tokio::time::Instant>>>);
+
+impl crate::wire::Dial for Dripping {
+    fn dial(&self) -> gwp_core::BoxFuture<'_, std::io::Result<crate::wire::Wire>> {
+        let times = self.0.clone();
+        let (near, far) = tokio::io::duplex(1024);
+        let (mut read, mut write) = tokio::io::split(far);
+        tokio::spawn(async move {
+            while read.read_exact(&mut [0; 8]).await.is_ok() {
+                times.lock().unwrap().push(tokio::time::Instant::now());
+            }
+        });
+        tokio::spawn(async move {
+            for _ in 0..6 {
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                let _ = write.write_all(&[0x55]).await;
+            }
+            std::future::pending::<()>().await;
+        });
+        Box::pin(std::future::ready(Ok(crate::wire::Wire::new(near))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_fault_the_line_is_left_to_fall_silent() {
+    let dial = Arc::new(Dripping::default());
+    let start = tokio::time::Instant::now();
+    let declaration = declare(&settings(), &[(1, 50, ONE), (2, 50, ONE)]);
+    let mut running = Running::start(Transport::Rtu, declaration, dial.clone());
+    while dial.0.lock().unwrap().len() < 2 {
+        running.next().await;
+    }
+    let second = dial.0.lock().unwrap()[1] - start;
+    assert!(second >= Duration::from_millis(360 + 100), "asked again {second:?} after the start");
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 const TIMEOUT_MS: i64 = 300;
 
 /// Four blocks of equal length: any answer would fit any of the four questions.
-const ALIKE: &[(&str, PlcType)] = &[
+const ALIKE: Points<'_> = &[
     ("hr 100", PlcType::Uint),
     ("hr 101", PlcType::Uint),
     ("hr 200", PlcType::Uint),
@@ -116,6 +116,32 @@ async fn on_rtu_a_request_unlike_the_owed_answer_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_came_between_two_slots_costs_no_second_one() {
+    let device = late_device(Framing::Rtu, vec![1_500]);
+    let mut all = settings().to_vec();
+    all.push(("retries", gwp_core::manifest::SettingValue::Int(0)));
+    let declaration = declare(&all, &[(1, 2_000, &ALIKE[..2])]);
+    let mut running = Running::start(Transport::Rtu, declaration, MemoryDial::new(&device));
+    assert_eq!(check(&mut running, 4).await, (6, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owed_answer_that_has_come_is_owed_no_more() {
+    let mut owed = None;
+    let device = Device::new(Framing::Rtu, move |asked| match asked.number {
+        0 => {
+            owed = Some(asked.answer());
+            Vec::new()
+        }
+        _ => owed.take().into_iter().chain([asked.answer()]).map(Act::Send).collect(),
+    });
+    let declaration = declare(&settings(), &[(1, 5_000, ALIKE)]);
+    let mut running = Running::start(Transport::Rtu, declaration, MemoryDial::new(&device));
+    // The block that met the late answer is bad; the next ones can be told apart again.
+    assert_eq!(check(&mut running, 1).await, (6, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_units_late_answer_is_not_taken_either() {
     let device = Device::new(Framing::Rtu, |asked| match asked.number {
         0 => vec![Act::Wait(Duration::from_millis(450)), Act::Send(asked.answer())],
@@ -125,11 +151,11 @@ async fn another_units_late_answer_is_not_taken_either() {
     let declaration = declare(&settings(), &[(1, 1_000, points), (2, 1_000, points)]);
     let mut running = Running::start(Transport::RtuTcp, declaration, MemoryDial::new(&device));
     for _ in 0..10 {
-        if let Emission::Samples { batch, .. } = running.next().await {
-            if batch.qualities.get(0) == Quality::GOOD {
-                let unit = batch.group.0 as u8 + 1;
-                assert_eq!(batch.values.get(0), Value::Int(i64::from(register(unit, 7))));
-            }
+        if let Emission::Samples { batch, .. } = running.next().await
+            && batch.qualities.get(0) == Quality::GOOD
+        {
+            let unit = batch.group.0 as u8 + 1;
+            assert_eq!(batch.values.get(0), Value::Int(i64::from(register(unit, 7))));
         }
     }
 }

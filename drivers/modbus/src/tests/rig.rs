@@ -29,8 +29,8 @@ use tokio::time::Instant;
 
 pub const MS: i64 = 1_000_000;
 
-/// No test waits longer for anything.
-pub const DEADLINE: Duration = Duration::from_secs(600);
+/// No test runs a source longer, mostly on paused time.
+const DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// A clock on the runtime's time, so that pausing that pauses this.
 pub struct TestClock {
@@ -49,15 +49,16 @@ impl Clock for TestClock {
     }
 }
 
-/// Declares a source: settings, then groups of (unit, period in ms, addresses with types).
-pub fn declare(
-    settings: &[(&str, SettingValue)],
-    groups: &[(u8, i64, &[(&str, PlcType)])],
-) -> SourceDeclaration {
+/// A group to declare: unit, period in ms, addresses with types.
+pub type Declared<'a> = (u8, i64, Points<'a>);
+pub type Points<'a> = &'a [(&'a str, PlcType)];
+
+/// Declares a source.
+pub fn declare(settings: &[(&str, SettingValue)], groups: &[Declared<'_>]) -> SourceDeclaration {
     let mut all = Settings::default();
     settings.iter().for_each(|(name, value)| all.set(name, value.clone()));
     let mut tag = 0;
-    let group = |(index, (unit, period_ms, points)): (usize, &(u8, i64, &[(&str, PlcType)]))| {
+    let group = |(index, (unit, period_ms, points)): (usize, &Declared<'_>)| {
         let mut device_settings = Settings::default();
         device_settings.set("unit_id", SettingValue::Int(i64::from(*unit)));
         let first = tag;
@@ -94,6 +95,7 @@ pub struct Running {
     pub meter: Arc<SourceMeter>,
     pub stop: Option<StopSource>,
     pub task: tokio::task::JoinHandle<()>,
+    deadline: Instant,
 }
 
 /// One slot of one group.
@@ -128,11 +130,11 @@ impl Running {
         let clock = Arc::new(TestClock { start: Instant::now() });
         let cx = SourceContext { outlet, clock, stop, meter: meter.clone() };
         let task = tokio::spawn(async move { source.run(cx).await.unwrap() });
-        Running { emissions, meter, stop: Some(stop_source), task }
+        Running { emissions, meter, stop: Some(stop_source), task, deadline: Instant::now() + DEADLINE }
     }
 
     pub async fn next(&mut self) -> Emission {
-        tokio::time::timeout(DEADLINE, self.emissions.recv()).await.expect("nothing came").unwrap()
+        tokio::time::timeout_at(self.deadline, self.emissions.recv()).await.expect("nothing came").unwrap()
     }
 
     /// The next slot of a group; other groups and changes of `connected` are passed over.
@@ -153,10 +155,10 @@ impl Running {
     /// The next slot of a group in which all is good, within so many slots.
     pub async fn good_slot(&mut self, group: u32, slots: usize) -> Batch {
         for _ in 0..slots {
-            if let Slot::Samples(_, batch) = self.slot(group).await {
-                if (0..batch.len()).all(|index| batch.qualities.get(index).is_good()) {
-                    return batch;
-                }
+            if let Slot::Samples(_, batch) = self.slot(group).await
+                && (0..batch.len()).all(|index| batch.qualities.get(index).is_good())
+            {
+                return batch;
             }
         }
         panic!("no good slot among {slots}");

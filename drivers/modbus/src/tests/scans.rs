@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::TcpListener;
 use tokio_serial::{Parity, SerialPort, SerialStream, StopBits};
 
-const ALL: &[(&str, PlcType)] = &[
+const ALL: Points<'_> = &[
     ("co 5", PlcType::Bool),
     ("di 6", PlcType::Bool),
     ("30008", PlcType::Uint),
@@ -32,7 +32,7 @@ fn expected() -> Vec<Value> {
         Value::Int(10_100),
         Value::Int(10_102 << 16 | 10_103),
         Value::Int(10_103 << 16 | 10_102),
-        Value::Bool(10_100 >> 2 & 1 == 1),
+        Value::Bool(true),
         Value::Text(text.into()),
     ]
 }
