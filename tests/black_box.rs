@@ -1,0 +1,1 @@
+//! Black box: to be filled below.
