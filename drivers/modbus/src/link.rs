@@ -91,22 +91,13 @@ impl Link {
         self.outages
     }
 
-    /// Reads `span` from `unit`. No answer or a wrong one is tried again up to `retries` times; a
-    /// connection that had worked and turns out to be closed is opened again once, at no charge.
-    pub async fn read(&mut self, unit: u8, span: Span, retries: u32) -> Result<Answer, Fault> {
-        let mut retries = retries;
-        let mut may_reopen = true;
-        loop {
-            let proven = self.proven;
-            let fault = match self.attempt(unit, span).await {
-                Ok(answer) => return Ok(answer),
-                Err(fault) => fault,
-            };
-            match fault {
-                Fault::Closed(_) if proven && may_reopen => may_reopen = false,
-                Fault::Timeout | Fault::Broken(_) | Fault::Stale { .. } if retries > 0 => retries -= 1,
-                fault => return Err(fault),
-            }
+    /// Reads `span` from `unit`. A connection that had worked and turns out to be closed is opened
+    /// again, once and at no charge.
+    pub async fn read(&mut self, unit: u8, span: Span) -> Result<Answer, Fault> {
+        let proven = self.proven;
+        match self.attempt(unit, span).await {
+            Err(Fault::Closed(_)) if proven => self.attempt(unit, span).await,
+            result => result,
         }
     }
 

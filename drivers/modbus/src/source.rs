@@ -5,6 +5,7 @@
 use crate::backoff::Backoff;
 use crate::client::Fault;
 use crate::connector::connector;
+use crate::decode::Answer;
 use crate::exception::Treatment;
 use crate::group::{Group, Next, Outcome, REFUSALS_PER_SLOT};
 use crate::link::Link;
@@ -126,21 +127,15 @@ impl Bus {
                 None => return readings.finish(),
                 Some(Next::Skip(why)) => Err(why),
                 Some(Next::Ask(span)) => match self.units.admit(group.unit, now) {
-                    Admission::Ask => Ok((span, self.retries)),
-                    Admission::Probe => Ok((span, 0)),
                     Admission::Refuse(why) => Err(why),
+                    Admission::Ask | Admission::Probe => Ok(span),
                 },
             };
             match admitted {
                 Err(why) => group.failed(at, why, &mut readings),
-                Ok((span, retries)) => match self.link.read(group.unit, span, retries).await {
-                    Ok(answer) => {
-                        let change = self.units.answered(group.unit);
-                        self.tell(group.unit, change);
-                        group.answered(at, &answer, &mut readings);
-                    }
-                    Err(fault) => {
-                        let why = self.judge(group.unit, &fault);
+                Ok(span) => match self.ask(group.unit, span).await {
+                    Ok(answer) => group.answered(at, &answer, &mut readings),
+                    Err((fault, why)) => {
                         if self.refused(group, at, span, &fault, &mut refusals_left) == Some(Outcome::Split) {
                             // Two smaller requests stand at `at` now.
                             continue;
@@ -150,6 +145,30 @@ impl Bus {
                 },
             }
             at += 1;
+        }
+    }
+
+    /// One request, again up to `retries` times while the unit does not count as silent. Gives the
+    /// last fault and the quality that follows from it.
+    async fn ask(&mut self, unit: u8, span: Span) -> Result<Answer, (Fault, Quality)> {
+        let mut retries = self.retries;
+        loop {
+            match self.link.read(unit, span).await {
+                Ok(answer) => {
+                    let change = self.units.answered(unit);
+                    self.tell(unit, change);
+                    return Ok(answer);
+                }
+                Err(fault) => {
+                    let why = self.judge(unit, &fault);
+                    let unanswered = matches!(fault, Fault::Timeout | Fault::Broken(_) | Fault::Stale { .. });
+                    let admission = self.units.admit(unit, self.clock.now());
+                    if retries == 0 || !unanswered || admission != Admission::Ask {
+                        return Err((fault, why));
+                    }
+                    retries -= 1;
+                }
+            }
         }
     }
 
@@ -181,7 +200,9 @@ impl Bus {
         tracing::debug!(source = %self.name, unit, fault = %fault, "request failed");
         let (why, missed) = match fault {
             Fault::Timeout => (Quality::TIMEOUT, true),
-            Fault::Broken(_) | Fault::Stale { .. } => (Quality::DECODING, true),
+            Fault::Broken(_) => (Quality::DECODING, true),
+            // Late, not absent.
+            Fault::Stale { .. } => return Quality::DECODING,
             Fault::Exception(exception) => (exception.quality(), exception.treatment() == Treatment::Absent),
             Fault::Owed => return Quality::TIMEOUT,
             Fault::Closed(_) => return Quality::COMM_LOST,
