@@ -14,7 +14,7 @@
 //!                                    all, until it was silent for five timeouts
 //! ```
 
-use crate::client::{Client, Fault, Framing};
+use crate::client::{Client, Fault};
 use crate::connector::{Lost, Supply};
 use crate::decode::Answer;
 use crate::owed::Owed;
@@ -56,8 +56,8 @@ pub struct Link {
     proven: bool,
     /// No request before this moment.
     free_at: Option<Instant>,
-    /// Silence that is due before the next request because something went wrong.
-    quiet_due: Duration,
+    /// Something went wrong: until then nothing may come, else the wait begins again.
+    must_be_silent: bool,
     /// There has been a wire since the start.
     ever_connected: bool,
     outages: u32,
@@ -74,7 +74,7 @@ impl Link {
             owed: Owed::default(),
             proven: false,
             free_at: None,
-            quiet_due: Duration::ZERO,
+            must_be_silent: false,
             ever_connected: false,
             outages: 0,
             meter,
@@ -121,12 +121,17 @@ impl Link {
         } else if !self.owed.is_expired(unit, self.timing.timeout * OWED_TIMEOUTS, Instant::now()) {
             return Err(Fault::Owed);
         }
-        self.quiet_due = self.quiet_after_fault();
+        self.demand_silence();
         self.owed.settle(unit);
         Ok(())
     }
 
-    fn quiet_after_fault(&self) -> Duration {
+    fn demand_silence(&mut self) {
+        self.must_be_silent = true;
+        self.free_at = Some(Instant::now() + self.quiet_time());
+    }
+
+    fn quiet_time(&self) -> Duration {
         QUIET_AFTER_FAULT.min(self.timing.timeout).max(self.timing.gap)
     }
 
@@ -138,7 +143,7 @@ impl Link {
             Some(wire) => {
                 self.client = Some(Client::new(wire, self.transport.framing()));
                 self.proven = false;
-                self.quiet_due = Duration::ZERO;
+                self.must_be_silent = false;
                 self.ever_connected = true;
                 Ok(())
             }
@@ -151,16 +156,14 @@ impl Link {
 
     /// One request, one answer, and what follows from it for the link.
     async fn exchange(&mut self, unit: u8, span: Span) -> Result<Answer, Fault> {
-        let result = match self.prepare().await {
-            Ok(()) => {
-                self.meter.requests.fetch_add(1, Relaxed);
-                match &mut self.client {
-                    Some(client) => client.read(unit, span, self.timing.timeout).await,
-                    None => Err(Fault::Unavailable),
-                }
-            }
-            Err(fault) => Err(fault),
-        };
+        if let Err(fault) = self.prepare().await {
+            self.count(&fault);
+            self.hang_up(self.proven);
+            return Err(fault);
+        }
+        let Some(client) = &mut self.client else { return Err(Fault::Unavailable) };
+        self.meter.requests.fetch_add(1, Relaxed);
+        let result = client.read(unit, span, self.timing.timeout).await;
         if !self.timing.gap.is_zero() {
             self.free_at = Some(Instant::now() + self.timing.gap);
         }
@@ -169,82 +172,77 @@ impl Link {
                 self.proven = true;
                 self.owed.settle(unit);
             }
-            Err(Fault::Exception(_)) => {
-                self.proven = true;
-                self.meter.errors.fetch_add(1, Relaxed);
+            Err(fault) => {
+                self.count(fault);
+                self.recover(unit, span, fault);
             }
-            Err(Fault::Timeout) => {
-                self.meter.timeouts.fetch_add(1, Relaxed);
-                self.recover(unit, span, true);
-            }
-            Err(Fault::Broken(_)) => {
-                self.meter.errors.fetch_add(1, Relaxed);
-                self.recover(unit, span, self.proven);
-            }
-            Err(Fault::Stale { table, bytes }) => {
-                self.meter.errors.fetch_add(1, Relaxed);
-                self.owed.came(unit, *table, *bytes);
-                self.owed.stray(Instant::now());
-                self.recover(unit, span, self.proven);
-            }
-            Err(Fault::Closed(_)) => {
-                self.meter.errors.fetch_add(1, Relaxed);
-                self.hang_up(self.proven);
-            }
-            Err(Fault::Unavailable | Fault::Owed) => {}
         }
         result
     }
 
-    /// Waits for the silence that is due and removes what nobody waits for.
+    /// Waits until a request may be sent, and removes what nobody waits for.
     async fn prepare(&mut self) -> Result<(), Fault> {
-        if !self.quiet_due.is_zero() {
-            self.fall_silent(self.quiet_due).await?;
-            self.quiet_due = Duration::ZERO;
-        } else if let Some(free_at) = self.free_at {
-            tokio::time::sleep_until(free_at).await;
-        }
-        let Some(client) = &mut self.client else { return Err(Fault::Unavailable) };
-        match (client.drain().await?, self.transport.framing()) {
-            (0, _) => Ok(()),
-            (_, Framing::Rtu) => {
-                self.owed.stray(Instant::now());
-                Ok(())
-            }
-            (bytes, Framing::Tcp) => Err(Fault::Broken(format!("{bytes} bytes that nobody asked for"))),
-        }
-    }
-
-    /// Waits until nothing has come for `quiet`.
-    async fn fall_silent(&mut self, quiet: Duration) -> Result<(), Fault> {
-        let Some(client) = &mut self.client else { return Err(Fault::Unavailable) };
         for _ in 0..QUIET_ROUNDS_MAX {
-            tokio::time::sleep(quiet).await;
-            if client.drain().await? == 0 {
+            if let Some(free_at) = self.free_at {
+                tokio::time::sleep_until(free_at).await;
+            }
+            let Some(client) = &mut self.client else { return Err(Fault::Unavailable) };
+            let stray = client.drain().await?;
+            if stray == 0 {
                 break;
             }
+            if self.transport == Transport::Tcp {
+                return Err(Fault::Broken(format!("{stray} bytes that nobody asked for")));
+            }
             self.owed.stray(Instant::now());
+            if !self.must_be_silent {
+                break;
+            }
+            self.demand_silence();
         }
+        self.must_be_silent = false;
         Ok(())
     }
 
-    /// After a fault on an open wire: nothing of this exchange may reach the next one.
-    fn recover(&mut self, unit: u8, span: Span, working: bool) {
-        match self.transport.framing() {
-            Framing::Tcp => self.hang_up(working),
-            Framing::Rtu => {
-                self.owed.add(unit, span, Instant::now());
-                self.quiet_due = self.quiet_after_fault();
-                if let Some(client) = &mut self.client {
-                    client.reattach();
+    /// After a fault: nothing of this exchange may reach a later one.
+    fn recover(&mut self, unit: u8, span: Span, fault: &Fault) {
+        match fault {
+            Fault::Exception(_) => {
+                self.proven = true;
+                if !self.owed.owes(unit, span.table) {
+                    self.owed.settle(unit);
+                    return;
                 }
+                // It may belong to an earlier request; then the answer to this one is still to come.
             }
+            Fault::Stale { table, bytes } => {
+                self.owed.came(unit, *table, *bytes);
+                self.owed.stray(Instant::now());
+            }
+            _ => {}
         }
+        if self.transport == Transport::Tcp {
+            return self.hang_up(self.proven || matches!(fault, Fault::Timeout));
+        }
+        self.owed.add(unit, span, Instant::now());
+        if let Fault::Closed(_) = fault {
+            return self.hang_up(self.proven);
+        }
+        self.demand_silence();
+        if let Some(client) = &mut self.client {
+            client.reattach();
+        }
+    }
+
+    fn count(&self, fault: &Fault) {
+        let counter = if let Fault::Timeout = fault { &self.meter.timeouts } else { &self.meter.errors };
+        counter.fetch_add(1, Relaxed);
     }
 
     fn hang_up(&mut self, working: bool) {
         self.client = None;
         self.proven = false;
+        self.free_at = None;
         self.supply.lost(if working { Lost::Working } else { Lost::Useless });
     }
 }

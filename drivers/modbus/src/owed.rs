@@ -81,6 +81,11 @@ impl Owed {
         self.answers.iter().any(|debt| debt.fits(unit, span.table, span.answer_bytes()))
     }
 
+    /// True if the unit owes any answer from the table. Exceptions tell no more of their request.
+    pub fn owes(&self, unit: u8, table: Table) -> bool {
+        self.answers.iter().any(|debt| debt.unit == unit && debt.table == table)
+    }
+
     /// The longest shorter read from the start of `span` whose answer none of the owed ones could be.
     pub fn distinct_read(&self, unit: u8, span: Span) -> Option<Span> {
         (1..span.count).rev().map(|count| Span { count, ..span }).find(|span| !self.is_ambiguous(unit, *span))
@@ -111,6 +116,7 @@ mod tests {
         assert!(!owed.is_ambiguous(6, hr(0, 10)));
         assert!(!owed.is_ambiguous(5, hr(0, 9)));
         assert!(!owed.is_ambiguous(5, Span { table: Table::InputRegisters, ..hr(0, 10) }));
+        assert!(owed.owes(5, Table::HoldingRegisters) && !owed.owes(5, Table::Coils));
         owed.settle(6);
         assert!(owed.is_ambiguous(5, hr(0, 10)));
         owed.settle(5);

@@ -3,11 +3,15 @@
 use super::rig::*;
 use crate::client::Framing;
 use crate::settings::Transport;
+use crate::wire::{Dial, Wire};
 use gwp_core::source::{Emission, PlcType};
-use gwp_core::{Quality, Value};
+use gwp_core::{BoxFuture, Quality, Value};
 use proptest::prelude::*;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 
 const TIMEOUT_MS: i64 = 300;
 
@@ -32,9 +36,10 @@ async fn check(running: &mut Running, slots: usize) -> (usize, usize) {
                 seen += 1;
                 for index in 0..batch.len() {
                     if batch.qualities.get(index).is_good() {
+                        let unit = batch.group.0 as u8 + 1;
                         let address = [100, 101, 200, 201, 300, 301, 400, 401][index];
-                        let expected = Value::Int(i64::from(register(1, address)));
-                        assert_eq!(batch.values.get(index), expected, "register {address}");
+                        let expected = Value::Int(i64::from(register(unit, address)));
+                        assert_eq!(batch.values.get(index), expected, "unit {unit}, register {address}");
                         good += 1;
                     } else {
                         bad += 1;
@@ -176,27 +181,114 @@ async fn another_units_late_answer_is_not_taken_either() {
     }
 }
 
+/// What a device does about one request, and after how many milliseconds.
+type Reaction = (u64, Reply);
+
+#[derive(Clone, Copy, Debug)]
+enum Reply {
+    Answer,
+    Exception,
+    Nothing,
+}
+
+fn course() -> impl Strategy<Value = Vec<Reaction>> {
+    let delay = prop_oneof![Just(0u64), 0u64..1_000, 290u64..320, 380u64..420];
+    let reply = prop_oneof![6 => Just(Reply::Answer), 1 => Just(Reply::Exception), 1 => Just(Reply::Nothing)];
+    prop::collection::vec((delay, reply), 1..60)
+}
+
+fn react(asked: &Asked, (delay, reply): Reaction) -> Vec<Act> {
+    let wait = Act::Wait(Duration::from_millis(delay));
+    match reply {
+        Reply::Answer => vec![wait, Act::Send(asked.answer())],
+        Reply::Exception => vec![wait, Act::Send(asked.exception(6))],
+        Reply::Nothing => vec![wait],
+    }
+}
+
+fn on_paused_time(test: impl Future<Output = ()>) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap().block_on(test);
+}
+
+/// A line with several units, each with its own course and pace: answers of one come between
+/// those of the others.
+#[derive(Debug)]
+struct Line {
+    courses: Vec<Vec<Reaction>>,
+    /// Requests of each unit that have been dealt with.
+    done: Arc<Vec<AtomicUsize>>,
+}
+
+impl Dial for Line {
+    fn dial(&self) -> BoxFuture<'_, std::io::Result<Wire>> {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (mut read, write) = tokio::io::split(far);
+        let write = Arc::new(tokio::sync::Mutex::new(write));
+        let mut units = Vec::new();
+        for (index, course) in self.courses.iter().cloned().enumerate() {
+            let (asked_tx, mut asked_rx) = mpsc::unbounded_channel::<Asked>();
+            units.push(asked_tx);
+            let (write, done) = (write.clone(), self.done.clone());
+            tokio::spawn(async move {
+                while let Some(asked) = asked_rx.recv().await {
+                    let number = done[index].fetch_add(1, Relaxed);
+                    for act in react(&asked, course.get(number).copied().unwrap_or((0, Reply::Answer))) {
+                        match act {
+                            Act::Wait(time) => tokio::time::sleep(time).await,
+                            Act::Send(bytes) => drop(write.lock().await.write_all(&bytes).await),
+                            Act::Close => {}
+                        }
+                    }
+                }
+            });
+        }
+        tokio::spawn(async move {
+            let mut frame = [0; 8];
+            while read.read_exact(&mut frame).await.is_ok() {
+                let asked = Asked::of_rtu(0, &frame);
+                units[usize::from(asked.unit) - 1].send(asked).unwrap();
+            }
+        });
+        Box::pin(std::future::ready(Ok(Wire::new(near))))
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// Each answer is late by its own delay; the device answers in order, as devices do.
     #[test]
-    fn no_delays_ever_give_a_wrong_value(
-        delays in prop::collection::vec(prop_oneof![Just(0u64), 0u64..1_000, 290u64..320, 380u64..420], 1..60),
-        transport in 0usize..3,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let late = delays.len();
+    fn no_delays_ever_give_a_wrong_value(course in course(), transport in 0usize..3) {
+        on_paused_time(async {
+            let strange = course.len();
             let transport = [Transport::Tcp, Transport::Rtu, Transport::RtuTcp][transport];
-            let device = late_device(transport.framing(), delays);
+            let device = Device::new(transport.framing(), move |asked| {
+                react(asked, course.get(asked.number).copied().unwrap_or((0, Reply::Answer)))
+            });
             let declaration = declare(&settings(), &[(1, 500, ALIKE)]);
             let mut running = Running::start(transport, declaration, MemoryDial::new(&device));
-            while device.requests() < late + 4 {
+            while device.requests() < strange + 4 {
                 check(&mut running, 1).await;
             }
             // Once the device is in time again, everything is.
             running.good_slot(0, 20).await;
+        });
+    }
+
+    #[test]
+    fn late_units_on_one_line_are_never_mixed_up(courses in prop::collection::vec(course(), 3)) {
+        on_paused_time(async {
+            let strange: Vec<usize> = courses.iter().map(Vec::len).collect();
+            let line = Arc::new(Line { courses, done: Arc::new((0..3).map(|_| AtomicUsize::new(0)).collect()) });
+            let groups = [(1, 500, ALIKE), (2, 500, ALIKE), (3, 500, ALIKE)];
+            let mut running = Running::start(Transport::Rtu, declare(&settings(), &groups), line.clone());
+            while strange.iter().zip(line.done.iter()).any(|(all, done)| done.load(Relaxed) < all + 4) {
+                check(&mut running, 1).await;
+            }
+            for group in 0..3 {
+                running.good_slot(group, 40).await;
+            }
         });
     }
 }

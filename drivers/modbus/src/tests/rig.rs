@@ -230,6 +230,25 @@ pub fn crc(bytes: &[u8]) -> [u8; 2] {
 }
 
 impl Asked {
+    /// A request in an RTU frame of 8 bytes.
+    pub fn of_rtu(number: usize, frame: &[u8]) -> Asked {
+        assert_eq!(crc(&frame[..6]), frame[6..8], "a request's checksum");
+        Asked::of_pdu(number, frame)
+    }
+
+    /// A request from its unit identifier on.
+    fn of_pdu(number: usize, bytes: &[u8]) -> Asked {
+        Asked {
+            number,
+            transaction: [0; 2],
+            unit: bytes[0],
+            function: bytes[1],
+            start: u16::from_be_bytes([bytes[2], bytes[3]]),
+            count: u16::from_be_bytes([bytes[4], bytes[5]]),
+            framing: Framing::Rtu,
+        }
+    }
+
     /// A frame with this request's header around function and data.
     pub fn frame(&self, pdu: &[u8]) -> Vec<u8> {
         match self.framing {
@@ -330,22 +349,14 @@ impl Device {
             Framing::Rtu => vec![0; 8],
         };
         stream.read_exact(&mut frame).await?;
-        let (transaction, rest) = match self.framing {
-            Framing::Tcp => ([frame[0], frame[1]], &frame[6..]),
-            Framing::Rtu => {
-                assert_eq!(crc(&frame[..6]), frame[6..8], "a request's checksum");
-                ([0; 2], &frame[..])
-            }
-        };
         let mut all = self.asked.lock().unwrap();
-        let asked = Asked {
-            number: all.len(),
-            transaction,
-            unit: rest[0],
-            function: rest[1],
-            start: u16::from_be_bytes([rest[2], rest[3]]),
-            count: u16::from_be_bytes([rest[4], rest[5]]),
-            framing: self.framing,
+        let asked = match self.framing {
+            Framing::Tcp => Asked {
+                transaction: [frame[0], frame[1]],
+                framing: Framing::Tcp,
+                ..Asked::of_pdu(all.len(), &frame[6..])
+            },
+            Framing::Rtu => Asked::of_rtu(all.len(), &frame),
         };
         all.push(asked.clone());
         Ok(asked)

@@ -1,10 +1,12 @@
 //! Scans of devices that do as they should: over TCP, RTU in memory, RTU over TCP and a serial line.
 
 use super::rig::*;
+use crate::DRIVERS;
 use crate::client::Framing;
 use crate::settings::Transport;
 use crate::wire::{SerialDial, TcpDial};
-use gwp_core::source::{Emission, PlcType};
+use gwp_core::manifest::SettingValue;
+use gwp_core::source::{Driver, Emission, PlcType};
 use gwp_core::{Quality, Timestamp, Value};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -55,8 +57,9 @@ async fn every_table_and_type_over_tcp() {
             tokio::spawn(device.clone().serve(stream));
         }
     });
-    let dial = Arc::new(TcpDial { address });
-    let mut running = Running::start(Transport::Tcp, declare(&[], &[(1, 20, ALL)]), dial);
+    let settings = [("address", SettingValue::Text(address.into()))];
+    let source = DRIVERS[0].prepare(declare(&settings, &[(1, 20, ALL)]));
+    let mut running = Running::of(source.map_err(|errors| format!("{errors:?}")).unwrap());
     assert!(matches!(running.next().await, Emission::Connected { up: true, .. }));
     reads_all(running).await;
 }
