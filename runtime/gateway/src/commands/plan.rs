@@ -61,12 +61,11 @@ struct SinkForecast {
 
 impl Forecast {
     fn of(plan: &Plan) -> Forecast {
-        let drivers = catalog::drivers();
         let sources = (0..plan.sources.len())
             .filter_map(|index| {
                 let source = &plan.sources[index];
                 let declaration = plan.source_declaration(index)?;
-                let driver = drivers.iter().find(|driver| driver.manifest().name == &*source.driver)?;
+                let driver = catalog::driver(&source.driver)?;
                 let loads = driver.load(&declaration);
                 Some(source_forecast(&source.name, &source.driver, &declaration.groups, &loads))
             })
@@ -211,8 +210,7 @@ fn sink_forecast(plan: &Plan, sink: &gwp_plan::SinkPlan) -> SinkForecast {
         FullPolicy::Block => Some(by_bytes),
         FullPolicy::DropOldest | FullPolicy::DropNewest => Some(by_bytes.min(by_age)),
     };
-    let traits = catalog::sinks().into_iter().find(|driver| driver.manifest().name == &*sink.driver);
-    let twice_max = traits.and_then(|driver| driver.manifest().sink().map(|traits| match traits.transactional {
+    let twice_max = catalog::sink(&sink.driver).and_then(|driver| driver.manifest().sink().map(|traits| match traits.transactional {
         true => 0,
         false => traits.in_flight * traits.batch_samples,
     }));

@@ -85,8 +85,7 @@ fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
         for group in &mut declaration.groups {
             group.device_settings = resolve::resolve(&group.device_settings, node, &of, &mut errors);
         }
-        let driver = catalog::drivers().into_iter().find(|driver| driver.manifest().name == &*plan.sources[index].driver);
-        match driver.map(|driver| driver.prepare(declaration)) {
+        match catalog::driver(&plan.sources[index].driver).map(|driver| driver.prepare(declaration)) {
             Some(Ok(source)) => sources.push(source.into()),
             Some(Err(found)) => errors.extend(resolve::lines(&of.into(), found)),
             None => errors.push(format!("{of}: this gwp has no driver `{}`", plan.sources[index].driver)),
@@ -100,8 +99,7 @@ fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
             item: Declaration { name: sink.name.clone(), settings },
             timezone: plan.gateway.timezone.clone(),
         };
-        let driver = catalog::sinks().into_iter().find(|driver| driver.manifest().name == &*sink.driver);
-        let Some(driver) = driver else {
+        let Some(driver) = catalog::sink(&sink.driver) else {
             errors.push(format!("{of}: this gwp has no sink `{}`", sink.driver));
             continue;
         };
