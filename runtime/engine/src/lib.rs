@@ -1,1 +1,32 @@
-//! Skeleton.
+//! The supervised actor graph that runs a plan.
+//!
+//! ```text
+//!                        gateway actor
+//!                        topology actor                       (supervision: one for one, back-off)
+//!        +-------------------+---------------------+
+//!   source/press ...    lane/erp ...           sink/erp ...   (stage actors: one task each)
+//!        | Emission          ^ Record                ^ committed entries
+//!        v                   |                       |
+//!     Sequencer --Record--> tail --> lane --Block--> Writer (thread, fjall) --Delivered<-- sink
+//! ```
+//! Data does not travel through mailboxes: they are unbounded and a handler that
+//! waits cannot see `stop`. Sources hand over on edges with credit; lanes and
+//! deliveries read at their own pace from a bounded tail, or from disk when they
+//! are behind. So no consumer can slow another one or a source.
+
+pub mod clock;
+pub mod delivery;
+pub mod engine;
+pub mod lane;
+pub mod limits;
+pub mod plans;
+pub mod recent;
+pub mod sequencer;
+pub mod stage;
+pub mod status;
+pub mod supervise;
+pub mod topology;
+
+pub use clock::GatewayClock;
+pub use engine::{Engine, EngineConfig, PreparedSink, StartError};
+pub use status::EngineStatus;

@@ -14,6 +14,7 @@
 
 pub mod codec;
 pub mod frame;
+pub mod inject;
 pub mod ledger;
 pub mod limits;
 pub mod reader;
@@ -25,11 +26,12 @@ pub mod store;
 pub mod trim;
 pub mod writer;
 
+pub use frame::{Content, JournalEntry};
 pub use ledger::{GapLine, GapReason};
-pub use reader::{JournalReader, LogReader};
+pub use reader::{JournalReader, LogReader, PlanReader};
 pub use sinks::{Full, SinkPolicy, SinkShared};
 pub use space::SpacePolicy;
 pub use store::{
-    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, Registered, Store, StoreError, Work,
+    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, Registered, Rejected, Store, StoreError, Work,
 };
 pub use writer::{Event, Request, Writer, WriterMeter};

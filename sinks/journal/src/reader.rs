@@ -20,6 +20,11 @@ impl LogReader {
         LogReader { segments, lists: TagLists::default(), recent: Vec::new() }
     }
 
+    /// Another reader of the same log.
+    pub fn fork(&self) -> LogReader {
+        LogReader::new(self.segments.clone())
+    }
+
     /// Committed records after a position, oldest first, about `bytes_max` stored bytes
     /// of them, each with the plan it is read under.
     ///
@@ -72,6 +77,11 @@ impl JournalReader {
         JournalReader { segments, log, lists: TagLists::default() }
     }
 
+    /// Another reader of the same journal.
+    pub fn fork(&self) -> JournalReader {
+        JournalReader::new(self.segments.clone(), self.log.fork())
+    }
+
     /// Committed entries after a cursor, oldest first, until about `bytes_max` bytes of
     /// samples are read.
     ///
@@ -112,6 +122,20 @@ impl JournalReader {
     }
 }
 
+impl JournalReader {
+    /// Steps over the next frame without reading its samples: its last cursor and how many there are.
+    ///
+    /// # Errors
+    /// The disk cannot be read or the frame is damaged.
+    pub fn skip_frame(&mut self, after: Cursor) -> Result<Option<(Cursor, u32)>, StoreError> {
+        let Some((upto, frame)) = frames_after(&self.segments, after, 1)?.into_iter().next() else {
+            return Ok(None);
+        };
+        let header = frame::open_frame(&frame).map_err(|error| damaged(upto, &error))?;
+        Ok(Some((upto, header.samples)))
+    }
+}
+
 /// The samples of a record whose bit is set, least significant bit first.
 fn select(batch: &Batch, bits: &[u8]) -> Batch {
     let set = |index: &u32| bits.get(*index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1);
@@ -122,4 +146,24 @@ fn select(batch: &Batch, bits: &[u8]) -> Batch {
 
 fn damaged(at: Cursor, error: &DecodeError) -> StoreError {
     StoreError::Damaged(format!("frame {at}: {error}"))
+}
+
+/// Reads plans the store keeps; any number, beside the writer.
+#[derive(Clone)]
+pub struct PlanReader {
+    meta: fjall::Keyspace,
+}
+
+impl PlanReader {
+    pub(crate) fn new(meta: fjall::Keyspace) -> Self {
+        PlanReader { meta }
+    }
+
+    /// Bytes of a kept plan.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn get(&self, id: PlanId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.meta.get(crate::store::plan_key(id))?.map(|bytes| bytes.to_vec()))
+    }
 }

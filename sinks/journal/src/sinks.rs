@@ -5,12 +5,12 @@
 //! keep in memory through a week's outage. A chunk's references point into one
 //! segment of the log, so chunks also tell which segments are still needed.
 
-use crate::frame::{Content, JournalEntry};
+use crate::frame::{Content, JournalEntry, encode_journal};
 use crate::ledger::{GapReason, Ledger};
 use crate::segments::Segments;
-use crate::store::{Delivered, LiveEntry, Size, StoreError};
+use crate::store::{Delivered, LiveEntry, Rejected, Size, StoreError};
 use fjall::{Database, Keyspace, OwnedWriteBatch};
-use gwp_core::{Cursor, Position, SinkId, Timestamp};
+use gwp_core::{Cursor, PlanId, Position, SinkId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -208,20 +208,23 @@ impl SinkJournal {
         }
     }
 
+    /// Adds a frame of entries (in order, all of one plan) and accounts for it.
     #[allow(clippy::too_many_arguments)]
-    pub(crate) fn append(
+    pub(crate) fn append_block(
         &mut self,
         db: &Database,
         batch: &mut OwnedWriteBatch,
-        entries: &[JournalEntry],
-        frame: Vec<u8>,
-        size: Size,
+        plan: PlanId,
+        entries: &[LiveEntry],
+        sample_bytes: f64,
         log_segment: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
-        let (from, upto) = (first.cursor, last.cursor);
-        self.segments.append(db, batch, upto, frame)?;
+        let (from, upto) = (first.entry.cursor, last.entry.cursor);
+        let size = Size::of(entries, sample_bytes);
+        let plain: Vec<JournalEntry> = entries.iter().map(|live| live.entry.clone()).collect();
+        self.segments.append(db, batch, upto, encode_journal(plan, &plain))?;
         let fits = self.chunks.back().is_some_and(|chunk| {
             chunk.log_segment == log_segment
                 && chunk.bytes < (self.policy.capacity_bytes / CHUNKS).max(64 * 1024)
@@ -259,6 +262,18 @@ impl SinkJournal {
         if self.chunks.is_empty() {
             self.state.front_delivered = 0;
         }
+    }
+
+    /// Notes what the destination has refused for good; its acknowledgement comes beside it.
+    pub(crate) fn rejected(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        ledger: &mut Ledger,
+        rejected: Rejected,
+        now: Timestamp,
+    ) {
+        let span = (rejected.from, rejected.upto);
+        self.count_drop(batch, ledger, span, rejected.samples, 0, GapReason::Rejected, now);
     }
 
     /// Drops the oldest chunks while the journal is over its capacity (`drop_oldest`) or they are too old.

@@ -21,7 +21,7 @@
 use crate::frame::{self, Content, JournalEntry};
 use crate::ledger::Ledger;
 use crate::limits::{CACHE_BYTES, WRITE_AHEAD_BYTES};
-use crate::reader::{JournalReader, LogReader};
+use crate::reader::{JournalReader, LogReader, PlanReader};
 use crate::salvage::{self, Salvaged};
 use crate::segments::{Segments, keyspace_options};
 use crate::sinks::{SinkJournal, SinkPolicy};
@@ -61,13 +61,14 @@ pub struct Work {
     pub records: Vec<Arc<Record>>,
     pub blocks: Vec<Block>,
     pub delivered: BTreeMap<SinkId, Delivered>,
+    pub rejected: Vec<(SinkId, Rejected)>,
     pub checkpoints: BTreeMap<SinkId, Checkpoint>,
 }
 
 impl Work {
     /// Nothing that asks for a commit of its own.
     pub fn only_rides(&self) -> bool {
-        self.records.is_empty() && self.blocks.is_empty()
+        self.records.is_empty() && self.blocks.is_empty() && self.rejected.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -100,6 +101,14 @@ pub struct Delivered {
     pub samples: u64,
 }
 
+/// What a destination has refused for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub from: Cursor,
+    pub upto: Cursor,
+    pub samples: u64,
+}
+
 /// State of a lane at a position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -107,6 +116,21 @@ pub struct Checkpoint {
     pub plan: PlanId,
     pub state: Vec<u8>,
 }
+
+/// What [`Store::verify`] has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    pub records: u64,
+    /// Samples of those records.
+    pub samples: u64,
+    /// Journal entries that wait for delivery.
+    pub entries: u64,
+    /// Samples of those entries.
+    pub pending: u64,
+}
+
+/// Bytes read in one go while verifying.
+const VERIFY_BYTES: usize = 1 << 20;
 
 /// What a commit has made durable.
 #[derive(Debug, Default)]
@@ -274,12 +298,9 @@ impl Store {
         commit(batch)
     }
 
-    /// Bytes of a kept plan.
-    ///
-    /// # Errors
-    /// The read failed.
-    pub fn get_plan(&self, id: PlanId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.meta.get(plan_key(id))?.map(|bytes| bytes.to_vec()))
+    /// A reader of the plans that are kept.
+    pub fn plan_reader(&self) -> PlanReader {
+        PlanReader::new(self.meta.clone())
     }
 
     /// Makes a sink of the running plan known: its number, and from where its lane goes on.
@@ -354,6 +375,52 @@ impl Store {
         (header.map(|header| header.from), self.durable)
     }
 
+    /// Reads every frame of the log and every entry that waits, with its samples.
+    ///
+    /// # Errors
+    /// The first damaged frame or broken reference.
+    pub fn verify(&self) -> Result<Verified, StoreError> {
+        let mut verified = Verified::default();
+        let mut log = self.log_reader();
+        let mut at = Position::ZERO;
+        loop {
+            let records = log.records_after(at, VERIFY_BYTES)?;
+            let Some((_, last)) = records.last() else { break };
+            if let Some(pair) = records.windows(2).find(|pair| pair[1].1.position <= pair[0].1.position) {
+                let position = pair[1].1.position;
+                return Err(StoreError::Damaged(format!("record {position} stands out of order")));
+            }
+            at = last.position;
+            verified.records += records.len() as u64;
+            verified.samples += records.iter().map(|(_, record)| record.samples() as u64).sum::<u64>();
+        }
+        for sink in self.sinks.values() {
+            let Some(mut reader) = self.journal_reader(sink.id) else { continue };
+            let mut at = sink.floor();
+            loop {
+                let entries = reader.entries_after(at, VERIFY_BYTES)?;
+                let Some((_, last)) = entries.last() else { break };
+                at = last.entry.cursor;
+                verified.entries += entries.len() as u64;
+                verified.pending += entries.iter().map(|(_, live)| live.batch.len() as u64).sum::<u64>();
+            }
+        }
+        Ok(verified)
+    }
+
+    /// Newest time in the log: gateway time never goes back behind it.
+    ///
+    /// # Errors
+    /// The newest frame is damaged.
+    pub fn last_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let last = self.log.list().into_iter().rev().find_map(|segment| segment.keyspace.last_key_value());
+        let Some(last) = last else { return Ok(None) };
+        let frame = last.value()?;
+        let records = frame::decode_log(&frame, Position::ZERO, &mut crate::codec::TagLists::default())
+            .map_err(|error| StoreError::Damaged(error.to_string()))?;
+        Ok(records.iter().filter_map(|record| newest_time(&record.fact)).max())
+    }
+
     /// Makes one group commit durable.
     ///
     /// # Errors
@@ -370,6 +437,11 @@ impl Store {
         for (id, delivered) in &work.delivered {
             if let Some(sink) = self.sinks.get_mut(id) {
                 sink.delivered(&mut batch, &self.meta, *delivered);
+            }
+        }
+        for (id, rejected) in &work.rejected {
+            if let Some(sink) = self.sinks.get_mut(id) {
+                sink.rejected(&mut batch, &mut self.ledger, *rejected, now);
             }
         }
         for (id, checkpoint) in &work.checkpoints {
@@ -443,10 +515,15 @@ impl Store {
                 sink.refuse(batch, &mut self.ledger, &block.entries, size, now);
                 block.entries.clear();
             } else {
-                let entries: Vec<JournalEntry> =
-                    block.entries.iter().map(|live| live.entry.clone()).collect();
-                let frame = frame::encode_journal(block.plan, &entries);
-                sink.append(&self.db, batch, &entries, frame, size, log_segment, now)?;
+                sink.append_block(
+                    &self.db,
+                    batch,
+                    block.plan,
+                    &block.entries,
+                    sample_bytes,
+                    log_segment,
+                    now,
+                )?;
             }
         }
         sink.state.covered = advance;
@@ -466,7 +543,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    fn of(entries: &[LiveEntry], sample_bytes: f64) -> Size {
+    pub(crate) fn of(entries: &[LiveEntry], sample_bytes: f64) -> Size {
         let mut size = Size::default();
         for live in entries {
             let samples = u64::from(live.entry.samples);
@@ -478,6 +555,21 @@ impl Size {
             }
         }
         size
+    }
+}
+
+fn newest_time(fact: &Fact) -> Option<Timestamp> {
+    match fact {
+        Fact::Activated { anchor: time, .. } | Fact::Tick { now: time } | Fact::Anchor { now: time } => {
+            Some(*time)
+        }
+        Fact::Failed { time, .. } => Some(*time),
+        // Times the device gave may be anything; slot times are the gateway's own.
+        Fact::Samples { batch, .. } => match batch.times {
+            gwp_core::Times::Same(time) if batch.group != gwp_core::GroupId::NONE => Some(time),
+            _ => None,
+        },
+        Fact::Configured { .. } => None,
     }
 }
 
@@ -535,7 +627,7 @@ fn fixed<const N: usize>(meta: &Keyspace, key: &str) -> Result<Option<[u8; N]>, 
     }
 }
 
-fn plan_key(id: PlanId) -> String {
+pub(crate) fn plan_key(id: PlanId) -> String {
     format!("p/{id}")
 }
 

@@ -12,9 +12,9 @@ use crate::limits::{
     COMMIT_BYTES_MAX, COMMIT_DELAY_MAX_MS, COMMIT_IDLE_MS, HOUSEKEEPING_MS, RIDE_DELAY_MAX_MS,
 };
 use crate::space::{SpacePolicy, SpaceWatch};
-use crate::store::{Block, Checkpoint, Committed, Delivered, Store, StoreError, Work};
+use crate::store::{Block, Checkpoint, Committed, Delivered, Rejected, Store, StoreError, Work};
 use gwp_core::edge::Credit;
-use gwp_core::{Clock, PlanId, Position, Record, SinkId};
+use gwp_core::{Batch, Clock, PlanId, Position, Record, SinkId};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -27,6 +27,10 @@ pub enum Request {
     Record(Arc<Record>, Option<Credit>),
     Block(Block, Option<Credit>),
     Delivered(SinkId, Delivered),
+    /// The destination refused these samples for good and no dead letter sink takes them.
+    Rejected(SinkId, Rejected),
+    /// Samples another sink's destination refused: (route, samples) for this sink's journal.
+    DeadLetter(SinkId, PlanId, Vec<(u32, Arc<Batch>)>),
     Checkpoint(SinkId, Checkpoint),
     /// Keeps a plan before records name it; answers when it is durable.
     Plan(PlanId, Vec<u8>, Sender<()>),
@@ -186,11 +190,13 @@ impl Run {
     /// Takes requests until it is time to commit.
     fn gather(&mut self) -> Result<Next, StoreError> {
         loop {
-            let wait = self.patience();
-            if wait.is_zero() {
+            // Without room nothing is committed, so what the credits let in is taken however
+            // much it is: among it are the acknowledgements that will give room.
+            if self.gathered.bytes >= COMMIT_BYTES_MAX && !self.meter.low_space.load(Relaxed) {
                 return Ok(Next::More);
             }
-            match self.inbox.recv_timeout(wait) {
+            // No patience left still means: what is queued already comes along.
+            match self.inbox.recv_timeout(self.patience()) {
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(Next::Stop),
                 Ok(request) => {
                     if self.take(request)? {
@@ -206,7 +212,6 @@ impl Run {
     fn patience(&self) -> Duration {
         let left = |since: Instant, ms: u64| Duration::from_millis(ms).saturating_sub(since.elapsed());
         match (self.gathered.since, self.gathered.ride_since) {
-            _ if self.gathered.bytes >= COMMIT_BYTES_MAX => Duration::ZERO,
             (Some(since), _) => left(since, COMMIT_DELAY_MAX_MS).min(Duration::from_millis(COMMIT_IDLE_MS)),
             (None, Some(since)) => left(since, RIDE_DELAY_MAX_MS),
             (None, None) => Duration::from_millis(HOUSEKEEPING_MS),
@@ -235,6 +240,17 @@ impl Run {
                 let known = gathered.work.delivered.entry(sink).or_default();
                 known.upto = known.upto.max(delivered.upto);
                 known.samples += delivered.samples;
+            }
+            Request::Rejected(sink, rejected) => {
+                gathered.since.get_or_insert(now);
+                gathered.work.rejected.push((sink, rejected));
+            }
+            Request::DeadLetter(sink, plan, samples) => {
+                let now = self.clock.now();
+                if let Some(block) = self.store.inject(sink, plan, samples, now)? {
+                    let upto = self.store.durable();
+                    (self.report)(Event::Committed(Committed { upto, blocks: vec![block] }));
+                }
             }
             Request::Checkpoint(sink, checkpoint) => {
                 gathered.work.checkpoints.insert(sink, checkpoint);

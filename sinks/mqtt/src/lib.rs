@@ -1,1 +1,81 @@
-//! Skeleton.
+//! Sink `mqtt`: samples as JSON messages to an MQTT broker, 3.1.1 or 5.0.
+//!
+//! The engine's journal is the only queue. A delivery is acknowledged when the
+//! broker has acknowledged each of its messages; the queue of the client
+//! library is never relied on.
+//!
+//! ```text
+//! settings -> Options          what the user wants
+//! topic, encode, json          samples -> topic and payload          (pure)
+//! acks                         packet ids -> cursors                 (pure)
+//! client, faults               rumqttc, both versions as one         (shell)
+//! run                          one connection, end to end            (shell)
+//! ```
+
+mod acks;
+mod client;
+mod encode;
+mod faults;
+#[cfg(test)]
+mod fixture;
+mod json;
+mod limits;
+mod manifest;
+mod run;
+mod settings;
+mod tls;
+mod topic;
+
+pub use manifest::MANIFEST;
+
+use gwp_core::manifest::{Place, SettingError};
+use gwp_core::sink::{Sink, SinkContext, SinkDeclaration, SinkDriver, SinkError};
+use gwp_core::{BoxFuture, Manifest};
+use run::Lessons;
+use settings::Options;
+
+/// The destination family `mqtt`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mqtt;
+
+impl SinkDriver for Mqtt {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn check(&self, declaration: &SinkDeclaration) -> Vec<SettingError> {
+        settings::read(declaration).err().unwrap_or_default()
+    }
+
+    fn prepare(&self, declaration: SinkDeclaration) -> Result<Box<dyn Sink>, Vec<SettingError>> {
+        let options = settings::read(&declaration)?;
+        let unresolved: Vec<_> = MANIFEST
+            .settings
+            .iter()
+            .filter(|setting| declaration.item.settings.is_unresolved(setting.name))
+            .map(|setting| SettingError {
+                place: Place::Setting(setting.name),
+                code: None,
+                message: format!("`{}` has no value on this node", setting.name),
+                help: "give it one in node.toml".into(),
+            })
+            .collect();
+        if !unresolved.is_empty() {
+            return Err(unresolved);
+        }
+        Ok(Box::new(Broker { options, lessons: Lessons::default() }))
+    }
+}
+
+/// One broker, ready to run.
+#[derive(Debug)]
+struct Broker {
+    options: Options,
+    lessons: Lessons,
+}
+
+impl Sink for Broker {
+    fn run<'a>(&'a self, cx: SinkContext) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(run::run(&self.options, &self.lessons, cx))
+    }
+}

@@ -1,0 +1,152 @@
+//! Keeping a link connected, beside the scan slots and never inside one.
+//!
+//! ```text
+//!            ok: wire -> Supply                     lost (had answered)
+//! Dialling ---------------------> Connected --------------------------> Dialling
+//!   ^  | failed: Down -> Supply       | lost (never answered)
+//!   |  v                              v
+//!   +- waiting (back-off) <-----------+
+//! ```
+//! The polling side takes wires from a [`Supply`] and gives word when one is
+//! lost. A connection that is dropped on purpose and comes back at once is no
+//! change of `connected`.
+
+use crate::backoff::Backoff;
+use crate::wire::{Dial, Wire};
+use gwp_core::source::SourceContext;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A connection attempt has failed; further ones follow with growing pauses.
+#[derive(Debug)]
+struct Down;
+
+/// A wire is of no use any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// It worked until now: try again at once.
+    Working,
+    /// It never gave an answer: pause before the next attempt.
+    Useless,
+}
+
+/// The connecting side.
+pub struct Connector {
+    dial: Arc<dyn Dial>,
+    connect_timeout: Duration,
+    backoff: Backoff,
+    wires: mpsc::Sender<Result<Wire, Down>>,
+    lost: mpsc::Receiver<Lost>,
+    cx: SourceContext,
+    name: Arc<str>,
+}
+
+/// The polling side.
+#[derive(Debug)]
+pub struct Supply {
+    wires: mpsc::Receiver<Result<Wire, Down>>,
+    lost: mpsc::Sender<Lost>,
+    /// A wire may come at any moment: worth a wait. Else only a look.
+    hopeful: bool,
+}
+
+/// Both sides for one link.
+pub fn connector(
+    name: Arc<str>,
+    dial: Arc<dyn Dial>,
+    connect_timeout: Duration,
+    backoff: Backoff,
+    cx: SourceContext,
+) -> (Connector, Supply) {
+    let (wires_tx, wires) = mpsc::channel(1);
+    let (lost, lost_rx) = mpsc::channel(1);
+    let connector = Connector { dial, connect_timeout, backoff, wires: wires_tx, lost: lost_rx, cx, name };
+    (connector, Supply { wires, lost, hopeful: true })
+}
+
+impl Supply {
+    /// The next wire; waits at most `patience`, and not at all once it is known that there is none.
+    pub async fn take(&mut self, patience: Duration) -> Option<Wire> {
+        loop {
+            let item = if self.hopeful {
+                tokio::time::timeout(patience, self.wires.recv()).await.ok().flatten()
+            } else {
+                self.wires.try_recv().ok()
+            };
+            self.hopeful = false;
+            match item {
+                Some(Ok(wire)) => return Some(wire),
+                // Behind the word of a failure may already stand the wire of a later attempt.
+                Some(Err(Down)) => {}
+                None => return None,
+            }
+        }
+    }
+
+    /// Gives word that the wire taken last is lost.
+    pub fn lost(&mut self, lost: Lost) {
+        self.hopeful = lost == Lost::Working;
+        // One word per wire taken, so there is room for it.
+        let _ = self.lost.try_send(lost);
+    }
+}
+
+impl Connector {
+    /// Connects, and connects again whenever the wire is lost; ends with its [`Supply`].
+    pub async fn run(mut self) {
+        let mut up = None;
+        loop {
+            match self.dial().await {
+                Err(error) => {
+                    let wait = self.backoff.wait();
+                    if up != Some(false) {
+                        tracing::warn!(source = %self.name, error = %error, "cannot connect, trying on");
+                        self.report(&mut up, false).await;
+                    } else {
+                        tracing::debug!(source = %self.name, error = %error, ?wait, "still cannot connect");
+                    }
+                    let _ = self.wires.try_send(Err(Down));
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                Ok(wire) => {
+                    if up == Some(true) {
+                        self.cx.meter.connects.fetch_add(1, Relaxed);
+                    } else {
+                        tracing::info!(source = %self.name, "connected");
+                        self.report(&mut up, true).await;
+                    }
+                    if self.wires.send(Ok(wire)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            match self.lost.recv().await {
+                None => return,
+                Some(Lost::Working) => self.backoff.reset(),
+                Some(Lost::Useless) => {
+                    if up == Some(true) {
+                        tracing::warn!(source = %self.name, "the connection was lost before any answer");
+                        self.report(&mut up, false).await;
+                    }
+                    tokio::time::sleep(self.backoff.wait()).await;
+                }
+            }
+        }
+    }
+
+    async fn dial(&self) -> io::Result<Wire> {
+        match tokio::time::timeout(self.connect_timeout, self.dial.dial()).await {
+            Ok(result) => result,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    async fn report(&self, up: &mut Option<bool>, now: bool) {
+        *up = Some(now);
+        self.cx.connected(now).await;
+    }
+}

@@ -1,0 +1,409 @@
+//! Starting and stopping an engine.
+
+use crate::clock::{Disciplined, GatewayClock};
+use crate::delivery::{DeliveryLimits, DeliverySeat, Outbox};
+use crate::lane::LaneSeat;
+use crate::limits::TICK_EVERY;
+use crate::plans::Plans;
+use crate::sequencer::Sequencer;
+use crate::stage::{StageMake, StageWork};
+use crate::status::{EngineStatus, SinkStatus, SourceStatus, StageStatus};
+use crate::topology::{StageSpec, Tier, TopologyActor, TopologyMsg};
+use gwp_core::edge::Edge;
+use gwp_core::sink::{Sink, SinkIdentity, SinkMeter};
+use gwp_core::source::{Outlet, Source, SourceContext, SourceMeter};
+use gwp_core::stop::Stop;
+use gwp_core::{Clock, Cursor, Fact, PlanId, Position, SinkId, limits};
+use gwp_journal::{
+    Event, Full, JournalReader, LogReader, Registered, Request, SinkPolicy, SpacePolicy, Store, StoreError,
+    Writer,
+};
+use gwp_plan::{FullPolicy, Plan, SinkPlan};
+use ractor::{Actor, ActorRef, call_t};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    pub plan: Arc<Plan>,
+    /// By index of the plan's sources.
+    pub sources: Vec<Arc<dyn Source>>,
+    /// By index of the plan's sinks.
+    pub sinks: Vec<PreparedSink>,
+    pub data_dir: PathBuf,
+    pub space: SpacePolicy,
+}
+
+/// A sink ready to run, with the limits its manifest states.
+pub struct PreparedSink {
+    pub sink: Arc<dyn Sink>,
+    pub limits: DeliveryLimits,
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the operating system gives no thread for the journal")]
+    Thread(#[from] std::io::Error),
+    #[error("the actor graph cannot start: {0}")]
+    Actors(String),
+    #[error("the plan has {plan} {what}, {given} were prepared")]
+    Mismatch { what: &'static str, plan: usize, given: usize },
+}
+
+/// A running engine.
+pub struct Engine {
+    pub status: Arc<EngineStatus>,
+    pub clock: Arc<GatewayClock>,
+    topology: ActorRef<TopologyMsg>,
+    writer: Arc<Writer>,
+    failed: watch::Receiver<Option<Arc<str>>>,
+    ticker: JoinHandle<()>,
+}
+
+/// How long a whole tier may take to stop before it is given up.
+const STOP_TIMEOUT_MS: u64 = 15_000;
+
+impl Engine {
+    /// Opens the store, recovers, and starts all stages.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or what was prepared does not fit the plan.
+    pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
+        let EngineConfig { plan, sources, sinks, data_dir, space } = config;
+        let fits = |what, plan, given| match plan == given {
+            true => Ok(()),
+            false => Err(StartError::Mismatch { what, plan, given }),
+        };
+        fits("sources", plan.sources.len(), sources.len())?;
+        fits("sinks", plan.sinks.len(), sinks.len())?;
+
+        let opened = Store::open(&data_dir)?;
+        if let Some(salvaged) = &opened.salvaged {
+            tracing::warn!(file = %salvaged.file.display(), kept_as = %salvaged.kept_as.display(), batches = salvaged.batches, "the store was mended");
+        }
+        let (recovered, store) = Recovered::new(opened.store, plan)?;
+        let (failed_tx, failed) = watch::channel(None);
+        let clock = recovered.clock.clone();
+        let outboxes: BTreeMap<SinkId, Arc<Outbox>> =
+            recovered.sinks.iter().map(|sink| (sink.registered.id, sink.outbox.clone())).collect();
+        let report = Box::new(move |event| report(&outboxes, &failed_tx, event));
+        let writer = Arc::new(Writer::start(store, &data_dir, space, clock.clone(), report)?);
+        let mut graph = Graph::new(recovered, &writer);
+        for (index, prepared) in sinks.into_iter().enumerate() {
+            graph.add_sink(index, prepared);
+        }
+        for (index, source) in sources.into_iter().enumerate() {
+            graph.add_source(index, source);
+        }
+        let sequencer = graph.sequencer.clone();
+        graph.activate();
+        let Graph { specs, mut status, .. } = graph;
+        status.writer = writer.meter.clone();
+        let (topology, _) = Actor::spawn(None, TopologyActor, specs)
+            .await
+            .map_err(|error| StartError::Actors(error.to_string()))?;
+        let ticker = tokio::spawn(tick(clock.clone(), sequencer.clone()));
+        Ok(Engine { status: Arc::new(status), clock, topology, writer, failed, ticker })
+    }
+
+    /// Completes when the engine cannot go on: the store failed.
+    pub async fn failed(&self) -> Arc<str> {
+        let mut failed = self.failed.clone();
+        loop {
+            if let Some(reason) = failed.borrow_and_update().clone() {
+                return reason;
+            }
+            if failed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Stops in order: sources, then lanes up to the last record, then sinks as far as
+    /// their destinations go along, then the writer. What is left stays in the journals.
+    pub async fn stop(self) {
+        self.ticker.abort();
+        for tier in [Tier::Source, Tier::Lane, Tier::Sink] {
+            if call_t!(self.topology, |reply| TopologyMsg::Stop(tier, reply), STOP_TIMEOUT_MS).is_err() {
+                tracing::warn!(?tier, "stages did not stop in time");
+            }
+            let writer = self.writer.clone();
+            let (answer, flushed) = std::sync::mpsc::channel();
+            writer.ask(Request::Flush(answer));
+            // A full disk holds a flush up; stopping must not wait for it.
+            let wait = move || flushed.recv_timeout(std::time::Duration::from_secs(5));
+            let _ = tokio::task::spawn_blocking(wait).await;
+        }
+        self.topology.stop(None);
+        let writer = self.writer;
+        let _ = tokio::task::spawn_blocking(move || writer.stop()).await;
+    }
+}
+
+/// Writes ticks and keeps gateway time close to UTC.
+async fn tick(clock: Arc<GatewayClock>, sequencer: Arc<Sequencer>) {
+    let mut warned = false;
+    loop {
+        tokio::time::sleep(TICK_EVERY).await;
+        match clock.discipline() {
+            Disciplined::Stepped(now) => {
+                tracing::info!(%now, "gateway time stepped forward to UTC");
+                sequencer.fact(Fact::Anchor { now });
+            }
+            Disciplined::Ahead(ns) if !warned => {
+                tracing::warn!(
+                    ahead_ms = ns / 1_000_000,
+                    "gateway time is ahead of UTC and runs slower until they agree"
+                );
+                warned = true;
+            }
+            Disciplined::Ahead(_) => {}
+            Disciplined::Kept => warned = false,
+        }
+        sequencer.fact(Fact::Tick { now: clock.now() });
+    }
+}
+
+/// Passes on what the writer reports. Runs on the writer's thread: nothing here blocks.
+fn report(outboxes: &BTreeMap<SinkId, Arc<Outbox>>, failed: &watch::Sender<Option<Arc<str>>>, event: Event) {
+    match event {
+        Event::Committed(committed) => {
+            for block in committed.blocks {
+                if let Some(outbox) = outboxes.get(&block.sink) {
+                    outbox.push(block.plan, block.entries);
+                }
+            }
+        }
+        Event::Failed(error) => {
+            failed.send_replace(Some(error_chain(&error).into()));
+        }
+    }
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// What the store says at the start of an epoch.
+struct Recovered {
+    plan: Arc<Plan>,
+    plan_id: PlanId,
+    plans: Arc<Plans>,
+    clock: Arc<GatewayClock>,
+    epoch: u32,
+    previous: Position,
+    running_hash: u64,
+    incarnation: [u8; 16],
+    log: LogReader,
+    sinks: Vec<RecoveredSink>,
+}
+
+/// A sink of the plan with its journal.
+struct RecoveredSink {
+    registered: Registered,
+    reader: JournalReader,
+    outbox: Arc<Outbox>,
+}
+
+impl Recovered {
+    fn new(mut store: Store, plan: Arc<Plan>) -> Result<(Recovered, Store), StartError> {
+        let plan_id = plan.id();
+        store.put_plan(plan_id, &plan.to_bytes())?;
+        let previous = store.durable();
+        let clock = Arc::new(GatewayClock::new(store.last_time()?));
+        let epoch = store.next_epoch()?;
+        let sinks = plan.sinks.iter().map(|sink| recover_sink(&mut store, sink)).collect::<Result<_, _>>()?;
+        warn_of_orphans(&store, &plan);
+        let recovered = Recovered {
+            plans: Arc::new(Plans::new(store.plan_reader(), plan_id, plan.clone())),
+            plan,
+            plan_id,
+            clock,
+            epoch,
+            previous,
+            running_hash: store.running_hash(),
+            incarnation: store.incarnation(),
+            log: store.log_reader(),
+            sinks,
+        };
+        Ok((recovered, store))
+    }
+}
+
+fn recover_sink(store: &mut Store, sink: &SinkPlan) -> Result<RecoveredSink, StoreError> {
+    let registered = store.register(&sink.name, policy(sink))?;
+    let (covered, _) = registered.shared.cursors();
+    let reader = store
+        .journal_reader(registered.id)
+        .ok_or_else(|| StoreError::Damaged(format!("the journal of sink `{}`", sink.name)))?;
+    let outbox = Arc::new(Outbox::new(Cursor::complete(covered)));
+    Ok(RecoveredSink { registered, reader, outbox })
+}
+
+fn warn_of_orphans(store: &Store, plan: &Plan) {
+    let in_plan = |name: &str| plan.sinks.iter().any(|sink| &*sink.name == name);
+    for orphan in store.sinks().filter(|sink| !in_plan(&sink.name) && sink.pending_samples() > 0) {
+        tracing::warn!(
+            sink = %orphan.name,
+            samples = orphan.pending_samples(),
+            "the plan has no such sink any more; its journal is kept until it is too old"
+        );
+    }
+}
+
+/// The stages of a plan, being put together.
+struct Graph {
+    recovered: Recovered,
+    sequencer: Arc<Sequencer>,
+    requests: Sender<Request>,
+    specs: Vec<StageSpec>,
+    status: EngineStatus,
+}
+
+impl Graph {
+    fn new(recovered: Recovered, writer: &Writer) -> Graph {
+        let sequencer = Sequencer::new(
+            &recovered.plan,
+            recovered.epoch,
+            recovered.previous,
+            writer.sender(),
+            writer.meter.clone(),
+        );
+        Graph {
+            recovered,
+            sequencer: Arc::new(sequencer),
+            requests: writer.sender(),
+            specs: Vec::new(),
+            status: EngineStatus::default(),
+        }
+    }
+
+    /// Writes the first records of the epoch.
+    fn activate(&self) {
+        let Recovered { previous, running_hash, plan_id, clock, .. } = &self.recovered;
+        self.sequencer.activate(*previous, *running_hash, clock.now(), *plan_id);
+    }
+
+    fn add_stage(
+        &mut self,
+        tier: Tier,
+        status: &Arc<StageStatus>,
+        make: impl Fn(Stop) -> Work + Send + Sync + 'static,
+    ) {
+        let make = Arc::new(make);
+        let make: StageMake = Arc::new(move || {
+            let make = make.clone();
+            Box::new(move |stop| make(stop)) as StageWork
+        });
+        self.specs.push(StageSpec { tier, make, status: status.clone() });
+    }
+
+    fn add_sink(&mut self, index: usize, prepared: PreparedSink) {
+        let plan = self.recovered.plan.clone();
+        let (Some(sink), Some(recovered)) = (plan.sinks.get(index), self.recovered.sinks.get(index)) else {
+            return;
+        };
+        let registered = &recovered.registered;
+        let (stage, lane_stage) = (
+            StageStatus::new(format!("sink/{}", sink.name)),
+            StageStatus::new(format!("lane/{}", sink.name)),
+        );
+        let meter = Arc::new(SinkMeter::default());
+        let lane = Arc::new(LaneSeat::new(
+            sink.name.clone(),
+            registered,
+            self.recovered.plan_id,
+            self.recovered.plans.clone(),
+            self.sequencer.clone(),
+            self.requests.clone(),
+            self.recovered.log.fork(),
+        ));
+        let delivery = Arc::new(DeliverySeat {
+            name: sink.name.clone(),
+            sink_id: registered.id,
+            sink: prepared.sink,
+            limits: prepared.limits,
+            bad: sink.bad,
+            retry: sink.retry,
+            identity: SinkIdentity {
+                incarnation: self.recovered.incarnation,
+                sink: registered.id,
+                epoch: self.recovered.epoch,
+            },
+            plans: self.recovered.plans.clone(),
+            outbox: recovered.outbox.clone(),
+            reader: recovered.reader.fork(),
+            journal: registered.shared.clone(),
+            writer: self.requests.clone(),
+            meter: meter.clone(),
+            status: stage.clone(),
+            dead_letter: self.dead_letter(sink),
+        });
+        self.status.sinks.push(SinkStatus {
+            name: sink.name.clone(),
+            stage: stage.clone(),
+            lane_stage: lane_stage.clone(),
+            meter,
+            lane: lane.meter.clone(),
+            lane_edge: lane.edge.meter.clone(),
+            journal: registered.shared.clone(),
+        });
+        self.add_stage(Tier::Lane, &lane_stage, move |stop| Box::pin(lane.clone().run(stop)));
+        self.add_stage(Tier::Sink, &stage, move |stop| Box::pin(delivery.clone().run(stop)));
+    }
+
+    fn dead_letter(&self, sink: &SinkPlan) -> Option<SinkId> {
+        Some(self.recovered.sinks.get(sink.dead_letter? as usize)?.registered.id)
+    }
+
+    fn add_source(&mut self, index: usize, source: Arc<dyn Source>) {
+        let plan = self.recovered.plan.clone();
+        let Some(source_plan) = plan.sources.get(index) else { return };
+        let stage = StageStatus::new(format!("source/{}", source_plan.name));
+        let meter = Arc::new(SourceMeter::default());
+        let edge = Edge::new(limits::SOURCE_CREDIT_SAMPLES);
+        self.status.sources.push(SourceStatus {
+            stage: stage.clone(),
+            meter: meter.clone(),
+            edge: edge.meter.clone(),
+        });
+        let (sequencer, connected) = (self.sequencer.clone(), source_plan.connected);
+        let hand = Arc::new(move |emission, credit| sequencer.emission(emission, credit, connected));
+        let outlet = Outlet::new(edge, hand);
+        let clock: Arc<dyn Clock> = self.recovered.clock.clone();
+        self.add_stage(Tier::Source, &stage, move |stop| {
+            let cx =
+                SourceContext { outlet: outlet.clone(), clock: clock.clone(), stop, meter: meter.clone() };
+            let source = source.clone();
+            Box::pin(async move { source.run(cx).await.map_err(|error| error.to_string()) })
+        });
+    }
+}
+
+type Work = gwp_core::BoxFuture<'static, Result<(), String>>;
+
+fn policy(sink: &SinkPlan) -> SinkPolicy {
+    SinkPolicy {
+        capacity_bytes: sink.journal.capacity_bytes,
+        keep_ns: sink.journal.keep_ns,
+        full: match sink.journal.full {
+            FullPolicy::DropOldest => Full::DropOldest,
+            FullPolicy::DropNewest => Full::DropNewest,
+            FullPolicy::Block => Full::Block,
+        },
+    }
+}

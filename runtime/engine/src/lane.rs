@@ -1,0 +1,272 @@
+//! A lane at work: reads records in order, computes, hands entries to the writer.
+//!
+//! ```text
+//! tail (memory) or log (disk) --Record--> gwp_plan::Lane --Block+credit--> writer
+//! ```
+//! One reader serves all cases: in step it reads the tail; after a start, a
+//! restart or a long wait it reads the log from its checkpoint until it is in
+//! step again. What the journal already covers is ignored there, so computing
+//! it again is harmless.
+
+use crate::limits::{BLOCKED_RETRY, CHECKPOINT_EVERY, LANE_CREDIT_SAMPLES, LANE_RECORDS_MAX, READ_BYTES_MAX};
+use crate::plans::Plans;
+use crate::recent::Read;
+use crate::sequencer::Sequencer;
+use crate::status::LaneMeter;
+use gwp_core::edge::Edge;
+use gwp_core::stop::Stop;
+use gwp_core::{Cursor, Fact, PlanId, Position, Record, SinkId};
+use gwp_journal::{Block, Checkpoint, Content, JournalEntry, LiveEntry, LogReader, Request, SinkShared};
+use gwp_plan::{Entry, Lane, Payload};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Bytes of records after which state is checkpointed, however little time has passed.
+const CHECKPOINT_BYTES: usize = 64 << 20;
+
+/// The place of a lane: what outlives its restarts.
+pub struct LaneSeat {
+    pub name: Arc<str>,
+    pub sink: SinkId,
+    /// Plan it starts with when there is no checkpoint.
+    pub plan: PlanId,
+    pub plans: Arc<Plans>,
+    pub sequencer: Arc<Sequencer>,
+    pub writer: Sender<Request>,
+    pub log: LogReader,
+    pub journal: Arc<SinkShared>,
+    pub edge: Edge,
+    pub meter: Arc<LaneMeter>,
+    resume: Mutex<Resume>,
+}
+
+/// Where a lane goes on.
+#[derive(Clone)]
+struct Resume {
+    from: Position,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl LaneSeat {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: Arc<str>,
+        registered: &gwp_journal::Registered,
+        plan: PlanId,
+        plans: Arc<Plans>,
+        sequencer: Arc<Sequencer>,
+        writer: Sender<Request>,
+        log: LogReader,
+    ) -> Self {
+        LaneSeat {
+            name,
+            sink: registered.id,
+            plan,
+            plans,
+            sequencer,
+            writer,
+            log,
+            journal: registered.shared.clone(),
+            edge: Edge::new(LANE_CREDIT_SAMPLES),
+            meter: Arc::default(),
+            resume: Mutex::new(Resume { from: registered.from, checkpoint: registered.checkpoint.clone() }),
+        }
+    }
+
+    /// Runs until stopped and complete.
+    ///
+    /// # Errors
+    /// The log cannot be read or a plan it names is missing.
+    pub async fn run(self: Arc<Self>, mut stop: Stop) -> Result<(), String> {
+        let mut at_work = AtWork::resume(&self)?;
+        loop {
+            if self.journal.blocked.load(Relaxed) {
+                self.meter.waiting.store(true, Relaxed);
+                if stop.is_stopped() {
+                    break;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(BLOCKED_RETRY) => continue,
+                    () = stop.stopped() => break,
+                }
+            }
+            self.meter.waiting.store(false, Relaxed);
+            match self.sequencer.read(at_work.at, LANE_RECORDS_MAX) {
+                Read::Items(records) => at_work.take(&self, &records, &mut stop).await?,
+                Read::Behind => {
+                    let records = at_work.read_back(&self).await?;
+                    at_work.take(&self, &records, &mut stop).await?;
+                }
+                Read::UpToDate if stop.is_stopped() => break,
+                Read::UpToDate => {
+                    let at = at_work.at;
+                    tokio::select! {
+                        () = self.sequencer.wait_beyond(at) => {}
+                        () = stop.stopped() => {}
+                    }
+                }
+            }
+            at_work.checkpoint_if_due(&self);
+        }
+        at_work.checkpoint(&self);
+        Ok(())
+    }
+}
+
+/// A running lane.
+struct AtWork {
+    lane: Lane,
+    plan: PlanId,
+    at: Position,
+    log: Option<LogReader>,
+    checkpointed: Instant,
+    bytes_since: usize,
+    out: Vec<Entry>,
+}
+
+impl AtWork {
+    fn resume(seat: &LaneSeat) -> Result<AtWork, String> {
+        let resume = seat.resume.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let plan = resume.checkpoint.as_ref().map_or(seat.plan, |checkpoint| checkpoint.plan);
+        let mut lane = match seat.lane(plan) {
+            Ok(lane) => lane,
+            Err(error) => {
+                tracing::warn!(sink = %seat.name, %error, "the plan of the last checkpoint is gone; starting without state");
+                return Ok(AtWork::at(seat.lane(seat.plan)?, seat.plan, resume.from, seat));
+            }
+        };
+        if let Some(checkpoint) = &resume.checkpoint {
+            lane.restore(plan, &checkpoint.state).map_err(|error| error.to_string())?;
+        }
+        Ok(AtWork::at(lane, plan, resume.from, seat))
+    }
+
+    fn at(lane: Lane, plan: PlanId, at: Position, seat: &LaneSeat) -> AtWork {
+        AtWork {
+            lane,
+            plan,
+            at,
+            log: Some(seat.log.fork()),
+            checkpointed: Instant::now(),
+            bytes_since: 0,
+            out: Vec::new(),
+        }
+    }
+
+    /// Computes records and hands what they give to the writer.
+    async fn take(
+        &mut self,
+        seat: &LaneSeat,
+        records: &[Arc<Record>],
+        stop: &mut Stop,
+    ) -> Result<(), String> {
+        let Some(last) = records.last() else { return Ok(()) };
+        let mut entries: Vec<LiveEntry> = Vec::new();
+        for record in records {
+            if let Fact::Configured { plan } = record.fact
+                && plan != self.plan
+            {
+                // Entries are numbered under one plan per block.
+                self.send(seat, std::mem::take(&mut entries), self.at, stop).await;
+                self.change_plan(seat, plan)?;
+            }
+            self.bytes_since += record.bytes();
+            self.lane.step(record, &mut self.out);
+            for (part, entry) in (0u32..).zip(self.out.drain(..)) {
+                entries.push(live_entry(Cursor::new(record.position, part), entry));
+            }
+            self.at = record.position;
+        }
+        seat.meter.records.fetch_add(records.len() as u64, Relaxed);
+        if !entries.is_empty() {
+            self.send(seat, entries, last.position, stop).await;
+        }
+        seat.meter.set_position(last.position);
+        // A lane in step runs as long as records come; others must have their turn.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    async fn send(&self, seat: &LaneSeat, entries: Vec<LiveEntry>, covered: Position, stop: &mut Stop) {
+        let samples: usize = entries.iter().map(|live| live.batch.len()).sum();
+        let credit = tokio::select! {
+            credit = seat.edge.acquire(samples) => Some(credit),
+            // Stopping while the disk is full: what is not durable is computed again.
+            () = stop.stopped() => None,
+        };
+        seat.meter.samples.fetch_add(samples as u64, Relaxed);
+        let block = Block { sink: seat.sink, plan: self.plan, entries, covered };
+        let _ = seat.writer.send(Request::Block(block, credit));
+    }
+
+    fn change_plan(&mut self, seat: &LaneSeat, plan: PlanId) -> Result<(), String> {
+        let next = seat.plans.get(plan)?;
+        let Some(sink) = next.sinks.iter().position(|sink| sink.name == seat.name) else {
+            return Err(format!("plan {plan} has no sink `{}`", seat.name));
+        };
+        self.lane = self.lane.migrate(next, sink);
+        self.plan = plan;
+        Ok(())
+    }
+
+    async fn read_back(&mut self, seat: &LaneSeat) -> Result<Vec<Arc<Record>>, String> {
+        let mut log = self.log.take().unwrap_or_else(|| seat.log.fork());
+        let at = self.at;
+        let read = move || {
+            let read = log.records_after(at, READ_BYTES_MAX);
+            (log, read)
+        };
+        let (log, read) = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
+        self.log = Some(log);
+        let records: Vec<Arc<Record>> =
+            read.map_err(|error| error.to_string())?.into_iter().map(|(_, record)| record).collect();
+        if records.is_empty() {
+            return Err(format!("the log does not hold the records after {at}"));
+        }
+        seat.meter.records_read_back.fetch_add(records.len() as u64, Relaxed);
+        Ok(records)
+    }
+
+    fn checkpoint_if_due(&mut self, seat: &LaneSeat) {
+        let due = self.checkpointed.elapsed() >= CHECKPOINT_EVERY || self.bytes_since >= CHECKPOINT_BYTES;
+        if due {
+            self.checkpoint(seat);
+        }
+    }
+
+    /// The writer takes requests in order, so everything up to `at` is covered before.
+    fn checkpoint(&mut self, seat: &LaneSeat) {
+        self.checkpointed = Instant::now();
+        self.bytes_since = 0;
+        let checkpoint =
+            Checkpoint { position: self.at, plan: self.plan, state: self.lane.snapshot(self.plan) };
+        let block = Block { sink: seat.sink, plan: self.plan, entries: Vec::new(), covered: self.at };
+        let _ = seat.writer.send(Request::Block(block, None));
+        let _ = seat.writer.send(Request::Checkpoint(seat.sink, checkpoint.clone()));
+        *seat.resume.lock().unwrap_or_else(PoisonError::into_inner) =
+            Resume { from: self.at, checkpoint: Some(checkpoint) };
+    }
+}
+
+impl LaneSeat {
+    fn lane(&self, plan: PlanId) -> Result<Lane, String> {
+        let plan = self.plans.get(plan)?;
+        let sink = plan.sinks.iter().position(|sink| sink.name == self.name);
+        let sink = sink.ok_or_else(|| format!("the plan has no sink `{}`", self.name))?;
+        Ok(Lane::new(plan, sink))
+    }
+}
+
+fn live_entry(cursor: Cursor, entry: Entry) -> LiveEntry {
+    let batch = entry.payload.batch().clone();
+    let content = match entry.payload {
+        Payload::Reference { bits, .. } => Content::Reference { bits },
+        Payload::Values(batch) => Content::Values(batch),
+    };
+    LiveEntry {
+        entry: JournalEntry { cursor, route: entry.route, samples: batch.len() as u32, content },
+        batch,
+    }
+}

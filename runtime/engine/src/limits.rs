@@ -1,0 +1,32 @@
+//! Bounds of the engine.
+
+use std::time::Duration;
+
+/// Records a lane takes in one go before it yields.
+pub const LANE_RECORDS_MAX: usize = 64;
+
+/// Samples a lane may have handed to the journal that are not durable yet.
+pub const LANE_CREDIT_SAMPLES: u32 = 128 * 1024;
+
+/// Stored bytes a lane or delivery that is behind reads in one go.
+pub const READ_BYTES_MAX: usize = 256 * 1024;
+
+/// State is checkpointed at least this often while records come.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
+/// A lane whose journal is full with `full = block` looks again after this.
+pub const BLOCKED_RETRY: Duration = Duration::from_millis(100);
+
+/// Gateway time is written at least this often.
+pub const TICK_EVERY: Duration = Duration::from_secs(1);
+
+/// Back-off of a failed stage: first, longest, and the quiet time after which it starts anew.
+pub const RESTART_FIRST: Duration = Duration::from_millis(100);
+pub const RESTART_MAX: Duration = Duration::from_secs(30);
+pub const RESTART_QUIET: Duration = Duration::from_secs(60);
+
+/// How long a stopping sink may take to finish what it has in hand.
+pub const SINK_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a stopping sink goes on delivering what its journal holds.
+pub const SINK_DRAIN: Duration = Duration::from_secs(5);

@@ -1,0 +1,95 @@
+//! What the engine shows of itself: shared counters, no locks on the hot path.
+
+use gwp_core::Position;
+use gwp_core::edge::EdgeMeter;
+use gwp_core::sink::SinkMeter;
+use gwp_core::source::SourceMeter;
+use gwp_journal::{SinkShared, WriterMeter};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// All figures of a running engine.
+#[derive(Default)]
+pub struct EngineStatus {
+    pub sources: Vec<SourceStatus>,
+    pub sinks: Vec<SinkStatus>,
+    pub writer: Arc<WriterMeter>,
+}
+
+/// A source.
+pub struct SourceStatus {
+    pub stage: Arc<StageStatus>,
+    pub meter: Arc<SourceMeter>,
+    /// The edge from it to the sequencer.
+    pub edge: Arc<EdgeMeter>,
+}
+
+/// A sink with its lane and journal.
+pub struct SinkStatus {
+    pub name: Arc<str>,
+    pub stage: Arc<StageStatus>,
+    pub lane_stage: Arc<StageStatus>,
+    pub meter: Arc<SinkMeter>,
+    pub lane: Arc<LaneMeter>,
+    /// The edge from its lane to the writer.
+    pub lane_edge: Arc<EdgeMeter>,
+    pub journal: Arc<SinkShared>,
+}
+
+/// What supervision knows of a stage.
+#[derive(Debug)]
+pub struct StageStatus {
+    /// `source/press`, `lane/erp`, `sink/erp`.
+    pub name: Arc<str>,
+    pub running: AtomicBool,
+    pub restarts: AtomicU64,
+    last_error: Mutex<Option<Arc<str>>>,
+}
+
+impl StageStatus {
+    pub fn new(name: String) -> Arc<Self> {
+        Arc::new(StageStatus {
+            name: name.into(),
+            running: AtomicBool::new(false),
+            restarts: AtomicU64::new(0),
+            last_error: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn failed(&self, reason: &str) {
+        self.restarts.fetch_add(1, Relaxed);
+        self.set_error(Some(reason));
+    }
+
+    pub(crate) fn set_error(&self, reason: Option<&str>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = reason.map(Into::into);
+    }
+
+    /// Why it failed or waits, until it is well again.
+    pub fn last_error(&self) -> Option<Arc<str>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Figures of a lane.
+#[derive(Debug, Default)]
+pub struct LaneMeter {
+    pub records: AtomicU64,
+    /// Samples handed to the journal.
+    pub samples: AtomicU64,
+    /// Records read from disk because the lane was behind.
+    pub records_read_back: AtomicU64,
+    /// Set while it waits for room in its journal.
+    pub waiting: AtomicBool,
+    position: Mutex<Position>,
+}
+
+impl LaneMeter {
+    pub fn position(&self) -> Position {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_position(&self, position: Position) {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+}

@@ -1,0 +1,176 @@
+//! The graph as a whole: order, restart, isolation, back-pressure.
+
+mod support;
+
+use gwp_core::TagId;
+use gwp_engine::EngineStatus;
+use gwp_plan::FullPolicy;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use support::{Got, plan, slots_of, start, until};
+
+fn received(got: &Got) -> usize {
+    got.samples.lock().unwrap().len()
+}
+
+/// Each slot once, in order. (A busy machine may skip slots of a 2 ms grid; the log counts those.)
+fn assert_rising(slots: &[i64]) {
+    assert!(slots.len() > 1);
+    assert!(slots.windows(2).all(|pair| pair[1] > pair[0]), "{slots:?}");
+}
+
+/// What both sinks got is the same, as far as the shorter one goes.
+fn assert_same(a: &[i64], b: &[i64]) {
+    let len = a.len().min(b.len());
+    assert!(len > 1);
+    assert_eq!(a[..len], b[..len]);
+    assert_rising(&a[..len]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samples_arrive_in_order_and_a_restart_continues_without_loss_or_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let got = Arc::new(Got::default());
+    for run in 1..=3usize {
+        let before = received(&got);
+        let plant = start(plan(20, 10, &["a"]), dir.path(), vec![got.clone()]).await;
+        until("samples", || received(&got) >= before + 20 * 15).await;
+        plant.engine.stop().await;
+        assert_eq!(got.runs.load(SeqCst), run);
+    }
+    let first = slots_of(&got, TagId(1));
+    assert_eq!(first, slots_of(&got, TagId(20)));
+    // Slots rise; between runs some are missing, within a run none, and none comes twice.
+    let gaps = first.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    assert!(first.windows(2).all(|pair| pair[1] > pair[0]));
+    assert!(gaps <= 2, "{gaps} gaps in {first:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_sink_slows_no_other_and_gets_everything_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alive, dead) = (Arc::new(Got::default()), Arc::new(Got::default()));
+    dead.down.store(true, SeqCst);
+    let plant = start(plan(100, 5, &["alive", "dead"]), dir.path(), vec![alive.clone(), dead.clone()]).await;
+    until("the living sink", || received(&alive) >= 100 * 100).await;
+    assert_eq!(received(&dead), 0);
+    assert!(dead.runs.load(SeqCst) > 1, "it is tried again");
+    dead.down.store(false, SeqCst);
+    until("the backlog", || received(&dead) >= 100 * 100).await;
+    plant.engine.stop().await;
+    assert_same(&slots_of(&dead, TagId(1)), &slots_of(&alive, TagId(7)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_survives_a_restart_and_is_read_from_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let got = Arc::new(Got::default());
+    got.down.store(true, SeqCst);
+    let plant = start(plan(500, 5, &["a"]), dir.path(), vec![got.clone()]).await;
+    let status = plant.engine.status.clone();
+    until("a journal", || status.sinks[0].journal.pending_samples.load(SeqCst) > 500 * 50).await;
+    plant.engine.stop().await;
+    let pending = status.sinks[0].journal.pending_samples.load(SeqCst) as usize;
+    got.down.store(false, SeqCst);
+    let plant = start(plan(500, 5, &["a"]), dir.path(), vec![got.clone()]).await;
+    let status_of_second = plant.engine.status.clone();
+    until("the backlog", || received(&got) > pending).await;
+    plant.engine.stop().await;
+    let slots = slots_of(&got, TagId(3));
+    assert!(slots.len() > pending / 500);
+    assert_rising(&slots);
+    let produced = |status: &EngineStatus| status.sinks[0].lane.samples.load(SeqCst);
+    assert_eq!(received(&got) as u64, produced(&status) + produced(&status_of_second));
+    assert!(got.runs.load(SeqCst) >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn panics_are_supervised_and_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (Arc::new(Got::default()), Arc::new(Got::default()));
+    let plant = start(plan(10, 5, &["a", "b"]), dir.path(), vec![a.clone(), b.clone()]).await;
+    until("samples", || received(&a) > 200).await;
+    a.panic_once.store(true, SeqCst);
+    until("the sink to run again", || a.runs.load(SeqCst) == 2 && !a.panic_once.load(SeqCst)).await;
+    let before = received(&b);
+    plant.source_panics.store(true, SeqCst);
+    let status = plant.engine.status.clone();
+    until("the source to be restarted", || status.sources[0].stage.restarts.load(SeqCst) == 1).await;
+    until("samples again", || received(&b) > before + 500).await;
+    plant.engine.stop().await;
+    for got in [&a, &b] {
+        assert_rising(&slots_of(got, TagId(5)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_repeats_only_what_was_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let got = Arc::new(Got::default());
+    let plant = start(plan(10, 5, &["a"]), dir.path(), vec![got.clone()]).await;
+    until("samples", || received(&got) > 200).await;
+    let plant_status = plant.engine.status.clone();
+    got.fail_once.store(true, SeqCst);
+    until("it to run again", || got.runs.load(SeqCst) == 2).await;
+    let before = received(&got);
+    until("more samples", || received(&got) > before + 200).await;
+    plant.engine.stop().await;
+    let mut slots = slots_of(&got, TagId(1));
+    let repeated = slots.len() - {
+        slots.sort_unstable();
+        slots.dedup();
+        slots.len()
+    };
+    assert!((1..=4 * 100).contains(&repeated), "{repeated} repeated");
+    // Nothing is missing: what the lane produced has arrived.
+    let produced = plant_status.sinks[0].lane.samples.load(SeqCst);
+    assert_eq!(slots.len() as u64 * 10, produced);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bounds_hold_and_every_dropped_sample_is_counted() {
+    for full in [FullPolicy::DropOldest, FullPolicy::DropNewest] {
+        let dir = tempfile::tempdir().unwrap();
+        let got = Arc::new(Got::default());
+        got.down.store(true, SeqCst);
+        let mut plan = plan(1_000, 2, &["a"]);
+        plan.sinks[0].journal.capacity_bytes = 300_000;
+        plan.sinks[0].journal.full = full;
+        let plant = start(plan, dir.path(), vec![got.clone()]).await;
+        let status = plant.engine.status.clone();
+        let journal = status.sinks[0].journal.clone();
+        until("drops", || journal.dropped_samples.load(SeqCst) > 100_000).await;
+        assert!(journal.pending_bytes.load(SeqCst) <= 300_000);
+        got.down.store(false, SeqCst);
+        until("delivery", || received(&got) > 0 && journal.pending_samples.load(SeqCst) < 50_000).await;
+        plant.engine.stop().await;
+        let produced = status.sinks[0].lane.samples.load(SeqCst);
+        let counted = journal.dropped_samples.load(SeqCst)
+            + journal.delivered_samples.load(SeqCst)
+            + journal.pending_samples.load(SeqCst);
+        assert_eq!(counted, produced, "{full:?}: produced = dropped + delivered + pending");
+        assert_eq!(received(&got) as u64, journal.delivered_samples.load(SeqCst), "{full:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn block_waits_for_room_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (blocked, other) = (Arc::new(Got::default()), Arc::new(Got::default()));
+    blocked.down.store(true, SeqCst);
+    let mut plan = plan(1_000, 2, &["blocked", "other"]);
+    plan.sinks[0].journal.capacity_bytes = 300_000;
+    plan.sinks[0].journal.full = FullPolicy::Block;
+    let plant = start(plan, dir.path(), vec![blocked.clone(), other.clone()]).await;
+    let status = plant.engine.status.clone();
+    until("the lane to wait", || status.sinks[0].lane.waiting.load(SeqCst)).await;
+    let before = received(&other);
+    until("the other sink to go on", || received(&other) > before + 1_500_000).await;
+    blocked.down.store(false, SeqCst);
+    let target = received(&other);
+    until("it to catch up", || received(&blocked) >= target).await;
+    assert!(status.sinks[0].lane.records_read_back.load(SeqCst) > 0, "it read the log from disk");
+    plant.engine.stop().await;
+    assert_same(&slots_of(&blocked, TagId(500)), &slots_of(&other, TagId(500)));
+    assert_eq!(status.sinks[0].journal.dropped_samples.load(SeqCst), 0);
+}

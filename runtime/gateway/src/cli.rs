@@ -1,0 +1,183 @@
+//! The command line.
+
+use crate::commands;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// gwp: an IIoT gateway that survives its own death. Pipelines are text.
+#[derive(Parser)]
+#[command(name = "gwp", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run pipelines until stopped (Ctrl-C or SIGTERM drain and stop)
+    Run(RunArgs),
+    /// Check pipelines: every error of every file in one run
+    Check {
+        #[command(flatten)]
+        project: ProjectArgs,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain a diagnostic code, for example `gwp explain E202`
+    Explain {
+        /// A code like E202; without one all codes are listed
+        code: Option<String>,
+    },
+    /// Show what would run: actors, requests and load per device, journal hours
+    Plan {
+        #[command(flatten)]
+        project: ProjectArgs,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw the graph of a program
+    Graph {
+        #[command(flatten)]
+        project: ProjectArgs,
+        /// Form of the drawing
+        #[arg(long, value_enum, default_value_t = GraphForm::Mermaid)]
+        form: GraphForm,
+    },
+    /// Look into the journals of a data directory (not while a gateway runs on it)
+    Journal {
+        #[command(subcommand)]
+        command: JournalCommand,
+        /// Data directory
+        #[arg(long, global = true, default_value = "data")]
+        data: PathBuf,
+    },
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Which program.
+#[derive(clap::Args)]
+pub struct ProjectArgs {
+    /// Pipeline files; files they `use` are found by themselves
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// What to run and how.
+#[derive(clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    /// What is particular to this machine: data directory, secrets, variables
+    #[arg(long)]
+    pub node: Option<PathBuf>,
+    /// Data directory; overrides node.toml
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Stop by itself after this time, for example 10s, 5min
+    #[arg(long = "for", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+    /// Serve Prometheus metrics here, for example 127.0.0.1:9464; overrides node.toml
+    #[arg(long)]
+    pub metrics: Option<std::net::SocketAddr>,
+    /// No status line
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum GraphForm {
+    Mermaid,
+    Dot,
+}
+
+#[derive(Subcommand)]
+pub enum JournalCommand {
+    /// Sinks, what waits for them, and what was dropped
+    Ls,
+    /// The store as a whole: log, segments, epochs, gap ledger
+    Stat,
+    /// Read every frame and every reference; exit 1 when something is damaged
+    Verify,
+    /// Print the newest entries of a sink that wait for delivery
+    Tail {
+        sink: String,
+        /// How many samples
+        #[arg(short, default_value_t = 20)]
+        n: usize,
+    },
+    /// Write what waits for a sink as CSV to standard output
+    Export { sink: String },
+    /// Deliver what is still kept of a range again, as new entries
+    Replay {
+        sink: String,
+        /// First position, as `journal stat` and `tail` show it (default: all that is kept)
+        #[arg(long)]
+        from: Option<gwp_core::Position>,
+        /// Last position
+        #[arg(long)]
+        upto: Option<gwp_core::Position>,
+    },
+}
+
+/// Parses `10s`, `5 min`, `250ms`, `2h`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
+    let factor = match unit.trim() {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "min" | "m" => 60.0,
+        "h" => 3600.0,
+        other => return Err(format!("`{other}` is not a unit of time: ms, s, min, h")),
+    };
+    Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())
+}
+
+/// Runs the program; the exit code is 0 when all went well, 1 when something is
+/// wrong with what was given, 2 when the machine refused (disk, port, memory).
+pub fn main() -> ExitCode {
+    // TLS without a provider chosen here would panic at its first use.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result = match Cli::parse().command {
+        Command::Run(args) => commands::run::run(&args),
+        Command::Check { project, json } => commands::check::check(&project.files, json),
+        Command::Explain { code } => commands::check::explain(code.as_deref()),
+        Command::Plan { project, json } => commands::plan::plan(&project.files, json),
+        Command::Graph { project, form } => commands::graph::graph(&project.files, form),
+        Command::Journal { command, data } => commands::journal::journal(&command, &data),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "gwp", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("gwp: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(parse_duration("10s").unwrap(), Duration::from_secs(10));
+        assert_eq!(parse_duration("250ms").unwrap(), Duration::from_millis(250));
+        assert_eq!(parse_duration("1.5 h").unwrap(), Duration::from_secs(5400));
+        assert!(parse_duration("10 fortnights").unwrap_err().contains("fortnights"));
+        assert!(parse_duration("soon").is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! The commands, one module each.
+
+pub mod check;
+pub mod graph;
+pub mod journal;
+pub mod plan;
+pub mod program;
+pub mod run;

@@ -1,0 +1,295 @@
+//! `gwp journal`: looking into a store, and sending again.
+
+use crate::cli::JournalCommand;
+use crate::status_line::grouped;
+use anyhow::{Context, bail};
+use gwp_core::sink::FlowNames;
+use gwp_core::{Batch, Cursor, PlanId, SinkId, Timestamp};
+use gwp_journal::{LiveEntry, Store, StoreError};
+use gwp_plan::Plan;
+use std::collections::VecDeque;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Bytes of samples read in one go.
+const READ_BYTES: usize = 1 << 20;
+
+pub fn journal(command: &JournalCommand, data: &Path) -> anyhow::Result<ExitCode> {
+    if !data.join("store").exists() {
+        bail!("{} holds no store; name the data directory with --data", data.display());
+    }
+    let opened = Store::open(data)?;
+    if let Some(salvaged) = opened.salvaged {
+        eprintln!(
+            "the store was mended: {} whole batches kept, the file as it was: {}",
+            salvaged.batches,
+            salvaged.kept_as.display()
+        );
+    }
+    let mut store = opened.store;
+    match command {
+        JournalCommand::Ls => ls(&store),
+        JournalCommand::Stat => stat(&store),
+        JournalCommand::Verify => return verify(&store),
+        JournalCommand::Tail { sink, n } => tail(&store, sink, *n)?,
+        JournalCommand::Export { sink } => export(&store, sink)?,
+        JournalCommand::Replay { sink, from, upto } => {
+            replay(
+                &mut store,
+                sink,
+                from.map_or(Cursor::ZERO, |p| Cursor::new(p, 0)),
+                upto.map(Cursor::complete),
+            )?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn ls(store: &Store) {
+    println!(
+        "{:<20} {:>14} {:>14} {:>12} {:>14} {:>12}",
+        "SINK", "WAITING", "BYTES", "OLDEST", "DELIVERED", "DROPPED"
+    );
+    for sink in store.sinks() {
+        let age = sink.oldest().map_or("-".to_owned(), |oldest| {
+            let seconds = now().since(oldest).as_secs();
+            format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+        });
+        println!(
+            "{:<20} {:>14} {:>14} {:>12} {:>14} {:>12}",
+            sink.name,
+            grouped(sink.pending_samples()),
+            grouped(sink.pending_bytes()),
+            age,
+            grouped(sink.state.delivered_samples),
+            grouped(sink.state.dropped_samples),
+        );
+    }
+}
+
+fn stat(store: &Store) {
+    let hex: String = store.incarnation().iter().map(|byte| format!("{byte:02x}")).collect();
+    let (from, upto) = store.log_span();
+    println!("incarnation  {hex}");
+    println!("epoch        {}", store.epoch());
+    println!("plan         {}", store.plan());
+    println!(
+        "log          {} .. {upto}, {} bytes",
+        from.map_or("-".to_owned(), |from| from.to_string()),
+        grouped(store.log_bytes())
+    );
+    println!("running hash {:016x}", store.running_hash());
+    for sink in store.sinks() {
+        println!("sink {:<15} covered {}  delivered {}", sink.name, sink.state.covered, sink.state.delivered);
+    }
+    let lines = store.ledger().lines();
+    if !lines.is_empty() {
+        println!("gap ledger:");
+    }
+    for line in lines {
+        println!(
+            "  {} .. {}  {}  {} samples ({}), {} .. {}",
+            line.since,
+            line.until,
+            line.sink,
+            grouped(line.samples),
+            line.reason,
+            line.from,
+            line.upto
+        );
+    }
+}
+
+fn verify(store: &Store) -> anyhow::Result<ExitCode> {
+    match store.verify() {
+        Ok(verified) => {
+            println!(
+                "whole: {} records with {} samples, {} entries with {} samples waiting",
+                grouped(verified.records),
+                grouped(verified.samples),
+                grouped(verified.entries),
+                grouped(verified.pending)
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(StoreError::Damaged(what)) => {
+            println!("damaged: {what}");
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn sink_id(store: &Store, name: &str) -> anyhow::Result<SinkId> {
+    let found = store.sinks().find(|sink| &*sink.name == name).map(|sink| sink.id);
+    found.with_context(|| {
+        let known: Vec<&str> = store.sinks().map(|sink| &*sink.name).collect();
+        format!("the store has no sink `{name}`; it has: {}", known.join(", "))
+    })
+}
+
+/// Calls `take` with everything kept after a cursor.
+fn for_each_entry(
+    store: &Store,
+    sink: SinkId,
+    after: Cursor,
+    mut take: impl FnMut(PlanId, LiveEntry) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut reader = store.journal_reader(sink).context("the journal is gone")?;
+    let mut at = after;
+    loop {
+        let entries = reader.entries_after(at, READ_BYTES)?;
+        let Some((_, last)) = entries.last() else { return Ok(()) };
+        at = last.entry.cursor;
+        for (plan, live) in entries {
+            take(plan, live)?;
+        }
+    }
+}
+
+/// Names of the plan read last.
+struct PlanNames<'a> {
+    store: &'a Store,
+    sink: &'a str,
+    known: Option<(PlanId, Plan)>,
+}
+
+impl PlanNames<'_> {
+    fn flow(&mut self, plan: PlanId, route: u32) -> anyhow::Result<FlowNames> {
+        if self.known.as_ref().is_none_or(|(known, _)| *known != plan) {
+            let bytes =
+                self.store.plan_reader().get(plan)?.with_context(|| format!("plan {plan} is not kept"))?;
+            self.known = Some((plan, Plan::from_bytes(&bytes)?));
+        }
+        let plan = self.known.as_ref().map(|(_, plan)| plan).context("no plan")?;
+        let route = plan
+            .sinks
+            .iter()
+            .find(|sink| &*sink.name == self.sink)
+            .and_then(|sink| sink.routes.get(route as usize));
+        Ok(FlowNames {
+            flow: route.map_or_else(|| "?".into(), |route| route.flow.clone()),
+            tags: Arc::new(plan.tag_table()),
+            renamed: route.map(|route| route.names.clone()).unwrap_or_default(),
+        })
+    }
+}
+
+fn rows(names: &FlowNames, batch: &Batch) -> Vec<String> {
+    (0..batch.len())
+        .map(|index| {
+            let tag = batch.tags[index];
+            let value = batch.values.get(index).to_string();
+            let quoted = match value.contains([',', '"', '\n']) {
+                true => format!("\"{}\"", value.replace('"', "\"\"")),
+                false => value,
+            };
+            format!(
+                "{},{},{},{},{},{}",
+                batch.times.get(index),
+                names.name(tag),
+                quoted,
+                batch.qualities.get(index),
+                names.info(tag).map_or("", |info| &info.unit),
+                names.flow
+            )
+        })
+        .collect()
+}
+
+fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
+    let sink = sink_id(store, name)?;
+    let mut names = PlanNames { store, sink: name, known: None };
+    let floor =
+        store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
+    let mut last: VecDeque<String> = VecDeque::new();
+    for_each_entry(store, sink, floor, |plan, live| {
+        let flow = names.flow(plan, live.entry.route)?;
+        for row in rows(&flow, &live.batch) {
+            if last.len() == count {
+                last.pop_front();
+            }
+            last.push_back(format!("{}  {row}", live.entry.cursor));
+        }
+        Ok(())
+    })?;
+    last.iter().for_each(|row| println!("{row}"));
+    Ok(())
+}
+
+fn export(store: &Store, name: &str) -> anyhow::Result<()> {
+    let sink = sink_id(store, name)?;
+    let mut names = PlanNames { store, sink: name, known: None };
+    let floor =
+        store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    writeln!(out, "time,path,value,quality,unit,flow")?;
+    for_each_entry(store, sink, floor, |plan, live| {
+        let flow = names.flow(plan, live.entry.route)?;
+        for row in rows(&flow, &live.batch) {
+            writeln!(out, "{row}")?;
+        }
+        Ok(())
+    })?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Puts what is still kept in a range into the journal again, as new entries.
+fn replay(store: &mut Store, name: &str, from: Cursor, upto: Option<Cursor>) -> anyhow::Result<()> {
+    let sink = sink_id(store, name)?;
+    let end = upto.unwrap_or(Cursor::complete(gwp_core::Position::MAX));
+    let mut again: Vec<(PlanId, u32, Arc<Batch>)> = Vec::new();
+    let mut lost = 0u64;
+    let mut reader = store.journal_reader(sink).context("the journal is gone")?;
+    let mut at = from;
+    loop {
+        match reader.entries_after(at, 1) {
+            Ok(entries) if entries.is_empty() => break,
+            Ok(entries) => {
+                for (plan, live) in entries {
+                    at = live.entry.cursor;
+                    if at <= end {
+                        again.push((plan, live.entry.route, live.batch));
+                    }
+                }
+            }
+            // References whose log is trimmed already cannot be read any more.
+            Err(StoreError::Damaged(_)) => {
+                let Some((next, samples)) = reader.skip_frame(at)? else { break };
+                lost += u64::from(samples);
+                at = next;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if at > end {
+            break;
+        }
+    }
+    let samples: u64 = again.iter().map(|(.., batch)| batch.len() as u64).sum();
+    let mut index = 0;
+    while index < again.len() {
+        let plan = again[index].0;
+        let run: Vec<(u32, Arc<Batch>)> = again[index..]
+            .iter()
+            .take_while(|(of, ..)| *of == plan)
+            .take(1_000)
+            .map(|(_, route, batch)| (*route, batch.clone()))
+            .collect();
+        index += run.len();
+        store.inject(sink, plan, run, now())?;
+    }
+    println!("{} samples will be delivered to `{name}` again", grouped(samples));
+    if lost > 0 {
+        println!("{} samples of that range are no longer kept", grouped(lost));
+    }
+    Ok(())
+}

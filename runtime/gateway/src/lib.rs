@@ -1,0 +1,14 @@
+//! Composition root: command line, `node.toml`, catalog of components, and the
+//! wiring of compiler, store and engine. Everything else is in the other rooms.
+
+pub mod catalog;
+mod cli;
+mod commands;
+pub mod metrics;
+pub mod node;
+pub mod reference;
+pub mod report;
+pub mod resolve;
+mod status_line;
+
+pub use cli::main;

@@ -1,0 +1,381 @@
+//! `node.toml`: what is particular to this machine.
+//!
+//! ```toml
+//! [node]    id = "alpha"   data = "/var/lib/gwp"
+//! [listen]  metrics = "127.0.0.1:9464"
+//! [disk]    log_max = "4 GB"   reserve = "96 MB"   ballast = "32 MB"
+//! [log]     level = "info"   format = "text"
+//! [secrets] pg = { file = "/run/secrets/pg" }   mqtt = "in clear, readable by this user only"
+//! [vars]    serial_a = "/dev/ttyUSB0"
+//! ```
+//! Every wrong key or value is reported, each with its place and the nearest
+//! right one. Nothing of this file is ever sent to a peer.
+
+use gwp_journal::SpacePolicy;
+use gwp_syntax::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A larger file is not read.
+pub const NODE_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What a node is told.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub id: String,
+    pub data: PathBuf,
+    pub metrics: Option<SocketAddr>,
+    pub space: SpacePolicy,
+    pub log_level: String,
+    pub log_format: LogFormat,
+    pub secrets: BTreeMap<String, Secret>,
+    pub vars: BTreeMap<String, String>,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where a secret's value is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    Value(String),
+    /// A file whose content, without the last line break, is the value.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+}
+
+/// Never shows a value.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Secret::Value(_) => f.write_str("Value(...)"),
+            Secret::File(path) => write!(f, "File({})", path.display()),
+            Secret::Env(name) => write!(f, "Env({name})"),
+        }
+    }
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Node {
+            id: "node".into(),
+            data: "data".into(),
+            metrics: None,
+            space: SpacePolicy::default(),
+            log_level: "info".into(),
+            log_format: LogFormat::Text,
+            secrets: BTreeMap::new(),
+            vars: BTreeMap::new(),
+        }
+    }
+}
+
+/// Reads the text of a `node.toml`; relative paths in it are relative to `folder`.
+/// What is wrong goes to `report`; the result then only helps to find more.
+pub fn parse(file: FileId, text: &str, folder: &Path, report: &mut Diagnostics) -> Node {
+    let mut node = Node::default();
+    let table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(error) => {
+            let at = error.span().unwrap_or(0..0);
+            let span = Span::new(file, at.start, at.end);
+            report.push(
+                Diagnostic::new("E490", span, format!("this is not TOML: {}", error.message()))
+                    .here("here")
+                    .help("`key = \"text\"` below a `[section]`"),
+            );
+            return node;
+        }
+    };
+    let mut reader = NodeReader { file, folder, report };
+    for (section, value) in table.get_ref() {
+        let Some(entries) = reader.table(value) else { continue };
+        match &**section.get_ref() {
+            "node" => reader.each(entries, &["id", "data"], |reader, key, value| match key {
+                "id" => node.id = reader.text(value).unwrap_or_default(),
+                _ => node.data = reader.path(value),
+            }),
+            "listen" => reader.each(entries, &["metrics"], |reader, _, value| {
+                node.metrics = reader.address(value);
+            }),
+            "disk" => reader.each(entries, &["log_max", "reserve", "ballast"], |reader, key, value| {
+                let Some(bytes) = reader.bytes(value) else { return };
+                match key {
+                    "log_max" => node.space.log_bytes_max = bytes,
+                    "reserve" => node.space.reserve_bytes = bytes,
+                    _ => node.space.ballast_bytes = bytes,
+                }
+            }),
+            "log" => reader.each(entries, &["level", "format"], |reader, key, value| match key {
+                "level" => {
+                    let levels = ["error", "warn", "info", "debug", "trace"];
+                    if let Some(level) = reader.choice(value, &levels) {
+                        node.log_level = level;
+                    }
+                }
+                _ => match reader.choice(value, &["text", "json"]).as_deref() {
+                    Some("json") => node.log_format = LogFormat::Json,
+                    _ => node.log_format = LogFormat::Text,
+                },
+            }),
+            "secrets" => {
+                for (name, value) in entries {
+                    if let Some(secret) = reader.secret(value) {
+                        node.secrets.insert(name.get_ref().to_string(), secret);
+                    }
+                }
+            }
+            "vars" => {
+                for (name, value) in entries {
+                    if let Some(text) = reader.text(value) {
+                        node.vars.insert(name.get_ref().to_string(), text);
+                    }
+                }
+            }
+            other => {
+                let known = ["node", "listen", "disk", "log", "secrets", "vars"];
+                let span = reader.span(section.span());
+                reader.unknown("section", other, &known, span);
+            }
+        }
+    }
+    node
+}
+
+/// Reads and checks one file.
+///
+/// # Errors
+/// It cannot be read or is too large; findings are in `report`.
+pub fn load(path: &Path, sources: &mut SourceMap, report: &mut Diagnostics) -> std::io::Result<Node> {
+    let size = std::fs::metadata(path)?.len();
+    if size > NODE_FILE_BYTES_MAX {
+        return Err(std::io::Error::other(format!("{size} bytes are too many for a node.toml")));
+    }
+    let text = std::fs::read_to_string(path)?;
+    let file = sources.add(path.display().to_string(), text.clone());
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(parse(file, &text, folder, report))
+}
+
+struct NodeReader<'a> {
+    file: FileId,
+    folder: &'a Path,
+    report: &'a mut Diagnostics,
+}
+
+type Value<'t> = Spanned<DeValue<'t>>;
+
+impl NodeReader<'_> {
+    fn span(&self, range: std::ops::Range<usize>) -> Span {
+        Span::new(self.file, range.start, range.end)
+    }
+
+    fn wrong(&mut self, value: &Value<'_>, message: &str, help: &str) {
+        let span = self.span(value.span());
+        self.report.push(Diagnostic::new("E490", span, message).here("here").help(help));
+    }
+
+    fn unknown(&mut self, what: &str, name: &str, known: &[&str], span: Span) {
+        let near = known
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+        let near = near.filter(|near| strsim::jaro_winkler(near, name) > 0.75);
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        let message = format!("node.toml has no {what} `{name}`");
+        self.report.push(Diagnostic::new("E490", span, message).here(format!("unknown {what}")).help(help));
+    }
+
+    fn table<'t>(&mut self, value: &'t Value<'_>) -> Option<&'t DeTable<'t>> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => {
+                self.wrong(value, "a section is expected here", "write `[node]` and the settings below it");
+                None
+            }
+        }
+    }
+
+    fn each<'t>(
+        &mut self,
+        table: &'t DeTable<'_>,
+        known: &[&str],
+        mut take: impl FnMut(&mut Self, &str, &'t Value<'t>),
+    ) where
+        't: 't,
+    {
+        for (key, value) in table {
+            let name = &**key.get_ref();
+            if known.contains(&name) {
+                take(self, name, value);
+            } else {
+                let span = self.span(key.span());
+                self.unknown("key", name, known, span);
+            }
+        }
+    }
+
+    fn text(&mut self, value: &Value<'_>) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            _ => {
+                self.wrong(value, "a text is expected here", "put it in double quotes");
+                None
+            }
+        }
+    }
+
+    fn path(&mut self, value: &Value<'_>) -> PathBuf {
+        self.folder.join(self.text(value).unwrap_or_default())
+    }
+
+    fn choice(&mut self, value: &Value<'_>, known: &[&str]) -> Option<String> {
+        let text = self.text(value)?;
+        if known.contains(&text.as_str()) {
+            return Some(text);
+        }
+        let span = self.span(value.span());
+        self.unknown("word", &text, known, span);
+        None
+    }
+
+    fn address(&mut self, value: &Value<'_>) -> Option<SocketAddr> {
+        let text = self.text(value)?;
+        let address: Option<SocketAddr> = text.parse().ok();
+        match address {
+            Some(address) if address.ip().is_loopback() => Some(address),
+            Some(_) => {
+                let help = "use 127.0.0.1; a proxy with authentication may publish it";
+                self.wrong(value, "metrics are served without authentication, so on loopback only", help);
+                None
+            }
+            None => {
+                self.wrong(value, "this is not an address with a port", "for example \"127.0.0.1:9464\"");
+                None
+            }
+        }
+    }
+
+    fn bytes(&mut self, value: &Value<'_>) -> Option<u64> {
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            _ => self.text(value)?,
+        };
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let factor = match unit.trim() {
+            "" | "B" => Some(1.0),
+            "kB" => Some(1e3),
+            "MB" => Some(1e6),
+            "GB" => Some(1e9),
+            "TB" => Some(1e12),
+            _ => None,
+        };
+        match (number.parse::<f64>(), factor) {
+            (Ok(number), Some(factor)) => Some((number * factor) as u64),
+            _ => {
+                self.wrong(value, "an amount of data is expected here", "for example \"500 MB\" or \"4 GB\"");
+                None
+            }
+        }
+    }
+
+    fn secret(&mut self, value: &Value<'_>) -> Option<Secret> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(Secret::Value(text.to_string())),
+            DeValue::Table(table) => {
+                let mut secret = None;
+                self.each(table, &["file", "env"], |reader, key, value| {
+                    secret = match key {
+                        "file" => Some(Secret::File(reader.path(value))),
+                        _ => reader.text(value).map(Secret::Env),
+                    };
+                });
+                secret
+            }
+            _ => {
+                self.wrong(value, "a secret is a text", "or { file = \"path\" } or { env = \"NAME\" }");
+                None
+            }
+        }
+    }
+}
+
+impl Secret {
+    /// The value.
+    ///
+    /// # Errors
+    /// A sentence for people that names the place, never the value.
+    pub fn value(&self) -> Result<String, String> {
+        match self {
+            Secret::Value(value) => Ok(value.clone()),
+            Secret::File(path) => std::fs::read_to_string(path)
+                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+                .map_err(|error| format!("{} cannot be read: {error}", path.display())),
+            Secret::Env(name) => {
+                std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Node, Vec<String>) {
+        let mut sources = SourceMap::default();
+        let file = sources.add("node.toml", text);
+        let mut report = Diagnostics::default();
+        let node = parse(file, text, Path::new("/etc/gwp"), &mut report);
+        let found = report
+            .sorted()
+            .iter()
+            .map(|d| format!("{}: {}", d.message, d.help.as_deref().unwrap_or("")))
+            .collect();
+        (node, found)
+    }
+
+    #[test]
+    fn reads_everything_it_documents() {
+        let (node, found) = read(
+            "[node]\nid = \"alpha\"\ndata = \"data\"\n[listen]\nmetrics = \"127.0.0.1:9464\"\n\
+             [disk]\nlog_max = \"4 GB\"\nreserve = 1000\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
+             [secrets]\npg = { file = \"pg\" }\nmqtt = \"x\"\npi = { env = \"PI\" }\n[vars]\nserial_a = \"/dev/ttyS0\"\n",
+        );
+        assert_eq!(found, Vec::<String>::new());
+        assert_eq!(node.data, Path::new("/etc/gwp/data"));
+        assert_eq!((node.space.log_bytes_max, node.space.reserve_bytes), (4_000_000_000, 1000));
+        assert_eq!(node.secrets["pg"], Secret::File("/etc/gwp/pg".into()));
+        assert_eq!(node.log_format, LogFormat::Json);
+        assert!(!format!("{node:?}").contains("\"x\""));
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_the_nearest_right_word() {
+        let (_, found) = read(
+            "[nod]\nid = 1\n[listen]\nmetric = \"127.0.0.1:1\"\nmetrics = \"0.0.0.0:9464\"\n[disk]\nlog_max = \"4 apples\"\n[log]\nlevel = \"inof\"\n",
+        );
+        let expected = ["`node`", "`metrics`", "127.0.0.1", "4 GB", "`info`"];
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{found} should contain {expected}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_toml_has_one_clear_finding() {
+        let (_, found) = read("[node\nid = ");
+        assert_eq!(found.len(), 1);
+    }
+}

@@ -1,0 +1,114 @@
+//! Findings for people and for machines.
+
+use ariadne::{Color, Config, IndexType, Label, Report, ReportKind};
+use gwp_syntax::{Diagnostic, Severity, SourceMap, Span};
+use std::io::IsTerminal;
+
+/// Prints findings to standard error with their lines of text, and a summary line.
+pub fn print(diagnostics: &[Diagnostic], sources: &SourceMap) {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    for diagnostic in diagnostics {
+        eprint!("{}", drawn(diagnostic, sources, colour));
+    }
+    let count = |severity| diagnostics.iter().filter(|found| found.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if errors + warnings > 0 {
+        eprintln!("{errors} errors, {warnings} warnings. `gwp explain CODE` tells more about a code.");
+    }
+}
+
+/// One finding as text.
+pub fn drawn(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> String {
+    let kind = match diagnostic.severity {
+        Severity::Error => ReportKind::Custom("error", Color::Red),
+        Severity::Warning => ReportKind::Custom("warning", Color::Yellow),
+        Severity::Note => ReportKind::Custom("note", Color::Cyan),
+    };
+    let place = |span: Span| (span.file, span.range());
+    let mut report = Report::build(kind, place(diagnostic.span))
+        .with_config(Config::default().with_color(colour).with_index_type(IndexType::Byte))
+        .with_code(diagnostic.code)
+        .with_message(&diagnostic.message);
+    for (index, label) in diagnostic.labels.iter().enumerate() {
+        let hue = if index == 0 { Color::Red } else { Color::Blue };
+        report = report.with_label(Label::new(place(label.span)).with_message(&label.text).with_color(hue));
+    }
+    if !diagnostic.labels.iter().any(|label| label.span == diagnostic.span) {
+        report =
+            report.with_label(Label::new(place(diagnostic.span)).with_message("here").with_color(Color::Red));
+    }
+    if let Some(help) = &diagnostic.help {
+        report = report.with_help(help);
+    }
+    let mut out = Vec::new();
+    let cache = Cache { sources, read: Default::default() };
+    match report.finish().write(cache, &mut out) {
+        Ok(()) if colour => String::from_utf8_lossy(&out).into_owned(),
+        // The heading of a custom kind keeps its colour whatever the configuration says.
+        Ok(()) => without_colour(&String::from_utf8_lossy(&out)),
+        Err(_) => format!("{}[{}]: {}\n", diagnostic.severity.word(), diagnostic.code, diagnostic.message),
+    }
+}
+
+/// Takes out escape sequences of colour (`ESC [ ... m`).
+fn without_colour(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        out.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Gives ariadne the texts of a [`SourceMap`].
+struct Cache<'a> {
+    sources: &'a SourceMap,
+    read: std::collections::HashMap<gwp_syntax::FileId, ariadne::Source<String>>,
+}
+
+impl ariadne::Cache<gwp_syntax::FileId> for Cache<'_> {
+    type Storage = String;
+
+    fn fetch(&mut self, id: &gwp_syntax::FileId) -> Result<&ariadne::Source<String>, impl std::fmt::Debug> {
+        let text = self.sources.get(*id).map(|file| file.text.to_string()).unwrap_or_default();
+        Ok::<_, String>(self.read.entry(*id).or_insert_with(|| ariadne::Source::from(text)))
+    }
+
+    fn display<'a>(&self, id: &'a gwp_syntax::FileId) -> Option<impl std::fmt::Display + 'a> {
+        Some(self.sources.get(*id).map(|file| file.name.to_string()).unwrap_or_default())
+    }
+}
+
+/// Findings as JSON: an array of objects with code, severity, message, place, labels and help.
+pub fn json(diagnostics: &[Diagnostic], sources: &SourceMap) -> serde_json::Value {
+    let place = |span: Span| {
+        let file = sources.get(span.file);
+        let (line, column) = file.map_or((0, 0), |file| file.line_col(span.start));
+        let (end_line, end_column) = file.map_or((0, 0), |file| file.line_col(span.end));
+        serde_json::json!({
+            "file": file.map(|file| file.name.to_string()),
+            "line": line, "column": column, "end_line": end_line, "end_column": end_column,
+            "start": span.start, "end": span.end,
+        })
+    };
+    diagnostics
+        .iter()
+        .map(|found| {
+            let labels: Vec<_> = found
+                .labels
+                .iter()
+                .map(|label| serde_json::json!({ "place": place(label.span), "text": label.text }))
+                .collect();
+            serde_json::json!({
+                "code": found.code,
+                "severity": found.severity.word(),
+                "message": found.message,
+                "place": place(found.span),
+                "labels": labels,
+                "help": found.help,
+            })
+        })
+        .collect()
+}
