@@ -13,21 +13,23 @@ use crate::settings::{SinkFields, SourceFields};
 use crate::types::{Number, Ty};
 use crate::world::{TagDecl, World};
 
-/// A source that could be checked.
+/// A source whose driver is known.
 pub(crate) struct SourcePart {
+    /// It and the devices on it have no settings in error, so that the driver can look at it.
+    pub clean: bool,
     pub fields: SourceFields,
     pub polled: bool,
     /// Settings of the tags in the source itself.
     pub device_settings: Settings,
 }
 
-/// All parts of a program without errors.
+/// All parts of a program. Sources and sinks that are in error are left out of the plan.
 pub(crate) struct Parts<'p, 'a> {
     pub world: &'p World<'a>,
     pub gateway: GatewayPlan,
     /// By index in the items.
-    pub sources: Vec<SourcePart>,
-    pub sinks: Vec<SinkFields>,
+    pub sources: Vec<Option<SourcePart>>,
+    pub sinks: Vec<Option<SinkFields>>,
     /// In evaluation order.
     pub calcs: Vec<(TagId, Expr)>,
     pub flows: Flows,
@@ -41,12 +43,12 @@ pub(crate) struct Assembled {
     pub sinks: Vec<usize>,
 }
 
-/// Numbers in the order of names.
-fn by_name<'n>(names: impl Iterator<Item = &'n str>) -> Vec<usize> {
-    let names: Vec<&str> = names.collect();
-    let mut order: Vec<usize> = (0..names.len()).collect();
-    order.sort_by_key(|index| names[*index]);
-    order
+/// Indices in the order of names, of those to keep.
+fn by_name<'n>(names: impl Iterator<Item = (&'n str, bool)>) -> Vec<usize> {
+    let mut kept: Vec<(&str, usize)> =
+        names.enumerate().filter(|(_, (_, keep))| *keep).map(|(index, (name, _))| (name, index)).collect();
+    kept.sort_unstable();
+    kept.into_iter().map(|(_, index)| index).collect()
 }
 
 fn number_of(order: &[usize]) -> HashMap<usize, u32> {
@@ -56,8 +58,12 @@ fn number_of(order: &[usize]) -> HashMap<usize, u32> {
 /// Builds the plan.
 pub(crate) fn assemble(parts: Parts<'_, '_>) -> Assembled {
     let world = parts.world;
-    let sources = by_name(world.items.sources.iter().map(|source| source.name.text.as_str()));
-    let sinks = by_name(world.items.sinks.iter().map(|sink| sink.name.text.as_str()));
+    let clean = parts.sources.iter().map(|part| part.as_ref().is_some_and(|part| part.clean));
+    let names = world.items.sources.iter().map(|source| source.name.text.as_str());
+    let sources = by_name(names.zip(clean));
+    let names = world.items.sinks.iter().map(|sink| sink.name.text.as_str());
+    let sinks =
+        by_name(names.zip(parts.sinks.iter().map(|part| part.as_ref().is_some_and(|part| part.clean))));
     let source_number = number_of(&sources);
     let real = world.real_tags();
     let tags: Vec<Tag> =
@@ -100,7 +106,10 @@ fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &Hash
             labels: tag.attrs.labels.clone(),
             desc: tag.attrs.desc.clone(),
         },
-        kind: tag.ty.kind(),
+        kind: match (&tag.point, tag.attrs.scale) {
+            (Some((_, plc_type)), None) => plc_type.kind(),
+            _ => tag.ty.kind(),
+        },
         origin,
         scale: tag.attrs.scale,
         range: tag.attrs.range,
@@ -116,15 +125,16 @@ type Class = (u32, Arc<str>, i64);
 /// Poll groups: tags of one device and one period, at most so many together.
 fn groups(
     world: &World<'_>,
-    sources: &[SourcePart],
+    sources: &[Option<SourcePart>],
     source_number: &HashMap<usize, u32>,
     real: usize,
 ) -> Vec<Group> {
     let mut classes: BTreeMap<Class, (usize, Vec<TagId>)> = BTreeMap::new();
     for (id, tag) in (0u32..).map(TagId).zip(world.tags.iter().take(real)) {
         let Some(device) = world.device(tag.device) else { continue };
-        let (Some(source), TagDecl::Tag(_)) = (device.source, &tag.decl) else { continue };
-        let (Some(part), Some(number)) = (sources.get(source), source_number.get(&source)) else { continue };
+        let (Some(source), Some(_)) = (device.source, &tag.point) else { continue };
+        let Some(number) = source_number.get(&source) else { continue };
+        let Some(part) = sources.get(source).and_then(Option::as_ref) else { continue };
         let period = match part.polled {
             true => tag.attrs.scan_ns.or(device.scan_ns).unwrap_or(part.fields.scan_ns),
             false => 0,
@@ -136,7 +146,7 @@ fn groups(
     let mut groups = Vec::new();
     for ((source, name, period_ns), (device, tags)) in classes {
         let device = world.device(device);
-        let own = device.and_then(|device| device.source).and_then(|source| sources.get(source));
+        let own = device.and_then(|device| device.source).and_then(|source| sources.get(source)?.as_ref());
         let settings = match device.map(|device| device.decl) {
             Some(crate::world::Decl::Source(_)) => own.map(|part| part.device_settings.clone()),
             _ => device.map(|device| device.settings.clone()),
@@ -178,7 +188,7 @@ fn phases(classes: impl Iterator<Item = (u32, i64)>) -> HashMap<(u32, i64), i64>
 }
 
 fn plan_source(world: &World<'_>, parts: &Parts<'_, '_>, index: usize) -> Option<SourcePlan> {
-    let (item, part) = (world.items.sources.get(index)?, parts.sources.get(index)?);
+    let (item, part) = (world.items.sources.get(index)?, parts.sources.get(index)?.as_ref()?);
     let device = world.device(*world.by_name.get(item.name.text.as_str())?)?;
     let connected = match device.members.get("connected") {
         Some(crate::world::Member::Tag(tag)) => *tag,
@@ -206,7 +216,7 @@ fn plan_sinks(world: &World<'_>, parts: &Parts<'_, '_>, order: &[usize]) -> Vec<
     order
         .iter()
         .filter_map(|index| {
-            let (item, fields) = (world.items.sinks.get(*index)?, parts.sinks.get(*index)?);
+            let (item, fields) = (world.items.sinks.get(*index)?, parts.sinks.get(*index)?.as_ref()?);
             Some(SinkPlan {
                 name: item.name.text.as_str().into(),
                 driver: item.driver.text.as_str().into(),

@@ -46,10 +46,13 @@ use world::World;
 pub struct Compiled {
     /// `None` if there is an error.
     pub plan: Option<Plan>,
+    /// If there is an error: the sources and sinks that are without one themselves, for their drivers to check, so
+    /// that all errors are found in one run. It must not be run.
+    pub draft: Option<Plan>,
     /// Errors, warnings and notes in order of place.
     pub diagnostics: Vec<Diagnostic>,
     pub sources: SourceMap,
-    /// Where the parts of the plan stand in the text.
+    /// Where the parts of the plan, or else of the draft, stand in the text.
     pub places: Places,
 }
 
@@ -58,19 +61,13 @@ pub fn compile(project: &Project<'_>, catalog: &Catalog) -> Compiled {
     let mut sources = SourceMap::default();
     let mut report = Diagnostics::default();
     let files = load::load(project, &mut sources, &mut report);
-    let (plan, places) = match checked(&files, catalog, &mut report) {
-        Some((plan, places)) if !report.has_errors() => (Some(plan), places),
-        _ => (None, Places::default()),
-    };
-    Compiled { plan, diagnostics: report.into_sorted(), sources, places }
+    let (found, places) = checked(&files, catalog, &mut report);
+    let (plan, draft) = if report.has_errors() { (None, Some(found)) } else { (Some(found), None) };
+    Compiled { plan, draft, diagnostics: report.into_sorted(), sources, places }
 }
 
-/// Checks everything; gives a plan that is only complete if nothing was reported as an error.
-fn checked(
-    files: &[gwp_syntax::ast::File],
-    catalog: &Catalog,
-    report: &mut Diagnostics,
-) -> Option<(Plan, Places)> {
+/// Checks everything; the plan is only complete if nothing was reported as an error.
+fn checked(files: &[gwp_syntax::ast::File], catalog: &Catalog, report: &mut Diagnostics) -> (Plan, Places) {
     let mut world = World {
         items: Items::collect(files, report),
         units: Units::default(),
@@ -94,13 +91,8 @@ fn checked(
     let sinks = sinks::sinks(&world, catalog, report);
     let flows = flows::flows(&mut Checker::new(&world, report));
     sinks::warnings(&world, &sources, &sinks, &flows, report);
-    if report.has_errors() {
-        return None;
-    }
-    let sources = sources.into_iter().collect::<Option<Vec<_>>>()?;
-    let sinks = sinks.into_iter().collect::<Option<Vec<_>>>()?;
     let parts = assemble::Parts { world: &world, gateway: gateway.plan, sources, sinks, calcs, flows };
     let assembled = assemble::assemble(parts);
     let places = Places::new(&world, &assembled);
-    Some((assembled.plan, places))
+    (assembled.plan, places)
 }

@@ -30,7 +30,9 @@ pub(crate) fn sinks(
             parts.push(None);
             continue;
         };
-        parts.push(Some(settings::sink(item, driver, &mut Checker::new(world, report))));
+        let before = report.errors();
+        let fields = settings::sink(item, driver, &mut Checker::new(world, report));
+        parts.push(Some(SinkFields { clean: report.errors() == before, ..fields }));
     }
     dead_letter_rings(world, &parts, report);
     parts

@@ -305,3 +305,43 @@ fn what_unfolds_is_bounded() {
     let result = compiled(&text);
     assert!(result.diagnostics.iter().any(|found| found.code == "E199"), "{}", result.diagnostics.len());
 }
+
+#[test]
+fn drivers_can_check_what_is_right_in_a_program_with_errors() {
+    let text = "source a : modbus_tcp { address = \"h\"\n  tag x at \"bad one\" : real Kw\n  tag z at \"{nothing}\" : real\n}\n\
+                source b : modbus_tcp {\n  tag y at \"1\" : real\n}\nsink s : csv { path = \"p\" }\nsink t : csv { pth = \"p\" }\n\
+                flow f = a, b -> s, t\n";
+    let result = compiled(text);
+    assert_eq!(
+        found(&result),
+        [(2, "E201"), (3, "E101"), (5, "E406"), (8, "N701"), (9, "E406"), (9, "N701"), (9, "E402")]
+    );
+    assert!(result.plan.is_none());
+    let draft = result.draft.as_ref().expect("a draft");
+    let names: Vec<_> = draft
+        .sources
+        .iter()
+        .map(|source| &*source.name)
+        .chain(draft.sinks.iter().map(|s| &*s.name))
+        .collect();
+    assert_eq!(names, ["a", "s"]);
+    let declaration = draft.source_declaration(0).expect("declared");
+    assert_eq!(declaration.groups[0].points.len(), 1, "the tag without an address is left out");
+    let wrong = SettingError {
+        place: Place::Address { group: 0, point: 0 },
+        code: Some("E401"),
+        message: "no address".into(),
+        help: String::new(),
+    };
+    let shown = result.places.source_errors(draft, 0, &[wrong]);
+    assert_eq!(result.sources.text(shown[0].span), "\"bad one\"");
+}
+
+#[test]
+fn unsigned_integers_of_64_bits_keep_their_kind() {
+    let plan = plan(
+        "source s : simulator {\n  tag a at \"1\" : ulint\n  tag b at \"1\" : lword scale 0.1\n  calc c = a + 1\n}\n",
+    );
+    let kinds: Vec<_> = plan.tags.iter().map(|tag| tag.kind).collect();
+    assert_eq!(kinds, [Kind::UInt, Kind::Float, Kind::Int, Kind::Bool]);
+}

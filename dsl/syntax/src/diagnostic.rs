@@ -112,6 +112,11 @@ impl Diagnostics {
         self.errors > 0
     }
 
+    /// How many errors there are, kept or only counted.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
     /// How many findings were counted but not kept.
     pub fn dropped(&self) -> usize {
         self.dropped

@@ -146,6 +146,8 @@ pub(crate) struct SourceFields {
 
 /// A sink's part of the plan besides its routes.
 pub(crate) struct SinkFields {
+    /// No setting is in error, so that the sink's driver can look at them.
+    pub clean: bool,
     pub settings: Settings,
     pub journal: JournalPolicy,
     pub retry: RetryPolicy,
@@ -309,6 +311,7 @@ pub(crate) fn sink(item: &ast::Sink, driver: &'static Manifest, checker: &mut Ch
     let retry = common.block("retry");
     let retry_ns = |name, default| retry.and_then(|retry| retry.duration_ns(name)).unwrap_or(default);
     SinkFields {
+        clean: true,
         block_at: full_at.filter(|_| journal.full == FullPolicy::Block),
         settings,
         journal,
