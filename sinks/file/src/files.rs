@@ -84,7 +84,7 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Fi
 pub struct Files {
     options: Options,
     format: Format,
-    open: Vec<Open>,
+    open: Vec<OpenFile>,
     /// File of the samples of one quarter of an hour; offsets of all zones are whole quarters.
     period: Option<(i64, PathBuf)>,
     /// Newest of them, and its file, which stays open.
@@ -95,7 +95,7 @@ pub struct Files {
     finished: Vec<PathBuf>,
 }
 
-struct Open {
+struct OpenFile {
     path: PathBuf,
     file: File,
     /// Bytes that are on the disk.
@@ -222,12 +222,12 @@ impl Files {
             self.finish_left_behind(&folder, &path)?;
         }
         let header = self.format.header();
-        let mut open = Open::open(path.clone(), now)?;
+        let mut open = OpenFile::open(path.clone(), now)?;
         if !open.recover(&header)? {
             // Other columns: that file is finished as it is.
             drop(open);
             self.finish(&path, true)?;
-            open = Open::open(path, now)?;
+            open = OpenFile::open(path, now)?;
         }
         if open.written == 0 {
             open.pending = header;
@@ -288,8 +288,8 @@ impl Files {
     }
 }
 
-impl Open {
-    fn open(path: PathBuf, now: Instant) -> Result<Open, FileError> {
+impl OpenFile {
+    fn open(path: PathBuf, now: Instant) -> Result<OpenFile, FileError> {
         let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = opened.map_err(failed("open", &path))?;
         match file.try_lock() {
@@ -299,7 +299,7 @@ impl Open {
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
             Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
         }
-        Ok(Open { path, file, synced: 0, written: 0, pending: Vec::new(), last_line: now, new: false })
+        Ok(OpenFile { path, file, synced: 0, written: 0, pending: Vec::new(), last_line: now, new: false })
     }
 
     /// Goes to the end of the last whole line and cuts off what follows. False when the
