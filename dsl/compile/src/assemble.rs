@@ -110,6 +110,9 @@ fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &Hash
     }
 }
 
+/// Number of the source, name of the device, period in nanoseconds.
+type Class = (u32, Arc<str>, i64);
+
 /// Poll groups: tags of one device and one period, at most so many together.
 fn groups(
     world: &World<'_>,
@@ -117,7 +120,7 @@ fn groups(
     source_number: &HashMap<usize, u32>,
     real: usize,
 ) -> Vec<Group> {
-    let mut classes: BTreeMap<(u32, Arc<str>, i64), (usize, Vec<TagId>)> = BTreeMap::new();
+    let mut classes: BTreeMap<Class, (usize, Vec<TagId>)> = BTreeMap::new();
     for (id, tag) in (0u32..).map(TagId).zip(world.tags.iter().take(real)) {
         let Some(device) = world.device(tag.device) else { continue };
         let (Some(source), TagDecl::Tag(_)) = (device.source, &tag.decl) else { continue };

@@ -10,6 +10,7 @@ use gwp_syntax::{Diagnostic, Diagnostics};
 use crate::check::call::for_each_path;
 use crate::check::resolve::Meaning;
 use crate::check::{Checker, Pick, Scope};
+use crate::limits::EXPRESSIONS_NODES_MAX;
 use crate::order::order;
 use crate::types::Ty;
 use crate::world::{TagDecl, World};
@@ -24,11 +25,15 @@ pub(crate) fn calcs(world: &mut World<'_>, report: &mut Diagnostics) -> Vec<(Tag
         )
         .collect();
     let place: HashMap<TagId, usize> = calcs.iter().enumerate().map(|(at, (id, ..))| (*id, at)).collect();
+    // what is too much here is too much for the checker too, which then says so
+    let mut left = EXPRESSIONS_NODES_MAX;
     let needs: Vec<Vec<usize>> = calcs
         .iter()
         .map(|(_, device, calc)| {
-            let mut needs: Vec<usize> =
-                reads(world, &calc.value, *device).iter().filter_map(|tag| place.get(tag).copied()).collect();
+            let mut needs: Vec<usize> = reads(world, &calc.value, *device, &mut left)
+                .iter()
+                .filter_map(|tag| place.get(tag).copied())
+                .collect();
             needs.sort_unstable();
             needs.dedup();
             needs
@@ -75,8 +80,8 @@ pub(crate) fn calcs(world: &mut World<'_>, report: &mut Diagnostics) -> Vec<(Tag
     lowered
 }
 
-/// The tags that an expression reads, as far as its names mean tags.
-fn reads(world: &World<'_>, expr: &ast::Expr, device: usize) -> Vec<TagId> {
+/// The tags that an expression reads, as far as its names mean tags; no more than `left` of all.
+fn reads(world: &World<'_>, expr: &ast::Expr, device: usize, left: &mut usize) -> Vec<TagId> {
     let mut tags = Vec::new();
     for_each_path(expr, &mut |path| {
         let mut scope = Scope { device: Some(device), ..Scope::default() };
@@ -88,6 +93,10 @@ fn reads(world: &World<'_>, expr: &ast::Expr, device: usize) -> Vec<TagId> {
             None => vec![None],
         };
         for pick in picks {
+            if *left == 0 {
+                return;
+            }
+            *left -= 1;
             scope.pick = pick.map(|device| Pick { family: &path.root.text, device });
             match world.resolve(path, &scope) {
                 Meaning::Tag(tag) | Meaning::QualityOf(tag) | Meaning::TimeOf(tag) => tags.push(tag),

@@ -10,10 +10,13 @@ pub const DEVICES_MAX: usize = 100_000;
 pub const TAGS_MAX: usize = gwp_core::limits::TAGS_MAX;
 
 /// Nodes of all lowered expressions of one project: what templates, families and `sum_of` may unfold to.
-pub const EXPRESSIONS_NODES_MAX: usize = 8_000_000;
+pub const EXPRESSIONS_NODES_MAX: usize = 2_000_000;
 
 /// Routes of one project: what named streams and nested splits may unfold to.
 pub const ROUTES_MAX: usize = 10_000;
+
+/// Ways through all flows, those that named streams repeat included.
+pub const WAYS_MAX: usize = 20_000;
 
 /// Tags of all routes of one project together.
 pub const ROUTE_TAGS_MAX: usize = 20_000_000;

@@ -245,6 +245,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn not_closed(&mut self, length: usize, kind: Kind, what: &str, sign: &str) {
+        let length = self.rest().get(..length).map_or(length, |line| line.trim_end().len());
         let span = self.span(self.at, self.at + length);
         self.out.faults.push(
             Diagnostic::new("E011", span, format!("this {what} is not closed"))

@@ -75,6 +75,9 @@ impl<'w, 'a> Checker<'w, 'a> {
     /// Checks and lowers an expression.
     pub(crate) fn expr(&mut self, expr: &ast::Expr, scope: &Scope<'_>) -> Typed {
         self.nodes += 1;
+        if self.nodes > EXPRESSIONS_NODES_MAX + 1 {
+            return Typed::error();
+        }
         if self.nodes > EXPRESSIONS_NODES_MAX {
             let message = format!("all expressions together have more than {EXPRESSIONS_NODES_MAX} parts");
             return self.wrong(Diagnostic::new("E199", expr.span, message).help("split the project"));

@@ -64,10 +64,7 @@ impl Checker<'_, '_> {
         if left.is_error() || right.is_error() {
             return Typed::error();
         }
-        let (left, right) = match self.labels(left, right, operands) {
-            Ok(both) => both,
-            Err(reported) => return reported,
-        };
+        let Some((left, right)) = self.labels(left, right, operands) else { return Typed::error() };
         let Some((left, right)) = self.unified(left, right, operands) else { return Typed::error() };
         let ordered = !matches!(op, BinaryOp::Eq | BinaryOp::Ne);
         if ordered && left.ty == Ty::Bool {
@@ -77,25 +74,18 @@ impl Checker<'_, '_> {
         Typed::new(Expr::Binary(op, Box::new(left.expr), Box::new(right.expr)), Ty::Bool)
     }
 
-    /// Turns a label that is compared with an enum into its number.
-    fn labels(
-        &mut self,
-        left: Typed,
-        right: Typed,
-        operands: &Operands<'_>,
-    ) -> Result<(Typed, Typed), Typed> {
+    /// Turns a label that is compared with an enum into its number. `None` if it is not one; that is reported.
+    fn labels(&mut self, left: Typed, right: Typed, operands: &Operands<'_>) -> Option<(Typed, Typed)> {
         match (&left.ty, &right.ty) {
             (Ty::Enum(labels), Ty::Text) => {
                 let labels = labels.clone();
-                let right = self.label(right, &labels, operands.right)?;
-                Ok((left, right))
+                Some((left, self.label(right, &labels, operands.right)?))
             }
             (Ty::Text, Ty::Enum(labels)) => {
                 let labels = labels.clone();
-                let left = self.label(left, &labels, operands.left)?;
-                Ok((left, right))
+                Some((self.label(left, &labels, operands.left)?, right))
             }
-            _ => Ok((left, right)),
+            _ => Some((left, right)),
         }
     }
 
@@ -112,22 +102,23 @@ impl Checker<'_, '_> {
         true
     }
 
-    fn label(&mut self, text: Typed, labels: &Labels, at: Span) -> Result<Typed, Typed> {
+    fn label(&mut self, text: Typed, labels: &Labels, at: Span) -> Option<Typed> {
         let list = || labels.iter().map(|(_, label)| format!("\"{label}\"")).collect::<Vec<_>>().join(", ");
         let Some(Value::Text(written)) = text.constant() else {
             let fault = Diagnostic::new("E203", at, "an enum is compared with one of its labels");
-            return Err(self
-                .wrong(fault.here("this is text that changes").help(format!("its labels are {}", list()))));
+            let fault = fault.here("this is text that changes");
+            self.report.push(fault.help(format!("its labels are {}", list())));
+            return None;
         };
         if let Some((raw, _)) = labels.iter().find(|(_, label)| label == written) {
-            let ty = Ty::Enum(labels.clone());
-            return Ok(Typed::new(Expr::Const(Value::Int(*raw)), ty));
+            return Some(Typed::new(Expr::Const(Value::Int(*raw)), Ty::Enum(labels.clone())));
         }
         let fault = Diagnostic::new("E212", at, format!("there is no label \"{written}\""));
-        Err(self.wrong(match nearest(written, labels.iter().map(|(_, label)| &**label)) {
+        self.report.push(match nearest(written, labels.iter().map(|(_, label)| &**label)) {
             Some(near) => fault.help(format!("did you mean \"{near}\"?")),
             None => fault.help(format!("the labels are {}", list())),
-        }))
+        });
+        None
     }
 
     pub(super) fn arithmetic(

@@ -19,7 +19,7 @@ use gwp_syntax::{Diagnostic, Span};
 
 use crate::check::{Checker, Head};
 use crate::items::{ItemKind, nearest, not_built};
-use crate::limits::{ROUTE_TAGS_MAX, ROUTES_MAX};
+use crate::limits::{ROUTE_TAGS_MAX, ROUTES_MAX, WAYS_MAX};
 use crate::order::order;
 use crate::types::{Number, Ty};
 use select::Selected;
@@ -62,6 +62,8 @@ pub(crate) fn flows(checker: &mut Checker<'_, '_>) -> Flows {
         checker,
         streams: HashMap::new(),
         flows: Flows { routes: BTreeMap::new(), summaries: Vec::new() },
+        way_count: 0,
+        way_tags: 0,
         route_count: 0,
         route_tags: 0,
     };
@@ -103,6 +105,8 @@ struct Compiler<'c, 'w, 'a> {
     /// Ways at the end of each flow compiled so far.
     streams: HashMap<&'a str, Vec<Way>>,
     flows: Flows,
+    way_count: usize,
+    way_tags: usize,
     route_count: usize,
     route_tags: usize,
 }
@@ -223,6 +227,11 @@ impl<'a> Compiler<'_, '_, 'a> {
         }
         for stream in streams {
             match self.streams.get(stream) {
+                // ways may double with each flow: stop before they are made
+                Some(found) if self.way_count + ways.len() + found.len() > WAYS_MAX => {
+                    self.too_many(flow.name.span);
+                    return (Vec::new(), true);
+                }
                 Some(found) => ways.extend(found.iter().map(|way| Way {
                     tags: way.tags.iter().copied().filter(|tag| !except.contains(tag)).collect(),
                     ..way.clone()
@@ -231,6 +240,12 @@ impl<'a> Compiler<'_, '_, 'a> {
             }
         }
         ways.retain(|way| !way.tags.is_empty());
+        self.way_count += ways.len();
+        self.way_tags += ways.iter().map(|way| way.tags.len()).sum::<usize>();
+        if self.way_count > WAYS_MAX || self.way_tags > ROUTE_TAGS_MAX {
+            self.too_many(flow.name.span);
+            return (Vec::new(), true);
+        }
         if ways.is_empty() && !silent {
             let fault = Diagnostic::new(
                 "E308",
@@ -426,17 +441,17 @@ impl<'a> Compiler<'_, '_, 'a> {
         }
     }
 
+    fn too_many(&mut self, at: Span) {
+        let message =
+            format!("all flows together have more than {ROUTES_MAX} ways or {ROUTE_TAGS_MAX} tags on them");
+        self.checker.report.push(Diagnostic::new("E199", at, message).help("join flows that do the same"));
+    }
+
     fn route(&mut self, flow: &Flow<'_>, way: &Way, sink: usize, at: Span) {
         self.route_count += 1;
         self.route_tags += way.tags.len();
         if self.route_count > ROUTES_MAX || self.route_tags > ROUTE_TAGS_MAX {
-            let message = format!(
-                "all flows together have more than {ROUTES_MAX} ways or {ROUTE_TAGS_MAX} tags on them"
-            );
-            self.checker
-                .report
-                .push(Diagnostic::new("E199", at, message).help("join flows that do the same"));
-            return;
+            return self.too_many(at);
         }
         self.flows.routes.entry(sink).or_default().push(Route {
             flow: flow.name.text.as_str().into(),

@@ -87,13 +87,7 @@ impl Checker<'_, '_> {
         }
         match &def.kind {
             SettingKind::Secret => {
-                let message = format!("`{}` is written in a file that others read", written.name);
-                let fault = Diagnostic::new("E404", value.span, message).here("a secret");
-                let help = format!(
-                    "write `{} = secret(\"{}\")` and put the value into node.toml",
-                    written.name, written.name
-                );
-                self.report.push(fault.help(help));
+                self.open_secret(value, written);
                 None
             }
             SettingKind::Text => match &value.kind {
@@ -145,6 +139,14 @@ impl Checker<'_, '_> {
                 None
             }
         }
+    }
+
+    fn open_secret(&mut self, value: &Expr, written: &ast::Setting) {
+        let message = format!("`{}` is written in a file that others read", written.name);
+        let fault = Diagnostic::new("E404", value.span, message).here("a secret");
+        let name = &written.name;
+        let help = format!("write `{name} = secret(\"{name}\")` and put the value into node.toml");
+        self.report.push(fault.help(help));
     }
 
     /// `secret("pg")` or `node("serial_a")`.
