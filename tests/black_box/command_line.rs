@@ -32,7 +32,10 @@ fn check_reports_every_error_of_every_file_in_one_run() {
     assert!(found[0]["place"]["line"].as_u64().unwrap() > 0);
 
     // An address that only the driver understands is checked, too.
-    write("address.gwp", "source a : modbus_tcp { address = \"10.0.0.1:502\", scan = 1 s\n  tag p at \"100\" : int\n}\nsink s : console {}\nflow f = a -> s\n");
+    write(
+        "address.gwp",
+        "source a : modbus_tcp { address = \"10.0.0.1:502\", scan = 1 s\n  tag p at \"100\" : int\n}\nsink s : console {}\nflow f = a -> s\n",
+    );
     let (_, _, stderr) = run(&["check", "address.gwp"], folder.path());
     assert!(stderr.contains("E401") && stderr.contains("hr 100"), "{stderr}");
 }
@@ -48,7 +51,12 @@ fn the_cookbook_is_right() {
             let (output, stdout, stderr) = run(&["check", file], &workspace());
             assert!(output.status.success(), "{file}: {stderr}");
             assert!(stdout.starts_with("ok:"), "{stdout}");
-            for command in [&["plan", file][..], &["plan", file, "--json"], &["graph", file], &["graph", file, "--form", "dot"]] {
+            for command in [
+                &["plan", file][..],
+                &["plan", file, "--json"],
+                &["graph", file],
+                &["graph", file, "--form", "dot"],
+            ] {
                 let (output, stdout, stderr) = run(command, &workspace());
                 assert!(output.status.success() && stdout.lines().count() > 3, "{command:?}: {stderr}");
             }

@@ -95,6 +95,7 @@ fn a_full_disk_stops_nothing_for_good_and_loses_nothing() {
         let slots = (pair[1].time_ns - pair[0].time_ns) / 20_000_000;
         assert_eq!(slots as f64, number(&pair[1].value) - number(&pair[0].value));
     }
-    let verify = Command::new(gwp()).args(["journal", "verify", "--data"]).arg(tmpfs.0.join("data")).output().unwrap();
+    let verify =
+        Command::new(gwp()).args(["journal", "verify", "--data"]).arg(tmpfs.0.join("data")).output().unwrap();
     assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
 }

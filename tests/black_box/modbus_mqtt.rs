@@ -36,13 +36,21 @@ fn subscribers_get_what_the_server_held_value_by_value() {
     }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let peers = Process::start(
-        Command::new("bash").arg(workspace().join("tests/peers/modbus_mqtt.sh")).arg(folder),
-    );
+    let peers =
+        Process::start(Command::new("bash").arg(workspace().join("tests/peers/modbus_mqtt.sh")).arg(folder));
     assert!(peers.line().starts_with("READY"));
     let port = std::fs::read_to_string(folder.join("broker.port")).unwrap();
     let subscriber = Process::start(Command::new("mosquitto_sub").args([
-        "-h", "127.0.0.1", "-p", port.trim(), "-q", "1", "-t", "gwp/#", "-F", "%t %p",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        port.trim(),
+        "-q",
+        "1",
+        "-t",
+        "gwp/#",
+        "-F",
+        "%t %p",
     ]));
     std::thread::sleep(Duration::from_millis(300));
     let status = Command::new(gwp())

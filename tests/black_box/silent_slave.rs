@@ -81,7 +81,8 @@ fn one_silent_slave_disturbs_only_itself() {
     );
     let wait = Duration::from_secs(30);
     until("ten slaves", wait, || {
-        (1..=10).all(|unit| newest(folder, &format!("slave{unit}.a")).is_some_and(|row| row.quality == "good"))
+        (1..=10)
+            .all(|unit| newest(folder, &format!("slave{unit}.a")).is_some_and(|row| row.quality == "good"))
     });
 
     silent.store(true, SeqCst);
@@ -91,7 +92,11 @@ fn one_silent_slave_disturbs_only_itself() {
     });
     let turned = newest(folder, "slave7.b").unwrap().time_ns;
     // The slot in which it first did not answer, plus its one timeout.
-    assert!(turned - since < 1_000_000_000, "turned bad {} ms after it fell silent", (turned - since) / 1_000_000);
+    assert!(
+        turned - since < 1_000_000_000,
+        "turned bad {} ms after it fell silent",
+        (turned - since) / 1_000_000
+    );
     until("two seconds of the others", wait, || {
         newest(folder, "slave1.a").is_some_and(|row| row.time_ns > since + 3_000_000_000)
     });
@@ -105,9 +110,15 @@ fn one_silent_slave_disturbs_only_itself() {
     let found = rows(&folder.join("rows.db"));
     for unit in (1..=10).filter(|unit| *unit != 7) {
         let all = of(&found, &format!("slave{unit}.a"));
-        assert!(all.iter().all(|row| row.quality.starts_with("good") == (row.value != rusqlite::types::Value::Null)));
-        let quiet: Vec<i64> =
-            all.iter().map(|row| row.time_ns).filter(|time| *time > since + 1_000_000_000 && *time < back).collect();
+        assert!(
+            all.iter()
+                .all(|row| row.quality.starts_with("good") == (row.value != rusqlite::types::Value::Null))
+        );
+        let quiet: Vec<i64> = all
+            .iter()
+            .map(|row| row.time_ns)
+            .filter(|time| *time > since + 1_000_000_000 && *time < back)
+            .collect();
         // Demoted, the silent one costs a probe a second at most: each other slave keeps nearly every slot.
         let slots = (quiet.last().unwrap() - quiet[0]) / 200_000_000 + 1;
         assert!(quiet.len() as i64 * 10 >= slots * 7, "slave{unit}: {} of {slots} slots", quiet.len());

@@ -339,7 +339,7 @@ mod tests {
         let mut report = Diagnostics::default();
         let node = parse(file, text, Path::new("/etc/gwp"), &mut report);
         let found = report
-            .sorted()
+            .into_sorted()
             .iter()
             .map(|d| format!("{}: {}", d.message, d.help.as_deref().unwrap_or("")))
             .collect();
