@@ -146,7 +146,10 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
             metrics::serve(address, exported).await.with_context(|| format!("metrics on {address}"))?;
         tracing::info!("metrics on http://{bound}/metrics");
     }
-    let draws_a_table = plan.sinks.iter().any(|sink| &*sink.driver == "console");
+    let draws_a_table = plan
+        .sinks
+        .iter()
+        .any(|sink| &*sink.driver == "console" && gwp_sink_console::draws_table(&sink.settings));
     let status = engine.status.clone();
     let code = tokio::select! {
         reason = stop_signal(args.run_for) => {
