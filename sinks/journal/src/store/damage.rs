@@ -66,7 +66,10 @@ fn written() -> Written {
     for seq in 1..=4 {
         let record = samples(seq, 6_000);
         store
-            .commit(work(std::slice::from_ref(&record), vec![block(sink, &[record])]), Timestamp(1))
+            .commit(
+                work(std::slice::from_ref(&record), vec![block(sink, std::slice::from_ref(&record))]),
+                Timestamp(1),
+            )
             .unwrap();
         ends.push(std::fs::metadata(dir.path().join(&file)).unwrap().len());
     }
@@ -89,7 +92,12 @@ fn open_damaged(written: &Written, damage: impl Fn(&mut Vec<u8>)) -> (bool, u64,
     // It goes on from there, and that is whole after another start.
     let next = samples(verified.records + 1, 50);
     let sink = store.register("a", SinkPolicy::default()).unwrap().id;
-    store.commit(work(std::slice::from_ref(&next), vec![block(sink, &[next])]), Timestamp(1)).unwrap();
+    store
+        .commit(
+            work(std::slice::from_ref(&next), vec![block(sink, std::slice::from_ref(&next))]),
+            Timestamp(1),
+        )
+        .unwrap();
     drop(store);
     let again = Store::open(dir.path()).unwrap();
     assert_eq!(again.salvaged, None);
@@ -247,7 +255,10 @@ fn at_its_bound_the_log_is_copied_whole() {
     for seq in 1..=100 {
         let record = samples(seq, 100);
         store
-            .commit(work(std::slice::from_ref(&record), vec![block(sink, &[record])]), Timestamp(1))
+            .commit(
+                work(std::slice::from_ref(&record), vec![block(sink, std::slice::from_ref(&record))]),
+                Timestamp(1),
+            )
             .unwrap();
     }
     checkpoint(&mut store, &[sink]);
