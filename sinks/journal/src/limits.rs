@@ -41,5 +41,8 @@ pub const PLANS_CACHED_MAX: usize = 8;
 /// Housekeeping at least this often, milliseconds.
 pub const HOUSEKEEPING_MS: u64 = 200;
 
+/// The write-ahead file is read in pieces of this size when the store opens.
+pub const SALVAGE_PIECE_BYTES: usize = 256 * 1024;
+
 /// Free space is asked for at most this often, milliseconds.
 pub const SPACE_CHECK_MS: u64 = 50;

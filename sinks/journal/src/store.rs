@@ -200,15 +200,11 @@ impl Store {
         let usable = |source| StoreError::Directory { path: dir.into(), source };
         std::fs::create_dir_all(dir).map_err(usable)?;
         let path = dir.join("store");
-        let (db, salvaged) = match open_database(&path) {
-            Ok(db) => (db, None),
-            Err(fjall::Error::JournalRecovery(error)) => {
-                tracing::error!(%error, "the store's last batch is torn; cutting back to the last whole one");
-                let salvaged = salvage::cut_torn_batch(&path).map_err(usable)?;
-                (open_database(&path).map_err(|error| open_error(error, dir))?, Some(salvaged))
-            }
-            Err(error) => return Err(open_error(error, dir)),
-        };
+        let salvaged = salvage::cut_torn_batch(&path).map_err(usable)?;
+        if let Some(salvaged) = &salvaged {
+            report_salvage(salvaged);
+        }
+        let db = open_database(&path).map_err(|error| open_error(error, dir))?;
         let store = Store::load(db, options)?;
         Ok(Opened { store, salvaged })
     }
@@ -639,6 +635,15 @@ fn open_database(path: &Path) -> fjall::Result<Database> {
         .open()
 }
 
+fn report_salvage(salvaged: &Salvaged) {
+    let (file, kept_as) = (salvaged.file.display(), salvaged.kept_as.display());
+    if salvaged.batches_cut > 0 {
+        tracing::error!(%file, %kept_as, batches_cut = salvaged.batches_cut, "the disk has damaged what was stored; everything after the damage was cut off");
+    } else {
+        tracing::warn!(%file, %kept_as, "the store's last batch was torn and is cut off; nothing acknowledged was in it");
+    }
+}
+
 fn open_error(error: fjall::Error, dir: &Path) -> StoreError {
     match error {
         fjall::Error::Locked => StoreError::Locked { path: dir.into() },
@@ -683,5 +688,7 @@ fn random_16() -> [u8; 16] {
     out
 }
 
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod model;
