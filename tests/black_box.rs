@@ -1,1 +1,48 @@
-//! Black box: to be filled below.
+//! Black box: the real binary, real files, real peers. The destination is compared
+//! with what the devices say they served.
+
+#[path = "black_box/command_line.rs"]
+mod command_line;
+#[path = "black_box/disk_full.rs"]
+mod disk_full;
+#[path = "black_box/hello.rs"]
+mod hello;
+#[path = "black_box/kill.rs"]
+mod kill;
+#[path = "black_box/modbus_mqtt.rs"]
+mod modbus_mqtt;
+#[path = "black_box/silent_slave.rs"]
+mod silent_slave;
+
+use rusqlite::Connection;
+use std::path::Path;
+
+/// A sample as SQLite has it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    pub time_ns: i64,
+    pub path: String,
+    pub value: rusqlite::types::Value,
+    pub quality: String,
+}
+
+/// All rows of the table `samples`, in the order in which they were written per tag.
+pub fn rows(database: &Path) -> Vec<Row> {
+    let connection = Connection::open(database).expect("database");
+    let mut query = connection
+        .prepare("select time_ns, path, value, quality from samples order by path, time_ns")
+        .expect("the view `samples`");
+    let rows = query.query_map([], |row| {
+        Ok(Row { time_ns: row.get(0)?, path: row.get(1)?, value: row.get(2)?, quality: row.get(3)? })
+    });
+    rows.expect("rows").map(|row| row.expect("row")).collect()
+}
+
+/// A number in a row.
+pub fn number(value: &rusqlite::types::Value) -> f64 {
+    match value {
+        rusqlite::types::Value::Integer(value) => *value as f64,
+        rusqlite::types::Value::Real(value) => *value,
+        other => panic!("not a number: {other:?}"),
+    }
+}

@@ -13,6 +13,7 @@
 //! journal, no tag model, no quality, no supervision.
 
 mod devices;
+mod outage;
 mod plain;
 mod process;
 mod subscriber;

@@ -8,9 +8,23 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Names of all workloads, in the order of the table.
-pub const NAMES: [&str; 5] = ["w1", "w2", "w3", "w3x30", "start"];
+pub const NAMES: [&str; 6] = ["w1", "w2", "w3", "w3x30", "start", "outage"];
 
-const WAIT: Duration = Duration::from_secs(20);
+pub const WAIT: Duration = Duration::from_secs(20);
+
+/// Where the measured gateway serves its metrics.
+pub const METRICS_PORT: u16 = 19464;
+
+/// A value of the measured gateway's metrics, summed over labels.
+pub fn metric(name: &str) -> anyhow::Result<f64> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", METRICS_PORT))?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    let lines = page.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+}
 
 /// Devices, scan and who runs it.
 struct Workload {
@@ -45,6 +59,9 @@ pub fn run_all(only: &[&str], time: Duration) -> anyhow::Result<()> {
             first.as_secs_f64() * 1e3
         );
     }
+    if chosen("outage") {
+        crate::outage::run(Duration::from_secs(60))?;
+    }
     Ok(())
 }
 
@@ -59,13 +76,13 @@ fn tool(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn own(mode: &str, args: &[String]) -> anyhow::Result<Process> {
+pub fn own(mode: &str, args: &[String]) -> anyhow::Result<Process> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(mode).args(args);
     Process::start(command)
 }
 
-fn broker(folder: &Path) -> anyhow::Result<(Process, u16)> {
+pub fn broker(folder: &Path) -> anyhow::Result<(Process, u16)> {
     let port = free_port()?;
     let config = folder.join("mosquitto.conf");
     std::fs::write(
@@ -107,11 +124,12 @@ fn program(ports: &[String], broker: u16, scan_ms: u64) -> String {
     text
 }
 
-fn gateway(folder: &Path, ports: &[String], broker: u16, scan_ms: u64) -> anyhow::Result<Process> {
+pub fn gateway(folder: &Path, ports: &[String], broker: u16, scan_ms: u64) -> anyhow::Result<Process> {
     let file = folder.join("bench.gwp");
     std::fs::write(&file, program(ports, broker, scan_ms))?;
     let mut command = Command::new(tool("gwp")?);
-    command.arg("run").arg(&file).arg("--data").arg(folder.join("data")).arg("--quiet");
+    command.arg("run").arg(&file).arg("--data").arg(folder.join("data")).args(["--quiet", "--metrics"]);
+    command.arg(format!("127.0.0.1:{}", METRICS_PORT));
     if std::env::var_os("SHOW").is_none() {
         command.stderr(Stdio::null());
     }

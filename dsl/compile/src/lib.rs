@@ -1,1 +1,98 @@
-//! Skeleton.
+//! The middle of the gwp language: a parsed project becomes a plan, or a list of what is wrong with it.
+//!
+//! ```text
+//! files -> items -> units, constants -> devices (templates, families) -> tags -> calcs -> settings -> flows -> Plan
+//! ```
+//! Everything wrong with all files is found in one run; a part that is in error silences what would follow from it.
+//! The compiler knows no driver and no sink: their manifests are an argument ([`Catalog`]). It reads no file and no
+//! clock, and the same text gives the same plan, byte for byte.
+
+mod assemble;
+mod attributes;
+mod calcs;
+mod catalog;
+mod check;
+mod constants;
+mod expand;
+mod flows;
+mod items;
+pub mod limits;
+mod load;
+mod order;
+mod places;
+mod settings;
+mod sinks;
+mod sources;
+mod types;
+mod units;
+mod world;
+
+use std::collections::HashMap;
+
+use gwp_plan::Plan;
+use gwp_syntax::{Diagnostic, Diagnostics, SourceMap};
+
+pub use catalog::Catalog;
+pub use load::{EntryFile, Project};
+pub use places::Places;
+
+use check::Checker;
+use items::Items;
+use units::Units;
+use world::World;
+
+/// What came out of a project.
+#[derive(Debug)]
+pub struct Compiled {
+    /// `None` if there is an error.
+    pub plan: Option<Plan>,
+    /// If there is an error: the sources and sinks that are without one themselves, for their drivers to check, so
+    /// that all errors are found in one run. It must not be run.
+    pub draft: Option<Plan>,
+    /// Errors, warnings and notes in order of place.
+    pub diagnostics: Vec<Diagnostic>,
+    pub sources: SourceMap,
+    /// Where the parts of the plan, or else of the draft, stand in the text.
+    pub places: Places,
+}
+
+/// Compiles a project for the components of a catalog.
+pub fn compile(project: &Project<'_>, catalog: &Catalog) -> Compiled {
+    let mut sources = SourceMap::default();
+    let mut report = Diagnostics::default();
+    let files = load::load(project, &mut sources, &mut report);
+    let (found, places) = checked(&files, catalog, &mut report);
+    let (plan, draft) = if report.has_errors() { (None, Some(found)) } else { (Some(found), None) };
+    Compiled { plan, draft, diagnostics: report.into_sorted(), sources, places }
+}
+
+/// Checks everything; the plan is only complete if nothing was reported as an error.
+fn checked(files: &[gwp_syntax::ast::File], catalog: &Catalog, report: &mut Diagnostics) -> (Plan, Places) {
+    let mut world = World {
+        items: Items::collect(files, report),
+        units: Units::default(),
+        timezone: "UTC".into(),
+        consts: HashMap::new(),
+        devices: Vec::new(),
+        by_name: HashMap::new(),
+        families: HashMap::new(),
+        tags: Vec::new(),
+    };
+    constants::units(&mut world, report);
+    constants::consts(&mut world, report);
+    let gateway = settings::gateway(world.items.gateway, &mut Checker::new(&world, report));
+    if jiff::tz::TimeZone::get(&gateway.plan.timezone).is_ok() {
+        world.timezone = gateway.plan.timezone.clone();
+    }
+    expand::expand(&mut world, report);
+    attributes::attributes(&mut world, report);
+    let calcs = calcs::calcs(&mut world, report);
+    let sources = sources::sources(&mut world, catalog, &gateway, report);
+    let sinks = sinks::sinks(&world, catalog, report);
+    let flows = flows::flows(&mut Checker::new(&world, report));
+    sinks::warnings(&world, &sources, &sinks, &flows, report);
+    let parts = assemble::Parts { world: &world, gateway: gateway.plan, sources, sinks, calcs, flows };
+    let assembled = assemble::assemble(parts);
+    let places = Places::new(&world, &assembled);
+    (assembled.plan, places)
+}

@@ -222,3 +222,15 @@ impl SinkError {
         SinkError { message: message.into(), disposition: Disposition::Halt }
     }
 }
+
+/// An error with everything that caused it, in one line: for [`SinkError::message`] and logs.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

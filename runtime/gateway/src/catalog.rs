@@ -13,12 +13,7 @@ pub fn drivers() -> Vec<&'static dyn Driver> {
 
 /// All sinks.
 pub fn sinks() -> Vec<&'static dyn SinkDriver> {
-    vec![
-        &gwp_sink_console::Console,
-        &gwp_sink_file::Csv,
-        &gwp_sink_mqtt::Mqtt,
-        &gwp_sink_sql::Sqlite,
-    ]
+    vec![&gwp_sink_console::Console, &gwp_sink_file::Csv, &gwp_sink_mqtt::Mqtt, &gwp_sink_sql::Sqlite]
 }
 
 /// The driver of a name.

@@ -36,7 +36,10 @@ pub struct Exported {
 ///
 /// # Errors
 /// The address cannot be bound.
-pub async fn serve(address: std::net::SocketAddr, exported: Exported) -> std::io::Result<std::net::SocketAddr> {
+pub async fn serve(
+    address: std::net::SocketAddr,
+    exported: Exported,
+) -> std::io::Result<std::net::SocketAddr> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
     let route = axum::routing::get(move || {
@@ -100,7 +103,12 @@ fn number(value: &AtomicU64) -> f64 {
 pub fn render(exported: &Exported) -> String {
     let mut page = Page(String::with_capacity(16 * 1024));
     page.family("gwp_info", "gauge");
-    let _ = writeln!(page.0, "gwp_info{{version=\"{}\",plan=\"{}\"}} 1", env!("CARGO_PKG_VERSION"), exported.plan);
+    let _ = writeln!(
+        page.0,
+        "gwp_info{{version=\"{}\",plan=\"{}\"}} 1",
+        env!("CARGO_PKG_VERSION"),
+        exported.plan
+    );
     let status = &exported.status;
     sources(&mut page, status);
     edges_and_stages(&mut page, status);
@@ -140,7 +148,9 @@ fn edges_and_stages(page: &mut Page, status: &EngineStatus) {
         .map(|source| (&*source.stage.name, &*source.edge))
         .chain(status.sinks.iter().map(|sink| (&*sink.lane_stage.name, &*sink.lane_edge)))
         .collect();
-    page.each("gwp_edge_depth_samples", "gauge", "edge", edges.iter(), |(name, edge)| (name, number(&edge.depth)));
+    page.each("gwp_edge_depth_samples", "gauge", "edge", edges.iter(), |(name, edge)| {
+        (name, number(&edge.depth))
+    });
     page.each("gwp_edge_blocked_seconds_total", "counter", "edge", edges.iter(), |(name, edge)| {
         (name, number(&edge.blocked_ns) / 1e9)
     });

@@ -16,8 +16,8 @@ use gwp_syntax::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// A larger file is not read.
 pub const NODE_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -184,9 +184,9 @@ impl NodeReader<'_> {
     }
 
     fn unknown(&mut self, what: &str, name: &str, known: &[&str], span: Span) {
-        let near = known.iter().max_by(|a, b| {
-            strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
-        });
+        let near = known
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
         let near = near.filter(|near| strsim::jaro_winkler(near, name) > 0.75);
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
@@ -338,7 +338,11 @@ mod tests {
         let file = sources.add("node.toml", text);
         let mut report = Diagnostics::default();
         let node = parse(file, text, Path::new("/etc/gwp"), &mut report);
-        let found = report.sorted().iter().map(|d| format!("{}: {}", d.message, d.help.as_deref().unwrap_or(""))).collect();
+        let found = report
+            .into_sorted()
+            .iter()
+            .map(|d| format!("{}: {}", d.message, d.help.as_deref().unwrap_or("")))
+            .collect();
         (node, found)
     }
 

@@ -106,7 +106,9 @@ fn kind(kind: &SettingKind) -> String {
         SettingKind::Bool => "`true` or `false`".into(),
         SettingKind::Int { min, max } => format!("whole number {min}..{max}"),
         SettingKind::Float { min, max } => format!("number {min}..{max}"),
-        SettingKind::Duration { min_ms, max_ms } => format!("time {}..{}", duration(*min_ms), duration(*max_ms)),
+        SettingKind::Duration { min_ms, max_ms } => {
+            format!("time {}..{}", duration(*min_ms), duration(*max_ms))
+        }
         SettingKind::Bytes { min, max } => format!("amount of data {min}..{max} B"),
         SettingKind::Text => "text".into(),
         SettingKind::Secret => "`secret(\"name\")`".into(),

@@ -34,7 +34,8 @@ pub fn drawn(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> Stri
         report = report.with_label(Label::new(place(label.span)).with_message(&label.text).with_color(hue));
     }
     if !diagnostic.labels.iter().any(|label| label.span == diagnostic.span) {
-        report = report.with_label(Label::new(place(diagnostic.span)).with_color(Color::Red));
+        report =
+            report.with_label(Label::new(place(diagnostic.span)).with_message("here").with_color(Color::Red));
     }
     if let Some(help) = &diagnostic.help {
         report = report.with_help(help);
@@ -42,9 +43,23 @@ pub fn drawn(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> Stri
     let mut out = Vec::new();
     let cache = Cache { sources, read: Default::default() };
     match report.finish().write(cache, &mut out) {
-        Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+        Ok(()) if colour => String::from_utf8_lossy(&out).into_owned(),
+        // The heading of a custom kind keeps its colour whatever the configuration says.
+        Ok(()) => without_colour(&String::from_utf8_lossy(&out)),
         Err(_) => format!("{}[{}]: {}\n", diagnostic.severity.word(), diagnostic.code, diagnostic.message),
     }
+}
+
+/// Takes out escape sequences of colour (`ESC [ ... m`).
+fn without_colour(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        out.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Gives ariadne the texts of a [`SourceMap`].

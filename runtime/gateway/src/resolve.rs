@@ -1,8 +1,8 @@
 //! From references in a plan to the values of this node.
 
 use crate::node::Node;
-use gwp_core::manifest::{SettingError, SettingValue};
 use gwp_core::Settings;
+use gwp_core::manifest::{SettingError, SettingValue};
 use std::sync::Arc;
 
 /// Replaces `secret()` and `node()` by their values; what is missing goes to `errors`.

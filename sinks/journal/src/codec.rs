@@ -15,9 +15,9 @@ use gwp_core::batch::{Blob, Kinds};
 use gwp_core::{Batch, Column, GroupId, Kind, Qualities, Quality, TagId, Times, Timestamp, limits};
 use std::sync::Arc;
 
-/// Samples a decoded batch may have: twice what is ever written, so that a damaged
-/// count is refused before it allocates much.
-const SAMPLES_MAX: usize = 2 * limits::BATCH_SAMPLES_MAX;
+/// Samples a decoded batch may have: far more than is ever written, so that nothing
+/// written is refused, and little enough that a damaged count allocates little.
+const SAMPLES_MAX: usize = 64 * limits::BATCH_SAMPLES_MAX;
 
 /// Bytes that are no batch or record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -391,7 +391,8 @@ fn take_cells(reader: &mut Reader<'_>, kind: Kind, count: usize, column: &mut Co
         },
         Kind::Text | Kind::Bytes => {
             for _ in 0..count {
-                let len = reader.bounded(limits::TEXT_BYTES_MAX, "text too long")?;
+                // Its own bytes bound it: `take` gives no more than there are.
+                let len = reader.bounded(usize::MAX, "text too long")?;
                 let bytes = reader.take(len)?;
                 cells.push(column.blobs.len() as u64);
                 column.blobs.push(match kind {

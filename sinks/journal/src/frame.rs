@@ -9,7 +9,7 @@
 //! finds its next frame by one seek.
 
 use crate::codec::{DecodeError, Reader, TagLists, put_batch, put_varint, take_batch, zigzag};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::BODY_BYTES_MAX;
 use gwp_core::record::SlotMark;
 use gwp_core::{Batch, Cursor, Fact, GroupId, PlanId, Position, Quality, Record, Timestamp};
 use std::sync::Arc;
@@ -194,7 +194,7 @@ pub fn open_frame(frame: &[u8]) -> Result<FrameHeader, DecodeError> {
 fn body(frame: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, DecodeError> {
     let packed = frame.get(HEADER_BYTES..).ok_or(DecodeError("not a frame"))?;
     let len = u32::from_le_bytes([frame[60], frame[61], frame[62], frame[63]]) as usize;
-    if len > FRAME_BYTES_MAX {
+    if len > BODY_BYTES_MAX {
         return Err(DecodeError("frame too large"));
     }
     match frame[5] {

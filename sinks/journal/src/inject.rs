@@ -60,9 +60,11 @@ impl Store {
             let entry = JournalEntry { cursor, route, samples: batch.len() as u32, content };
             entries.push(LiveEntry { entry, batch });
         }
+        // Values hold no segment of the log, so they may join whatever chunk is open.
+        let log_segment = journal.chunks.back().map_or(0, |chunk| chunk.log_segment);
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
         for run in entries.chunks(FRAME_ENTRIES) {
-            journal.append_block(&self.db, &mut batch, plan, run, self.sample_bytes, 0, now)?;
+            journal.append_block(&self.db, &mut batch, plan, run, self.sample_bytes, log_segment, now)?;
         }
         journal.drop_what_must_go(&mut batch, &self.meta, &mut self.ledger, now);
         journal.put_state(&mut batch, &self.meta);

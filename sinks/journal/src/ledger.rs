@@ -86,10 +86,11 @@ impl Ledger {
         reason: GapReason,
         now: Timestamp,
     ) {
-        let extends = self
-            .open
-            .get_mut(sink)
-            .filter(|(_, line)| line.reason == reason && now.0.saturating_sub(line.until.0) < EXTEND_NS);
+        let oldest = self.oldest;
+        let extends = self.open.get_mut(sink).filter(|(number, line)| {
+            // A line that has been given up meanwhile is not brought back.
+            *number >= oldest && line.reason == reason && now.0.saturating_sub(line.until.0) < EXTEND_NS
+        });
         let (number, line) = match extends {
             Some((number, line)) => {
                 line.upto = line.upto.max(upto);

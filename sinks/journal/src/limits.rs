@@ -1,13 +1,22 @@
 //! Bounds of the store. Reasons and measurements: the crate's documentation.
 
-/// Raw bytes of one log frame at most, before compression.
+/// Raw bytes of one frame, before compression; one record or entry alone may be more.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Raw bytes of a frame that is still read: more than a batch of the longest texts takes.
+pub const BODY_BYTES_MAX: usize = 2 * gwp_core::limits::BATCH_SAMPLES_MAX * gwp_core::limits::TEXT_BYTES_MAX;
 
 /// A commit takes no more than about this many raw bytes; the rest waits for the next.
 pub const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A segment (one keyspace, deleted whole) is closed at this size.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Pending entries are accounted in pieces of at least this size.
+pub const CHUNK_BYTES_MIN: u64 = 64 * 1024;
+
+/// Raw bytes of samples that one step of housekeeping copies at most.
+pub const COPY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Memtable of one keyspace, cache of the database.
 pub const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;

@@ -3,12 +3,12 @@
 //! Removing keys one by one never gives a drained backlog's space back (old
 //! versions are freed only when a watermark moves that a drain does not move);
 //! deleting a keyspace does, at once. So a stream of frames is cut into
-//! keyspaces of [`SEGMENT_BYTES_MAX`], and trimming is deleting the oldest.
+//! keyspaces of about equal size, and trimming is deleting those nothing needs.
 //!
 //! Frames are stored under their last cursor; nothing is ever removed from a
 //! segment, so no reader meets a tombstone.
 
-use crate::limits::{MEMTABLE_BYTES, SEGMENT_BYTES_MAX};
+use crate::limits::MEMTABLE_BYTES;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
 use gwp_core::Cursor;
 use std::sync::{Arc, RwLock};
@@ -30,6 +30,8 @@ pub type SharedSegments = Arc<RwLock<Vec<Segment>>>;
 /// The writer's view of one stream.
 pub struct Segments {
     prefix: String,
+    /// A segment is closed at this size.
+    bytes_max: u64,
     shared: SharedSegments,
 }
 
@@ -42,7 +44,7 @@ pub fn keyspace_options() -> KeyspaceCreateOptions {
 
 impl Segments {
     /// Opens the segments named `prefix.number`, oldest first.
-    pub fn open(db: &Database, prefix: &str) -> fjall::Result<Segments> {
+    pub fn open(db: &Database, prefix: &str, bytes_max: u64) -> fjall::Result<Segments> {
         let mut numbers: Vec<u32> = db
             .list_keyspace_names()
             .iter()
@@ -54,10 +56,14 @@ impl Segments {
             let keyspace = db.keyspace(&name(prefix, number), keyspace_options)?;
             let last = keyspace.last_key_value().map(|guard| guard.key()).transpose()?;
             let upto = last.and_then(|key| Cursor::from_bytes(&key)).unwrap_or_default();
-            let bytes = keyspace.disk_space();
+            // What fjall has not flushed yet takes no space of the keyspace's own.
+            let bytes = match keyspace.disk_space() {
+                flushed if flushed >= bytes_max => flushed,
+                _ => keyspace.iter().map(|guard| guard.size().map(u64::from)).sum::<fjall::Result<u64>>()?,
+            };
             segments.push(Segment { number, keyspace, upto, bytes });
         }
-        Ok(Segments { prefix: prefix.into(), shared: Arc::new(RwLock::new(segments)) })
+        Ok(Segments { prefix: prefix.into(), bytes_max, shared: Arc::new(RwLock::new(segments)) })
     }
 
     pub fn shared(&self) -> SharedSegments {
@@ -95,7 +101,7 @@ impl Segments {
         upto: Cursor,
         frame: Vec<u8>,
     ) -> fjall::Result<()> {
-        let full = read(&self.shared).last().is_none_or(|last| last.bytes >= SEGMENT_BYTES_MAX);
+        let full = read(&self.shared).last().is_none_or(|last| last.bytes >= self.bytes_max);
         if full {
             let number = read(&self.shared).last().map_or(0, |last| last.number + 1);
             let keyspace = db.keyspace(&name(&self.prefix, number), keyspace_options)?;
@@ -111,28 +117,22 @@ impl Segments {
         Ok(())
     }
 
-    /// Deletes the oldest segments as long as `gone` says so; the newest always stays.
+    /// Deletes the segments of which `gone` says so. The newest that holds something always
+    /// stays, and what was opened after it: it tells where the stream ends.
     pub fn trim(&mut self, db: &Database, mut gone: impl FnMut(&Segment) -> bool) -> fjall::Result<usize> {
         let mut count = 0;
         loop {
-            let oldest = {
+            let found = {
                 let mut segments = write(&self.shared);
-                if segments.len() < 2 || !gone(&segments[0]) {
-                    return Ok(count);
+                let closed = segments.iter().rposition(|segment| segment.upto > Cursor::ZERO).unwrap_or(0);
+                match segments[..closed].iter().position(&mut gone) {
+                    Some(index) => segments.remove(index),
+                    None => return Ok(count),
                 }
-                segments.remove(0)
             };
-            db.delete_keyspace(oldest.keyspace)?;
+            db.delete_keyspace(found.keyspace)?;
             count += 1;
         }
-    }
-
-    /// Deletes all segments.
-    pub fn clear(&mut self, db: &Database) -> fjall::Result<()> {
-        for segment in std::mem::take(&mut *write(&self.shared)) {
-            db.delete_keyspace(segment.keyspace)?;
-        }
-        Ok(())
     }
 }
 

@@ -5,10 +5,11 @@
 //! keep in memory through a week's outage. A chunk's references point into one
 //! segment of the log, so chunks also tell which segments are still needed.
 
-use crate::frame::{Content, JournalEntry, encode_journal};
+use crate::codec::{DecodeError, TagLists};
+use crate::frame::{Content, JournalEntry, decode_journal, encode_journal};
 use crate::ledger::{GapReason, Ledger};
-use crate::segments::Segments;
-use crate::store::{Delivered, LiveEntry, Rejected, Size, StoreError};
+use crate::segments::{Segments, frames_after};
+use crate::store::{Delivered, LiveEntry, Rejected, Size, StoreError, StoreOptions};
 use fjall::{Database, Keyspace, OwnedWriteBatch};
 use gwp_core::{Cursor, PlanId, Position, SinkId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Chunks a full journal is divided into, by bytes and by age.
 const CHUNKS: u64 = 256;
 
-/// Bounds of a journal, from the plan.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// Bounds of a journal, from the plan. Kept with its state, so that they hold also
+/// for a sink that is in no plan any more.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SinkPolicy {
     pub capacity_bytes: u64,
     pub keep_ns: i64,
@@ -28,7 +30,7 @@ pub struct SinkPolicy {
 }
 
 /// What happens when a journal is at its capacity.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Full {
     DropOldest,
     DropNewest,
@@ -37,7 +39,7 @@ pub enum Full {
 }
 
 impl Default for SinkPolicy {
-    /// Of a sink that is in no plan any more: nothing is added, age still counts.
+    /// What the language says when a program says nothing.
     fn default() -> Self {
         SinkPolicy { capacity_bytes: 1 << 30, keep_ns: 7 * 86_400 * 1_000_000_000, full: Full::DropOldest }
     }
@@ -46,6 +48,9 @@ impl Default for SinkPolicy {
 /// What the store keeps of a sink.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SinkState {
+    pub policy: SinkPolicy,
+    /// Where its lane began: from there it computes again as long as it has no checkpoint.
+    pub since: Position,
     /// The lane is complete up to here; appends at or below are ignored.
     pub covered: Position,
     /// The destination has acknowledged up to here.
@@ -54,8 +59,13 @@ pub struct SinkState {
     pub low: Cursor,
     /// Samples of the oldest chunk that were delivered already.
     pub front_delivered: u64,
+    /// Every sample counts once: taken by the destination ...
     pub delivered_samples: u64,
+    /// ... or dropped or refused for good ...
     pub dropped_samples: u64,
+    /// ... or pending. Refused ones are still acknowledged, as taken care of: so many of
+    /// the samples acknowledged next are no delivered ones.
+    pub refused_ahead: u64,
 }
 
 /// A run of pending entries.
@@ -99,7 +109,6 @@ pub struct SinkJournal {
     pub id: SinkId,
     pub name: Arc<str>,
     pub state: SinkState,
-    pub(crate) policy: SinkPolicy,
     pub(crate) segments: Segments,
     pub(crate) shared: Arc<SinkShared>,
     /// The state must be written with the next commit.
@@ -109,6 +118,9 @@ pub struct SinkJournal {
     pub(crate) chunks: VecDeque<Chunk>,
     /// Number of the first chunk.
     first_chunk: u64,
+    /// Chunks from this number on are not stored as they are now.
+    unstored_chunk: u64,
+    chunk_bytes_min: u64,
 }
 
 impl SinkJournal {
@@ -117,6 +129,7 @@ impl SinkJournal {
         meta: &Keyspace,
         id: SinkId,
         name: Arc<str>,
+        options: &StoreOptions,
     ) -> Result<Self, StoreError> {
         let damaged = |what: &str| StoreError::Damaged(format!("{what} of sink `{name}`"));
         let state = match meta.get(key(b"s/", id))? {
@@ -129,17 +142,22 @@ impl SinkJournal {
             let (chunk_key, value) = guard.into_inner()?;
             let number = chunk_key.get(6..14).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
             let chunk = postcard::from_bytes(&value).map_err(|_| damaged("chunk"))?;
+            let number = number.ok_or_else(|| damaged("chunk"))?;
             if chunks.is_empty() {
-                first_chunk = number.ok_or_else(|| damaged("chunk"))?;
+                first_chunk = number;
+            }
+            if number != first_chunk + chunks.len() as u64 {
+                return Err(damaged("row of chunks"));
             }
             chunks.push_back(chunk);
         }
         Ok(SinkJournal {
-            segments: Segments::open(db, &format!("j{}", id.0))?,
+            segments: Segments::open(db, &format!("j{}", id.0), options.segment_bytes_max)?,
+            unstored_chunk: first_chunk + chunks.len() as u64,
+            chunk_bytes_min: options.chunk_bytes_min,
             id,
             name,
             state,
-            policy: SinkPolicy::default(),
             shared: Arc::default(),
             changed: false,
             refuse_when_full: false,
@@ -151,7 +169,7 @@ impl SinkJournal {
     /// Samples that wait for delivery.
     pub fn pending_samples(&self) -> u64 {
         let all: u64 = self.chunks.iter().map(|chunk| chunk.samples).sum();
-        all.saturating_sub(self.state.front_delivered)
+        all.saturating_sub(self.state.front_delivered + self.state.refused_ahead)
     }
 
     /// Bytes that count against the capacity.
@@ -176,8 +194,8 @@ impl SinkJournal {
         shared.pending_bytes.store(bytes, Relaxed);
         shared.dropped_samples.store(self.state.dropped_samples, Relaxed);
         shared.delivered_samples.store(self.state.delivered_samples, Relaxed);
-        let blocked =
-            self.policy.full == Full::Block && !self.refuse_when_full && bytes >= self.policy.capacity_bytes;
+        let policy = self.state.policy;
+        let blocked = policy.full == Full::Block && !self.refuse_when_full && bytes >= policy.capacity_bytes;
         shared.blocked.store(blocked, Relaxed);
         let oldest = self.oldest().and_then(|time| u64::try_from(time.0).ok()).unwrap_or(0);
         shared.oldest_ns.store(oldest, Relaxed);
@@ -186,8 +204,8 @@ impl SinkJournal {
 
     /// Whether new entries of this size are not taken.
     pub(crate) fn refuses(&self, bytes: u64) -> bool {
-        let full = self.pending_bytes() + bytes > self.policy.capacity_bytes;
-        match self.policy.full {
+        let full = self.pending_bytes() + bytes > self.state.policy.capacity_bytes;
+        match self.state.policy.full {
             Full::DropOldest => false,
             Full::DropNewest => full,
             Full::Block => full && self.refuse_when_full,
@@ -208,7 +226,8 @@ impl SinkJournal {
         }
     }
 
-    /// Adds a frame of entries (in order, all of one plan) and accounts for it.
+    /// Adds entries (in order, all of one plan, their references into one segment of the
+    /// log) and accounts for them.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn append_block(
         &mut self,
@@ -220,40 +239,58 @@ impl SinkJournal {
         log_segment: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
-        let (from, upto) = (first.entry.cursor, last.entry.cursor);
-        let size = Size::of(entries, sample_bytes);
-        let plain: Vec<JournalEntry> = entries.iter().map(|live| live.entry.clone()).collect();
-        self.segments.append(db, batch, upto, encode_journal(plan, &plain))?;
-        let fits = self.chunks.back().is_some_and(|chunk| {
-            chunk.log_segment == log_segment
-                && chunk.bytes < (self.policy.capacity_bytes / CHUNKS).max(64 * 1024)
-                && now.0.saturating_sub(chunk.written.0)
-                    < (self.policy.keep_ns / CHUNKS as i64).max(1_000_000_000)
-        });
-        if !fits {
-            self.chunks.push_back(Chunk { from, log_segment, written: now, ..Chunk::default() });
-        }
-        if let Some(chunk) = self.chunks.back_mut() {
-            chunk.upto = upto;
-            chunk.samples += size.samples;
-            chunk.bytes += size.bytes;
-            chunk.referenced += size.referenced;
+        for entries in split_by_bytes(entries) {
+            let (Some(first), Some(last)) = (entries.first(), entries.last()) else { continue };
+            let (from, upto) = (first.entry.cursor, last.entry.cursor);
+            let size = Size::of(entries, sample_bytes);
+            let plain: Vec<JournalEntry> = entries.iter().map(|live| live.entry.clone()).collect();
+            let frame = encode_journal(plan, &plain);
+            // Long texts by value are far more than the log's average sample.
+            let bytes = size.bytes.max(size.referenced + frame.len() as u64);
+            self.segments.append(db, batch, upto, frame)?;
+            if !self.newest_chunk_takes(log_segment, now) {
+                self.chunks.push_back(Chunk { from, log_segment, written: now, ..Chunk::default() });
+            }
+            let newest = self.first_chunk + self.chunks.len() as u64 - 1;
+            self.unstored_chunk = self.unstored_chunk.min(newest);
+            if let Some(chunk) = self.chunks.back_mut() {
+                chunk.upto = upto;
+                chunk.samples += size.samples;
+                chunk.bytes += bytes;
+                chunk.referenced += size.referenced;
+            }
         }
         self.changed = true;
         Ok(())
     }
 
+    fn newest_chunk_takes(&self, log_segment: u32, now: Timestamp) -> bool {
+        let policy = &self.state.policy;
+        self.chunks.back().is_some_and(|chunk| {
+            chunk.log_segment == log_segment
+                && chunk.bytes < (policy.capacity_bytes / CHUNKS).max(self.chunk_bytes_min)
+                && now.0.saturating_sub(chunk.written.0) < (policy.keep_ns / CHUNKS as i64).max(1_000_000_000)
+        })
+    }
+
     /// Takes over what the destination has acknowledged.
     pub(crate) fn delivered(&mut self, batch: &mut OwnedWriteBatch, meta: &Keyspace, delivered: Delivered) {
-        self.changed = true;
-        self.state.delivered_samples += delivered.samples;
         if delivered.upto <= self.floor() {
-            // Late acknowledgement of something that was dropped meanwhile.
+            // Late acknowledgement of something that was dropped meanwhile: the ledger has it.
             return;
         }
+        self.changed = true;
+        // Some of what is acknowledged may have been dropped while it was on its way: it
+        // is in the ledger, and one sample counts once.
+        let samples = match self.state.low > self.state.delivered {
+            true => self.samples_between(self.state.low, delivered.upto).unwrap_or(delivered.samples),
+            false => delivered.samples,
+        };
         self.state.delivered = delivered.upto;
-        self.state.front_delivered += delivered.samples;
+        self.state.front_delivered += samples;
+        let refused = samples.min(self.state.refused_ahead);
+        self.state.refused_ahead -= refused;
+        self.state.delivered_samples += samples - refused;
         while self.chunks.front().is_some_and(|chunk| chunk.upto <= delivered.upto) {
             if let Some(chunk) = self.pop_chunk(batch, meta) {
                 self.state.front_delivered = self.state.front_delivered.saturating_sub(chunk.samples);
@@ -264,7 +301,22 @@ impl SinkJournal {
         }
     }
 
-    /// Notes what the destination has refused for good; its acknowledgement comes beside it.
+    /// Samples of the stored entries after `after` and up to `upto`.
+    fn samples_between(&self, after: Cursor, upto: Cursor) -> Result<u64, StoreError> {
+        let segments = self.segments.shared();
+        let (mut at, mut samples) = (after, 0);
+        while at < upto {
+            let Some((last, frame)) = frames_after(&segments, at, 1)?.into_iter().next() else { break };
+            let damaged = |error: DecodeError| StoreError::Damaged(format!("frame {last}: {error}"));
+            let (_, entries) = decode_journal(&frame, at, &mut TagLists::default()).map_err(damaged)?;
+            let within = entries.iter().filter(|entry| entry.cursor <= upto);
+            samples += within.map(|entry| u64::from(entry.samples)).sum::<u64>();
+            at = last;
+        }
+        Ok(samples)
+    }
+
+    /// Notes what the destination has refused for good; its acknowledgement comes with it or later.
     pub(crate) fn rejected(
         &mut self,
         batch: &mut OwnedWriteBatch,
@@ -273,6 +325,7 @@ impl SinkJournal {
         now: Timestamp,
     ) {
         let span = (rejected.from, rejected.upto);
+        self.state.refused_ahead += rejected.samples;
         self.count_drop(batch, ledger, span, rejected.samples, 0, GapReason::Rejected, now);
     }
 
@@ -284,10 +337,10 @@ impl SinkJournal {
         ledger: &mut Ledger,
         now: Timestamp,
     ) {
+        let policy = self.state.policy;
         while let Some(front) = self.chunks.front() {
-            let over =
-                self.policy.full == Full::DropOldest && self.pending_bytes() > self.policy.capacity_bytes;
-            let old = now.0.saturating_sub(front.written.0) > self.policy.keep_ns;
+            let over = policy.full == Full::DropOldest && self.pending_bytes() > policy.capacity_bytes;
+            let old = now.0.saturating_sub(front.written.0) > policy.keep_ns;
             let reason = match (over, old) {
                 (true, _) => GapReason::Full,
                 (false, true) => GapReason::Age,
@@ -335,11 +388,12 @@ impl SinkJournal {
             return;
         }
         put(batch, meta, key(b"s/", self.id), &self.state);
-        // Only the newest chunk grows; the one before it may have been closed in this commit.
+        // One commit can open many chunks; dropped ones among them were never stored.
         let count = self.chunks.len();
-        for index in count.saturating_sub(2)..count {
+        for index in self.unstored_chunk.saturating_sub(self.first_chunk) as usize..count {
             self.put_chunk(batch, meta, index);
         }
+        self.unstored_chunk = self.first_chunk + count as u64;
     }
 
     pub(crate) fn put_chunk(&self, batch: &mut OwnedWriteBatch, meta: &Keyspace, index: usize) {
@@ -356,6 +410,15 @@ impl SinkJournal {
             .map(|chunk| chunk.referenced)
             .sum()
     }
+}
+
+/// Cuts entries into runs that fit one frame.
+fn split_by_bytes(entries: &[LiveEntry]) -> Vec<&[LiveEntry]> {
+    // Twice what a batch takes in memory is more than it takes encoded.
+    crate::store::split(entries, |live| match &live.entry.content {
+        Content::Values(batch) => 64 + batch.bytes() * 2,
+        Content::Reference { bits } => 64 + bits.as_ref().map_or(0, |bits| bits.len()),
+    })
 }
 
 /// Whether an entry points into the log.

@@ -20,11 +20,11 @@
 
 use crate::frame::{self, Content, JournalEntry};
 use crate::ledger::Ledger;
-use crate::limits::{CACHE_BYTES, WRITE_AHEAD_BYTES};
+use crate::limits::{CACHE_BYTES, CHUNK_BYTES_MIN, FRAME_BYTES_MAX, SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES};
 use crate::reader::{JournalReader, LogReader, PlanReader};
 use crate::salvage::{self, Salvaged};
 use crate::segments::{Segments, keyspace_options};
-use crate::sinks::{SinkJournal, SinkPolicy};
+use crate::sinks::{SinkJournal, SinkPolicy, SinkState};
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 use gwp_core::{Batch, Cursor, Fact, PlanId, Position, Record, SinkId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,21 @@ use std::sync::Arc;
 
 /// Version of the store's layout.
 const FORMAT: u8 = 1;
+
+/// Sizes that suit a store; tests make them small to see many segments and chunks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreOptions {
+    /// A segment of the log or of a journal is closed at this size.
+    pub segment_bytes_max: u64,
+    /// Pending entries are accounted, dropped and copied in pieces of at least this size.
+    pub chunk_bytes_min: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions { segment_bytes_max: SEGMENT_BYTES_MAX, chunk_bytes_min: CHUNK_BYTES_MIN }
+    }
+}
 
 /// Why the store cannot be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +165,7 @@ pub struct Store {
     pub(crate) sinks: BTreeMap<SinkId, SinkJournal>,
     /// Checkpoints of the sinks of the running plan: what the log must be kept for.
     pub(crate) needed_from: BTreeMap<SinkId, Position>,
+    options: StoreOptions,
     incarnation: [u8; 16],
     epoch: u32,
     running_hash: u64,
@@ -173,6 +189,14 @@ impl Store {
     /// The directory cannot be used, another process holds it, or its data is of
     /// another layout or damaged beyond the last batch.
     pub fn open(dir: &Path) -> Result<Opened, StoreError> {
+        Store::open_with(dir, StoreOptions::default())
+    }
+
+    /// [`Store::open`] with other sizes.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_with(dir: &Path, options: StoreOptions) -> Result<Opened, StoreError> {
         let usable = |source| StoreError::Directory { path: dir.into(), source };
         std::fs::create_dir_all(dir).map_err(usable)?;
         let path = dir.join("store");
@@ -185,11 +209,11 @@ impl Store {
             }
             Err(error) => return Err(open_error(error, dir)),
         };
-        let store = Store::load(db)?;
+        let store = Store::load(db, options)?;
         Ok(Opened { store, salvaged })
     }
 
-    fn load(db: Database) -> Result<Store, StoreError> {
+    fn load(db: Database, options: StoreOptions) -> Result<Store, StoreError> {
         let meta = db.keyspace("meta", keyspace_options)?;
         match meta.get("format")?.map(|value| value.to_vec()) {
             None => {
@@ -204,12 +228,13 @@ impl Store {
         let incarnation = fixed(&meta, "incarnation")?;
         let epoch = fixed(&meta, "epoch")?.map_or(0, u32::from_be_bytes);
         let running_hash = fixed(&meta, "running_hash")?.map_or(0, u64::from_be_bytes);
-        let log = Segments::open(&db, "log")?;
+        let log = Segments::open(&db, "log", options.segment_bytes_max)?;
         let durable = log.upto().position;
         let mut store = Store {
             ledger: Ledger::open(&db)?,
             sinks: BTreeMap::new(),
             needed_from: BTreeMap::new(),
+            options,
             incarnation: incarnation.ok_or_else(|| StoreError::Damaged("no incarnation".into()))?,
             epoch,
             running_hash,
@@ -232,7 +257,7 @@ impl Store {
             let (Ok(id), Ok(name)) = (id, std::str::from_utf8(&key[2..])) else {
                 return Err(StoreError::Damaged("the list of sinks".into()));
             };
-            let sink = SinkJournal::load(&self.db, &self.meta, SinkId(id), name.into())?;
+            let sink = SinkJournal::load(&self.db, &self.meta, SinkId(id), name.into(), &self.options)?;
             self.sinks.insert(SinkId(id), sink);
         }
         Ok(())
@@ -310,7 +335,7 @@ impl Store {
     pub fn register(&mut self, name: &str, policy: SinkPolicy) -> Result<Registered, StoreError> {
         let id = match self.sinks.values().find(|sink| &*sink.name == name) {
             Some(sink) => sink.id,
-            None => self.add_sink(name)?,
+            None => self.add_sink(name, policy)?,
         };
         let checkpoint = match self.meta.get(checkpoint_key(id))? {
             Some(bytes) => Some(
@@ -319,26 +344,29 @@ impl Store {
             ),
             None => None,
         };
-        // A sink without a checkpoint begins with the records that come from now on.
-        let from = checkpoint.as_ref().map_or(self.durable, |checkpoint| checkpoint.position);
-        self.needed_from.insert(id, from);
         let Some(sink) = self.sinks.get_mut(&id) else {
             return Err(StoreError::Damaged(format!("sink `{name}`")));
         };
-        sink.policy = policy;
-        if checkpoint.is_none() && sink.state.covered < self.durable {
-            sink.state.covered = self.durable;
-        }
+        // Without a checkpoint its lane computes again from where it began: what it had
+        // not covered yet when the node died is in the log only.
+        let from = checkpoint.as_ref().map_or(sink.state.since, |checkpoint| checkpoint.position);
+        self.needed_from.insert(id, from);
+        sink.changed |= sink.state.policy != policy;
+        sink.state.policy = policy;
         sink.publish();
         Ok(Registered { id, checkpoint, from, shared: sink.shared.clone() })
     }
 
-    fn add_sink(&mut self, name: &str) -> Result<SinkId, StoreError> {
+    /// A new sink begins with the records that come from now on.
+    fn add_sink(&mut self, name: &str, policy: SinkPolicy) -> Result<SinkId, StoreError> {
         let id = SinkId(self.sinks.keys().map(|id| id.0 + 1).max().unwrap_or(1));
+        let mut sink = SinkJournal::load(&self.db, &self.meta, id, name.into(), &self.options)?;
+        sink.state = SinkState { policy, since: self.durable, covered: self.durable, ..SinkState::default() };
+        sink.changed = true;
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
         batch.insert(&self.meta, format!("n/{name}"), id.0.to_be_bytes());
+        sink.put_state(&mut batch, &self.meta);
         commit(batch)?;
-        let sink = SinkJournal::load(&self.db, &self.meta, id, name.into())?;
         self.sinks.insert(id, sink);
         Ok(id)
     }
@@ -411,14 +439,24 @@ impl Store {
     /// Newest time in the log: gateway time never goes back behind it.
     ///
     /// # Errors
-    /// The newest frame is damaged.
+    /// One of the newest frames is damaged.
     pub fn last_time(&self) -> Result<Option<Timestamp>, StoreError> {
-        let last = self.log.list().into_iter().rev().find_map(|segment| segment.keyspace.last_key_value());
-        let Some(last) = last else { return Ok(None) };
-        let frame = last.value()?;
-        let records = frame::decode_log(&frame, Position::ZERO, &mut crate::codec::TagLists::default())
-            .map_err(|error| StoreError::Damaged(error.to_string()))?;
-        Ok(records.iter().filter_map(|record| newest_time(&record.fact)).max())
+        // The newest frame may hold nothing but samples with times of the device.
+        for segment in self.log.list().into_iter().rev() {
+            for guard in segment.keyspace.iter().rev() {
+                let records = frame::decode_log(
+                    &guard.value()?,
+                    Position::ZERO,
+                    &mut crate::codec::TagLists::default(),
+                )
+                .map_err(|error| StoreError::Damaged(error.to_string()))?;
+                let newest = records.iter().filter_map(|record| newest_time(&record.fact)).max();
+                if newest.is_some() {
+                    return Ok(newest);
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Makes one group commit durable.
@@ -434,14 +472,14 @@ impl Store {
                 blocks.push(block);
             }
         }
-        for (id, delivered) in &work.delivered {
-            if let Some(sink) = self.sinks.get_mut(id) {
-                sink.delivered(&mut batch, &self.meta, *delivered);
-            }
-        }
         for (id, rejected) in &work.rejected {
             if let Some(sink) = self.sinks.get_mut(id) {
                 sink.rejected(&mut batch, &mut self.ledger, *rejected, now);
+            }
+        }
+        for (id, delivered) in &work.delivered {
+            if let Some(sink) = self.sinks.get_mut(id) {
+                sink.delivered(&mut batch, &self.meta, *delivered);
             }
         }
         for (id, checkpoint) in &work.checkpoints {
@@ -478,7 +516,8 @@ impl Store {
                 rest[1..].iter().take_while(|record| !matches!(record.fact, Fact::Configured { .. }));
             let (head, tail) = rest.split_at(1 + same_plan.count());
             rest = tail;
-            for part in split_by_bytes(head) {
+            // Twice what a record takes in memory is more than it takes encoded.
+            for part in split(head, |record| record.bytes() * 2) {
                 let frame = frame::encode_log(self.plan, part);
                 let samples: usize = part.iter().map(|record| record.samples()).sum();
                 if samples > 0 {
@@ -506,29 +545,23 @@ impl Store {
         let Some(sink) = self.sinks.get_mut(&block.sink) else { return Ok(None) };
         let known = Cursor::complete(sink.state.covered);
         block.entries.retain(|live| live.entry.cursor > known);
-        let advance = block.covered.max(sink.state.covered);
-        if !block.entries.is_empty() {
-            let sample_bytes = self.sample_bytes;
-            let log_segment = self.log.holding(Cursor::complete(block.entries[0].entry.cursor.position));
-            let size = Size::of(&block.entries, sample_bytes);
-            if sink.refuses(size.bytes) {
-                sink.refuse(batch, &mut self.ledger, &block.entries, size, now);
-                block.entries.clear();
-            } else {
-                sink.append_block(
-                    &self.db,
-                    batch,
-                    block.plan,
-                    &block.entries,
-                    sample_bytes,
-                    log_segment,
-                    now,
-                )?;
-            }
+        let size = Size::of(&block.entries, self.sample_bytes);
+        if sink.refuses(size.bytes) {
+            sink.refuse(batch, &mut self.ledger, &block.entries, size, now);
+            block.entries.clear();
         }
-        sink.state.covered = advance;
+        // A block may reach over the end of a segment of the log: each of them is held
+        // by what points into it.
+        let home = |live: &LiveEntry| self.log.holding(Cursor::complete(live.entry.cursor.position));
+        for run in block.entries.chunk_by(|a, b| home(a) == home(b)) {
+            let log_segment = home(&run[0]);
+            sink.append_block(&self.db, batch, block.plan, run, self.sample_bytes, log_segment, now)?;
+        }
+        sink.state.covered = block.covered.max(sink.state.covered);
         sink.changed = true;
         sink.drop_what_must_go(batch, &self.meta, &mut self.ledger, now);
+        let floor = sink.floor();
+        block.entries.retain(|live| live.entry.cursor > floor);
         Ok(Some(block))
     }
 }
@@ -582,18 +615,19 @@ pub struct Registered {
     pub shared: Arc<crate::sinks::SinkShared>,
 }
 
-/// Cuts records into runs that fit one frame.
-fn split_by_bytes(records: &[Arc<Record>]) -> Vec<&[Arc<Record>]> {
+/// Cuts items into runs that fit one frame by their encoded size (an upper bound of it).
+pub(crate) fn split<T>(items: &[T], bytes_of: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let mut parts = Vec::new();
     let (mut start, mut bytes) = (0, 0);
-    for (index, record) in records.iter().enumerate() {
-        bytes += record.bytes() * 2;
-        if bytes > crate::limits::FRAME_BYTES_MAX && index > start {
-            parts.push(&records[start..index]);
-            (start, bytes) = (index, record.bytes() * 2);
+    for (index, item) in items.iter().enumerate() {
+        let more = bytes_of(item);
+        bytes += more;
+        if bytes > FRAME_BYTES_MAX && index > start {
+            parts.push(&items[start..index]);
+            (start, bytes) = (index, more);
         }
     }
-    parts.push(&records[start..]);
+    parts.push(&items[start..]);
     parts
 }
 
@@ -648,3 +682,6 @@ fn random_16() -> [u8; 16] {
     }
     out
 }
+
+#[cfg(test)]
+mod model;

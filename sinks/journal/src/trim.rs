@@ -8,6 +8,7 @@
 //! references hold at most twice what the journals' capacities allow.
 
 use crate::frame::{Content, JournalEntry, encode_journal};
+use crate::limits::COPY_BYTES_MAX;
 use crate::segments::Segment;
 use crate::sinks::is_reference;
 use crate::store::{Store, StoreError};
@@ -58,7 +59,8 @@ impl Store {
 
     /// Age counts also while nothing is appended.
     fn drop_by_age(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let mut batch = self.db.batch().durability(Some(PersistMode::Buffer));
+        // Synced, because what it drops may be deleted next: a chunk must not come back after that.
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
         let mut any = false;
         for sink in self.sinks.values_mut() {
             sink.drop_what_must_go(&mut batch, &self.meta, &mut self.ledger, now);
@@ -92,14 +94,16 @@ impl Store {
         })
     }
 
-    /// Rewrites the frames of one chunk with their samples by value, in one commit.
+    /// Rewrites the frames of one chunk with their samples by value. A large chunk takes
+    /// several steps; it holds its segment of the log until the last of them.
     fn copy_chunk(&mut self, id: SinkId, index: usize) -> Result<(), StoreError> {
         let Some(mut reader) = self.journal_reader(id) else { return Ok(()) };
         let Some(sink) = self.sinks.get_mut(&id) else { return Ok(()) };
         let Some(chunk) = sink.chunks.get(index).cloned() else { return Ok(()) };
         let mut at = sink.floor().max(before(chunk.from));
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        while at < chunk.upto {
+        let mut copied = 0;
+        while at < chunk.upto && copied < COPY_BYTES_MAX {
             let read = reader.entries_after(at, 1)?;
             let Some((plan, last)) = read.last().map(|(plan, live)| (*plan, live.entry.cursor)) else {
                 break;
@@ -109,6 +113,7 @@ impl Store {
                     .into_iter()
                     .map(|(_, live)| JournalEntry { content: Content::Values(live.batch), ..live.entry })
                     .collect();
+                copied += entries.iter().map(content_bytes).sum::<usize>();
                 let home = sink.segments.list().into_iter().find(|segment| segment.upto >= last);
                 if let Some(home) = home {
                     batch.insert(&home.keyspace, last.to_bytes(), encode_journal(plan, &entries));
@@ -116,11 +121,20 @@ impl Store {
             }
             at = last;
         }
-        if let Some(chunk) = sink.chunks.get_mut(index) {
+        if copied < COPY_BYTES_MAX
+            && let Some(chunk) = sink.chunks.get_mut(index)
+        {
             chunk.referenced = 0;
+            sink.put_chunk(&mut batch, &self.meta, index);
         }
-        sink.put_chunk(&mut batch, &self.meta, index);
         batch.commit().map_err(StoreError::Poisoned)
+    }
+}
+
+fn content_bytes(entry: &JournalEntry) -> usize {
+    match &entry.content {
+        Content::Values(batch) => batch.bytes(),
+        Content::Reference { .. } => 0,
     }
 }
 

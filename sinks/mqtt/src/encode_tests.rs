@@ -3,7 +3,7 @@
 use super::*;
 use crate::fixture::{batch, names, part};
 use gwp_core::batch::{Column, Qualities, Times};
-use gwp_core::{GroupId, TagInfo, TagTable, Value};
+use gwp_core::{GroupId, Kind, Quality, TagInfo, TagTable, Value};
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -6,17 +6,19 @@
 //!
 //! ```text
 //! settings -> Options          what the user wants
-//! topic, encode                samples -> topic and payload          (pure)
+//! topic, encode, json          samples -> topic and payload          (pure)
 //! acks                         packet ids -> cursors                 (pure)
-//! client                       rumqttc, both versions as one         (shell)
+//! client, faults               rumqttc, both versions as one         (shell)
 //! run                          one connection, end to end            (shell)
 //! ```
 
 mod acks;
 mod client;
 mod encode;
+mod faults;
 #[cfg(test)]
 mod fixture;
+mod json;
 mod limits;
 mod manifest;
 mod run;

@@ -11,8 +11,9 @@
 //! when it is cancelled.
 
 use crate::acks::{AckError, Acks, Report};
-use crate::client::{self, Events, Fault, Publisher, Refusal, Seen, Terms};
+use crate::client::{self, Events, Publisher, Refusal, Seen, Terms};
 use crate::encode::{Encoder, Message};
+use crate::faults::Fault;
 use crate::limits::{
     ACK_CHECK, ACK_TIMEOUT, CLIENT_CHANNEL, DISCONNECT_TIMEOUT, EARLY, EARLY_LOSSES_MAX, LEARNED_PACKET_MIN,
     PUBLISH_OVERHEAD, QOS_2_WINDOW_V311,
@@ -20,7 +21,7 @@ use crate::limits::{
 use crate::settings::{Options, Qos, Version};
 use crate::tls;
 use crate::topic::TOPIC_BYTES_MAX;
-use gwp_core::sink::{Delivery, Inlet, SinkContext, SinkError, SinkMeter};
+use gwp_core::sink::{Delivery, Inlet, SinkContext, SinkError, SinkMeter, with_causes};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
@@ -344,15 +345,4 @@ fn error_of(options: &Options, doing: &str, fault: Fault) -> SinkError {
         Fault::Refused(why) => SinkError::halt(format!("{doing} {broker}: {why}")),
         Fault::PacketTooLarge => SinkError::retry(format!("{doing} {broker}: a packet was too large for it")),
     }
-}
-
-/// An error with everything that caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

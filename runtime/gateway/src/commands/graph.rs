@@ -92,6 +92,10 @@ fn dot(vertices: &[(String, String)], edges: &BTreeSet<(String, String)>) -> Str
 /// An identifier both forms accept; names keep apart because other characters become their code.
 fn plain(id: &str) -> String {
     id.chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c.to_string() } else { format!("x{:x}", c as u32) })
+        .map(
+            |c| {
+                if c.is_ascii_alphanumeric() || c == '_' { c.to_string() } else { format!("x{:x}", c as u32) }
+            },
+        )
         .collect()
 }

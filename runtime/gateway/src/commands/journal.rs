@@ -23,7 +23,11 @@ pub fn journal(command: &JournalCommand, data: &Path) -> anyhow::Result<ExitCode
     }
     let opened = Store::open(data)?;
     if let Some(salvaged) = opened.salvaged {
-        eprintln!("the store was mended: {} whole batches kept, the file as it was: {}", salvaged.batches, salvaged.kept_as.display());
+        eprintln!(
+            "the store was mended: {} whole batches kept, the file as it was: {}",
+            salvaged.batches,
+            salvaged.kept_as.display()
+        );
     }
     let mut store = opened.store;
     match command {
@@ -33,7 +37,12 @@ pub fn journal(command: &JournalCommand, data: &Path) -> anyhow::Result<ExitCode
         JournalCommand::Tail { sink, n } => tail(&store, sink, *n)?,
         JournalCommand::Export { sink } => export(&store, sink)?,
         JournalCommand::Replay { sink, from, upto } => {
-            replay(&mut store, sink, from.map_or(Cursor::ZERO, |p| Cursor::new(p, 0)), upto.map(Cursor::complete))?;
+            replay(
+                &mut store,
+                sink,
+                from.map_or(Cursor::ZERO, |p| Cursor::new(p, 0)),
+                upto.map(Cursor::complete),
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -45,7 +54,10 @@ fn now() -> Timestamp {
 }
 
 fn ls(store: &Store) {
-    println!("{:<20} {:>14} {:>14} {:>12} {:>14} {:>12}", "SINK", "WAITING", "BYTES", "OLDEST", "DELIVERED", "DROPPED");
+    println!(
+        "{:<20} {:>14} {:>14} {:>12} {:>14} {:>12}",
+        "SINK", "WAITING", "BYTES", "OLDEST", "DELIVERED", "DROPPED"
+    );
     for sink in store.sinks() {
         let age = sink.oldest().map_or("-".to_owned(), |oldest| {
             let seconds = now().since(oldest).as_secs();
@@ -69,7 +81,11 @@ fn stat(store: &Store) {
     println!("incarnation  {hex}");
     println!("epoch        {}", store.epoch());
     println!("plan         {}", store.plan());
-    println!("log          {} .. {upto}, {} bytes", from.map_or("-".to_owned(), |from| from.to_string()), grouped(store.log_bytes()));
+    println!(
+        "log          {} .. {upto}, {} bytes",
+        from.map_or("-".to_owned(), |from| from.to_string()),
+        grouped(store.log_bytes())
+    );
     println!("running hash {:016x}", store.running_hash());
     for sink in store.sinks() {
         println!("sink {:<15} covered {}  delivered {}", sink.name, sink.state.covered, sink.state.delivered);
@@ -81,7 +97,13 @@ fn stat(store: &Store) {
     for line in lines {
         println!(
             "  {} .. {}  {}  {} samples ({}), {} .. {}",
-            line.since, line.until, line.sink, grouped(line.samples), line.reason, line.from, line.upto
+            line.since,
+            line.until,
+            line.sink,
+            grouped(line.samples),
+            line.reason,
+            line.from,
+            line.upto
         );
     }
 }
@@ -143,7 +165,8 @@ struct PlanNames<'a> {
 impl PlanNames<'_> {
     fn flow(&mut self, plan: PlanId, route: u32) -> anyhow::Result<FlowNames> {
         if self.known.as_ref().is_none_or(|(known, _)| *known != plan) {
-            let bytes = self.store.plan_reader().get(plan)?.with_context(|| format!("plan {plan} is not kept"))?;
+            let bytes =
+                self.store.plan_reader().get(plan)?.with_context(|| format!("plan {plan} is not kept"))?;
             self.known = Some((plan, Plan::from_bytes(&bytes)?));
         }
         let plan = self.known.as_ref().map(|(_, plan)| plan).context("no plan")?;
@@ -185,7 +208,8 @@ fn rows(names: &FlowNames, batch: &Batch) -> Vec<String> {
 fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
     let sink = sink_id(store, name)?;
     let mut names = PlanNames { store, sink: name, known: None };
-    let floor = store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
+    let floor =
+        store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
     let mut last: VecDeque<String> = VecDeque::new();
     for_each_entry(store, sink, floor, |plan, live| {
         let flow = names.flow(plan, live.entry.route)?;
@@ -204,7 +228,8 @@ fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
 fn export(store: &Store, name: &str) -> anyhow::Result<()> {
     let sink = sink_id(store, name)?;
     let mut names = PlanNames { store, sink: name, known: None };
-    let floor = store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
+    let floor =
+        store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     writeln!(out, "time,path,value,quality,unit,flow")?;
     for_each_entry(store, sink, floor, |plan, live| {

@@ -210,10 +210,12 @@ fn sink_forecast(plan: &Plan, sink: &gwp_plan::SinkPlan) -> SinkForecast {
         FullPolicy::Block => Some(by_bytes),
         FullPolicy::DropOldest | FullPolicy::DropNewest => Some(by_bytes.min(by_age)),
     };
-    let twice_max = catalog::sink(&sink.driver).and_then(|driver| driver.manifest().sink().map(|traits| match traits.transactional {
-        true => 0,
-        false => traits.in_flight * traits.batch_samples,
-    }));
+    let twice_max = catalog::sink(&sink.driver).and_then(|driver| {
+        driver.manifest().sink().map(|traits| match traits.transactional {
+            true => 0,
+            false => traits.in_flight * traits.batch_samples,
+        })
+    });
     SinkForecast {
         name: sink.name.to_string(),
         driver: sink.driver.to_string(),

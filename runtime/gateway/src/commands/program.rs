@@ -30,8 +30,9 @@ pub fn load(files: &[PathBuf]) -> anyhow::Result<Program> {
     let load = |name: &str| read(Path::new(name)).map_err(|error| error.to_string());
     let project = gwp_compile::Project { entry, load: Box::new(load) };
     let compiled = gwp_compile::compile(&project, &catalog::catalog());
-    let gwp_compile::Compiled { mut plan, mut diagnostics, sources, places } = compiled;
-    if let Some(whole) = &plan {
+    let gwp_compile::Compiled { mut plan, draft, mut diagnostics, sources, places } = compiled;
+    // A program with errors elsewhere still has sources and sinks that can be checked.
+    if let Some(whole) = plan.as_ref().or(draft.as_ref()) {
         let found = component_errors(whole, &places);
         if found.iter().any(|found| found.severity == Severity::Error) {
             plan = None;

@@ -64,9 +64,14 @@ fn load_node(args: &RunArgs) -> anyhow::Result<Option<Node>> {
 }
 
 fn start_logging(node: &Node) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{},rumqttc=error,fjall=error,lsm_tree=error", node.log_level)));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(format!(
+            "{},rumqttc=error,fjall=error,lsm_tree=error",
+            node.log_level
+        ))
+    });
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second subscriber in one process (tests) is refused; the first one serves.
     let _ = match node.log_format {
         LogFormat::Text => log.try_init(),
@@ -137,10 +142,14 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
             clock: engine.clock.clone(),
             plan: plan.id().to_string(),
         };
-        let bound = metrics::serve(address, exported).await.with_context(|| format!("metrics on {address}"))?;
+        let bound =
+            metrics::serve(address, exported).await.with_context(|| format!("metrics on {address}"))?;
         tracing::info!("metrics on http://{bound}/metrics");
     }
-    let draws_a_table = plan.sinks.iter().any(|sink| &*sink.driver == "console");
+    let draws_a_table = plan
+        .sinks
+        .iter()
+        .any(|sink| &*sink.driver == "console" && gwp_sink_console::draws_table(&sink.settings));
     let status = engine.status.clone();
     let code = tokio::select! {
         reason = stop_signal(args.run_for) => {

@@ -1,0 +1,284 @@
+//! What a path means in its place.
+
+use gwp_core::TagId;
+use gwp_syntax::ast::{MemberPick, Members, Name, Path};
+use gwp_syntax::{Diagnostic, Span};
+
+use super::Scope;
+use crate::items::{ItemKind, nearest, not_built};
+use crate::types::Typed;
+use crate::world::{Device, Member, World};
+
+/// The meaning of a path.
+pub(crate) enum Meaning {
+    /// A parameter, a constant, `index`, `true` or `false`.
+    Value(Typed),
+    Tag(TagId),
+    /// `x.quality`
+    QualityOf(TagId),
+    /// `x.time`
+    TimeOf(TagId),
+    /// A word of the sample that passes a stage.
+    Word(SampleWord),
+    /// Reported elsewhere already.
+    Silent,
+    Unknown(Box<Diagnostic>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SampleWord {
+    Value,
+    Quality,
+    Time,
+    Path,
+    Device,
+    Tag,
+    Flow,
+}
+
+const SAMPLE_WORDS: [(&str, SampleWord); 7] = [
+    ("value", SampleWord::Value),
+    ("quality", SampleWord::Quality),
+    ("time", SampleWord::Time),
+    ("path", SampleWord::Path),
+    ("device", SampleWord::Device),
+    ("tag", SampleWord::Tag),
+    ("flow", SampleWord::Flow),
+];
+
+fn unknown(diagnostic: Diagnostic) -> Meaning {
+    Meaning::Unknown(Box::new(diagnostic))
+}
+
+impl<'a> World<'a> {
+    /// Finds out what a path means; reports nothing.
+    pub(crate) fn resolve(&self, path: &Path, scope: &Scope<'_>) -> Meaning {
+        if let Some(members) = &path.members {
+            return self.of_family(path, members, scope);
+        }
+        let name = &path.root;
+        if let Some(device) = self.by_name.get(name.text.as_str())
+            && !path.rest.is_empty()
+            && self.local(name, scope).is_none()
+        {
+            return self
+                .device(*device)
+                .map_or(Meaning::Silent, |device| self.member(device, name.span, &path.rest));
+        }
+        match self.local(name, scope).or_else(|| self.global(name, scope)) {
+            Some(Meaning::Tag(tag)) => of_tag(tag, &path.rest),
+            Some(meaning) => match path.rest.first() {
+                Some(rest) => only_tags_have(rest),
+                None => meaning,
+            },
+            None => self.nothing(path, scope),
+        }
+    }
+
+    /// Parameters and siblings.
+    fn local(&self, name: &Name, scope: &Scope<'_>) -> Option<Meaning> {
+        let siblings = scope.device.iter().chain(scope.head.iter().flat_map(|head| &head.devices));
+        let mut found = siblings.filter_map(|device| self.device(*device)).filter_map(|device| {
+            if let Some((_, value)) = device.params.iter().find(|(param, _)| *param == name.text) {
+                return Some(Meaning::Value(value.clone()));
+            }
+            match device.members.get(name.text.as_str()) {
+                Some(Member::Tag(tag)) => Some(Meaning::Tag(*tag)),
+                Some(Member::Alarm) => Some(Meaning::Silent),
+                None => device.hides(&name.text).then_some(Meaning::Silent),
+            }
+        });
+        let first = found.next()?;
+        match (found.next(), scope.head.as_ref()) {
+            (Some(_), Some(head)) => Some(self.which_one(name, &head.devices)),
+            _ => Some(first),
+        }
+    }
+
+    /// Constants, words of the sample, and the words that everybody knows.
+    fn global(&self, name: &Name, scope: &Scope<'_>) -> Option<Meaning> {
+        if let Some(value) = self.consts.get(name.text.as_str()) {
+            return Some(if value.is_error() { Meaning::Silent } else { Meaning::Value(value.clone()) });
+        }
+        if name.quoted {
+            return None;
+        }
+        if name.text == "index" {
+            if scope.head.is_some() {
+                return Some(unknown(not_built(name.span, "`index` in a flow")));
+            }
+            let index = scope.device.and_then(|device| self.device(device)).and_then(|device| device.index);
+            return index.map(|index| Meaning::Value(Typed::int(index)));
+        }
+        if matches!(name.text.as_str(), "true" | "false") {
+            return Some(Meaning::Value(Typed::bool(name.text == "true")));
+        }
+        let word = SAMPLE_WORDS.iter().find(|(word, _)| *word == name.text).map(|(_, word)| *word)?;
+        let in_calc = scope.device.is_some() && word == SampleWord::Time && !scope.constant;
+        (scope.head.is_some() || in_calc).then_some(Meaning::Word(word))
+    }
+
+    /// `meter[07].power`, or `meter[*].power` inside `sum_of`.
+    fn of_family(&self, path: &Path, members: &Members, scope: &Scope<'_>) -> Meaning {
+        let name = &path.root;
+        let Some(family) = self.families.get(name.text.as_str()) else {
+            return match self.items.unknown(name, &[ItemKind::Device]) {
+                _ if self.by_name.contains_key(name.text.as_str()) => {
+                    let fault = Diagnostic::new(
+                        "E110",
+                        members.span,
+                        format!("`{name}` is one device, not a family"),
+                    );
+                    unknown(fault.help(format!("write `{name}` without brackets")))
+                }
+                Some(fault) => unknown(fault),
+                None => Meaning::Silent,
+            };
+        };
+        let device = match &members.pick {
+            MemberPick::One(digits) => {
+                let number = digits.text.parse::<u64>().ok();
+                match number.and_then(|number| family.devices.get(&number)) {
+                    Some(device) => *device,
+                    None => return unknown(not_in_family(name, digits.span, &digits.text)),
+                }
+            }
+            MemberPick::All | MemberPick::Range(..) => match &scope.pick {
+                Some(pick) if pick.family == name.text => pick.device,
+                _ => {
+                    let message = format!("`{name}{members}` is many devices");
+                    let fault = Diagnostic::new("E105", path.span, message).here("which one?");
+                    return unknown(fault.help(format!(
+                        "name one of them, or join them: `sum_of({path})`, `avg_of`, `min_of`, `max_of`, `any_of`, `all_of`, `count_of`"
+                    )));
+                }
+            },
+        };
+        self.device(device).map_or(Meaning::Silent, |device| self.member(device, name.span, &path.rest))
+    }
+
+    /// `member` and what follows it, of a given device.
+    fn member(&self, device: &Device<'a>, root: Span, rest: &[Name]) -> Meaning {
+        let Some((member, rest)) = rest.split_first() else {
+            let fault =
+                Diagnostic::new("E110", root, format!("`{}` is a device, not a value", device.decl.name()));
+            return unknown(fault.help("name one of its tags, such as `device.tag`"));
+        };
+        match device.members.get(member.text.as_str()) {
+            Some(Member::Tag(tag)) => of_tag(*tag, rest),
+            Some(Member::Alarm) => Meaning::Silent,
+            None if device.hides(&member.text) => Meaning::Silent,
+            None if member.text == "alarms" => {
+                unknown(not_built(member.span, "`alarms`, the events of a device,"))
+            }
+            None => unknown(no_member(device, member)),
+        }
+    }
+
+    /// The most helpful thing to say about a name that means nothing.
+    fn nothing(&self, path: &Path, scope: &Scope<'_>) -> Meaning {
+        let name = &path.root;
+        if self.items.is_broken(&name.text) {
+            return Meaning::Silent;
+        }
+        if let Some(named) = self.items.get(&name.text) {
+            if let Some(family) = self.families.get(name.text.as_str()) {
+                let first = family.devices.keys().next().copied().unwrap_or(1);
+                let fault = Diagnostic::new("E105", path.span, format!("`{name}` is a family of devices"));
+                return unknown(
+                    fault.here("which one?").help(format!("write `{name}[{first}]` for one of them")),
+                );
+            }
+            let fault = Diagnostic::new(
+                "E110",
+                name.span,
+                format!("`{name}` is {}, not a value", named.kind.words()),
+            );
+            return unknown(fault.label(named.span, "declared here"));
+        }
+        if name.text == "index" && scope.device.is_some() {
+            let fault = Diagnostic::new("E101", name.span, "only devices of a family have an `index`");
+            return unknown(fault.help("declare the device as a family, such as `device m[1..4]`"));
+        }
+        let elsewhere = self.devices_with(&name.text, 2);
+        if elsewhere.len() > 1 {
+            return self.which_one(name, &[]);
+        }
+        let fault = Diagnostic::new("E101", name.span, format!("nothing is called `{name}` here"));
+        if let [device] = elsewhere.as_slice() {
+            return unknown(fault.here("unknown name").help(format!("did you mean `{device}.{name}`?")));
+        }
+        let siblings = scope.device.iter().chain(scope.head.iter().flat_map(|head| &head.devices));
+        let local = siblings.filter_map(|device| self.device(*device));
+        let mut known: Vec<String> = local
+            .flat_map(|device| {
+                device.members.keys().copied().chain(device.params.iter().map(|(name, _)| *name))
+            })
+            .chain(self.consts.keys().copied())
+            .map(str::to_owned)
+            .collect();
+        if !path.rest.is_empty() {
+            known.extend(self.by_name.keys().map(|name| name.to_string()));
+        }
+        let fault = fault.here("unknown name");
+        unknown(match nearest(&name.text, known.iter().map(String::as_str)) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault,
+        })
+    }
+
+    /// A member that several devices have: those of a flow's head, else of the project.
+    fn which_one(&self, name: &Name, head: &[usize]) -> Meaning {
+        let mut example = self.devices_with(&name.text, usize::MAX);
+        if !head.is_empty() {
+            let of_head = head.iter().filter_map(|device| self.device(*device));
+            let having = of_head.filter(|device| device.members.contains_key(name.text.as_str()));
+            example = having.map(|device| device.name.clone()).collect();
+            example.sort_unstable();
+        }
+        let count = example.len();
+        let fault = Diagnostic::new("E105", name.span, format!("`{name}` exists in {count} devices"))
+            .here("which one?");
+        unknown(match example.first() {
+            Some(device) => fault.help(format!("name one: `{device}.{name}`")),
+            None => fault,
+        })
+    }
+}
+
+/// What may follow a tag: nothing, `.quality` or `.time`.
+fn of_tag(tag: TagId, rest: &[Name]) -> Meaning {
+    match rest {
+        [] => Meaning::Tag(tag),
+        [word] if word.text == "quality" => Meaning::QualityOf(tag),
+        [word] if word.text == "time" => Meaning::TimeOf(tag),
+        [word, ..] => only_tags_have(word),
+    }
+}
+
+fn only_tags_have(word: &Name) -> Meaning {
+    let fault = Diagnostic::new("E102", word.span, format!("there is no `.{word}` of this"));
+    unknown(fault.help("a tag has `.quality` and `.time`"))
+}
+
+pub(crate) fn not_in_family(family: &Name, span: Span, number: &str) -> Diagnostic {
+    Diagnostic::new("E111", span, format!("the family `{family}` has no device {number}"))
+        .help("the numbers stand in brackets where the family is declared")
+}
+
+/// `press` has no tag `oil_tmp`.
+pub(crate) fn no_member(device: &Device<'_>, member: &Name) -> Diagnostic {
+    let message = format!("`{}` has no tag `{member}`", device.decl.name());
+    let fault = Diagnostic::new("E102", member.span, message).here("unknown tag");
+    let names = device.member_names();
+    if let Some(near) = nearest(&member.text, names.iter().copied()) {
+        return fault.help(format!("did you mean `{near}`?"));
+    }
+    const SHOWN: usize = 8;
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    let list: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match list.is_empty() {
+        true => fault.help("it has no tags"),
+        false => fault.help(format!("it has: {}{more}", list.join(", "))),
+    }
+}

@@ -1,0 +1,238 @@
+//! Stages with arguments: `changes`, `sample`, `rename`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use gwp_core::TagId;
+use gwp_plan::Stage;
+use gwp_syntax::ast::{self, Call, Expr, ExprKind, Text, TextPart};
+use gwp_syntax::{Diagnostic, Span};
+
+use super::{Compiler, Flow, Way, add_stage};
+use crate::check::Scope;
+use crate::items::nearest;
+use crate::types::{Number, Ty, Typed, describe_unit};
+use crate::units::Unit;
+
+/// Stages that are written like functions.
+pub(super) const NAMES: [&str; 3] = ["changes", "sample", "rename"];
+
+/// A stage in words; sinks have none.
+pub(super) fn words(stage: &ast::Stage) -> Option<String> {
+    match stage {
+        ast::Stage::Where(condition, _) => Some(format!("where {condition}")),
+        ast::Stage::Call(call) => Some(call.to_string()),
+        ast::Stage::Split(branches, _) => {
+            let one = |branch: &ast::Branch| {
+                let condition = branch.when.as_ref().map_or("else".to_owned(), |when| format!("when {when}"));
+                let stages = branch.stages.iter().map(|stage| match stage {
+                    ast::Stage::Targets(names, _) => {
+                        names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                    }
+                    other => words(other).unwrap_or_default(),
+                });
+                format!("{condition} -> {}", stages.collect::<Vec<_>>().join(" -> "))
+            };
+            Some(format!("split {{ {} }}", branches.iter().map(one).collect::<Vec<_>>().join("; ")))
+        }
+        ast::Stage::Window(_) | ast::Stage::Targets(..) => None,
+    }
+}
+
+impl Compiler<'_, '_, '_> {
+    pub(super) fn call(&mut self, flow: &Flow<'_>, ways: &mut [Way], call: &Call) {
+        match call.name.text.as_str() {
+            "changes" => self.changes(ways, call),
+            "sample" => {
+                let Some([period]) = self.arguments(call, ["period"]) else { return };
+                let Some(period) = period else {
+                    let fault = Diagnostic::new("E112", call.span, "`sample` needs a period");
+                    return self.checker.report.push(fault.help("write `sample(10 s)`"));
+                };
+                if let Some(period_ns) = self.duration(period) {
+                    add_stage(ways, &Stage::Sample { period_ns });
+                }
+            }
+            "rename" => {
+                let Some([pattern]) = self.arguments(call, ["pattern"]) else { return };
+                match pattern.map(|pattern| (&pattern.kind, pattern.span)) {
+                    Some((ExprKind::Text(text), span)) => self.rename(flow, ways, text, span),
+                    _ => {
+                        let fault = Diagnostic::new("E307", call.span, "`rename` needs a text");
+                        self.checker.report.push(fault.help("such as `rename(\"{device}_{tag}\")`"));
+                    }
+                }
+            }
+            name => {
+                let fault = Diagnostic::new("E311", call.name.span, format!("there is no stage `{name}`"));
+                self.checker.report.push(match nearest(name, NAMES.into_iter()) {
+                    Some(near) => fault.help(format!("did you mean `{near}`?")),
+                    None => fault.help("there are: where, changes, sample, rename, split"),
+                });
+            }
+        }
+    }
+
+    /// Arguments by name or in order.
+    fn arguments<'e, const N: usize>(
+        &mut self,
+        call: &'e Call,
+        names: [&str; N],
+    ) -> Option<[Option<&'e Expr>; N]> {
+        let mut found = [None; N];
+        for (at, arg) in call.args.iter().enumerate() {
+            let place = match &arg.key {
+                Some(key) => names.iter().position(|name| *name == key.text),
+                None => Some(at).filter(|at| *at < N),
+            };
+            let Some(place) = place else {
+                let span = arg.key.as_ref().map_or(arg.value.span, |key| key.span);
+                let fault = Diagnostic::new("E112", span, format!("`{}` has no such argument", call.name));
+                self.checker.report.push(fault.help(format!("it takes: {}", names.join(", "))));
+                return None;
+            };
+            if found[place].replace(&arg.value).is_some() {
+                self.checker.report.push(Diagnostic::new(
+                    "E409",
+                    arg.value.span,
+                    "this argument is given twice",
+                ));
+            }
+        }
+        Some(found)
+    }
+
+    /// A positive time in nanoseconds.
+    fn duration(&mut self, value: &Expr) -> Option<i64> {
+        let seconds = self.checker.fixed_number(value, &Unit::second(), false, &Scope::constant())?;
+        if !(0.001..=1e9).contains(&seconds) {
+            self.checker.report.push(Diagnostic::new("E407", value.span, "at least 1 ms is needed here"));
+            return None;
+        }
+        Some((seconds * 1e9).round() as i64)
+    }
+
+    fn changes(&mut self, ways: &mut [Way], call: &Call) {
+        let Some([deadband, heartbeat]) = self.arguments(call, ["deadband", "heartbeat"]) else { return };
+        let heartbeat_ns = heartbeat.and_then(|value| self.duration(value));
+        let band = deadband.map(|value| (self.checker.expr(value, &Scope::constant()), value.span));
+        for way in ways {
+            let deadband = match &band {
+                Some((band, span)) => self.bands(&way.tags, band, *span),
+                None => BTreeMap::new(),
+            };
+            way.stages.push(Stage::Changes { deadband, heartbeat_ns });
+        }
+    }
+
+    /// The deadband of each number, in its unit; `%` is of the range of the tag.
+    fn bands(&mut self, tags: &[TagId], band: &Typed, span: Span) -> BTreeMap<TagId, f64> {
+        let mut bands = BTreeMap::new();
+        let Some(written) = band.as_number().cloned() else {
+            if !band.is_error() {
+                let fault = Diagnostic::new("E207", span, "a deadband is a number with a unit");
+                self.checker.report.push(fault.here(format!("this is {}", band.ty.describe())));
+            }
+            return bands;
+        };
+        let difference =
+            Typed { expr: band.expr.clone(), ty: Ty::number(written.real, written.unit.difference()) };
+        for tag in tags {
+            let Some(found) = self.checker.world.tag(*tag) else { continue };
+            let Ty::Number(Number { unit, .. }) = &found.ty else { continue };
+            let value = if unit.dim == written.unit.dim {
+                difference.clone().number_in(&unit.difference())
+            } else if written.unit.dim.is_none() && !written.unit.is_none() {
+                let share = difference.clone().number_in(&Unit::none());
+                match (share, found.attrs.range) {
+                    (Some(share), Some((low, high))) => Some(share * (high - low)),
+                    _ => {
+                        let message = format!("{} of what? `{}` has no range", written.unit, found.path);
+                        let fault = Diagnostic::new("E214", span, message);
+                        self.checker.report.push(fault.help(format!("give it one: `range 0..100 {unit}`")));
+                        return bands;
+                    }
+                }
+            } else {
+                let band = describe_unit(&written.unit);
+                let message =
+                    format!("the deadband is {band}, but `{}` is {}", found.path, describe_unit(unit));
+                let fault = Diagnostic::new("E202", span, message);
+                self.checker
+                    .report
+                    .push(fault.help("make one flow for each unit, or give the tags a `deadband` each"));
+                return bands;
+            };
+            match value {
+                Some(value) if value >= 0.0 => bands.insert(*tag, value),
+                Some(_) => {
+                    self.checker.report.push(Diagnostic::new("E208", span, "a deadband cannot be negative"));
+                    return bands;
+                }
+                None => {
+                    self.checker.report.push(Diagnostic::new("E210", span, "a fixed value is needed here"));
+                    return bands;
+                }
+            };
+        }
+        bands
+    }
+
+    /// New names for all tags on the ways; two tags must not get the same.
+    fn rename(&mut self, flow: &Flow<'_>, ways: &mut [Way], pattern: &Text, span: Span) {
+        let mut taken: HashMap<Arc<str>, TagId> = HashMap::new();
+        for way in ways {
+            for at in 0..way.tags.len() {
+                let Some(tag) = way.tags.get(at).copied() else { break };
+                let Some(name) = self.new_name(flow, tag, pattern) else { return };
+                if name.is_empty() {
+                    return self.checker.report.push(Diagnostic::new("E307", span, "a name cannot be empty"));
+                }
+                let name: Arc<str> = name.into();
+                if let Some(other) = taken.insert(name.clone(), tag)
+                    && other != tag
+                {
+                    let path = |tag| self.checker.world.tag(tag).map_or("", |tag| &*tag.path);
+                    let message =
+                        format!("`{}` and `{}` would both be called `{name}`", path(other), path(tag));
+                    let fault = Diagnostic::new("E307", span, message);
+                    return self
+                        .checker
+                        .report
+                        .push(fault.help("add what tells them apart, such as `{device}`"));
+                }
+                way.names.insert(tag, name);
+            }
+        }
+    }
+
+    fn new_name(&mut self, flow: &Flow<'_>, tag: TagId, pattern: &Text) -> Option<String> {
+        let mut out = String::new();
+        for part in &pattern.parts {
+            match part {
+                TextPart::Literal(literal) => out.push_str(literal),
+                TextPart::Insert(insert) => {
+                    let found = self.checker.world.tag(tag)?;
+                    let device = self.checker.world.device(found.device)?;
+                    let word = match &insert.kind {
+                        ExprKind::Path(path) if path.rest.is_empty() && path.members.is_none() => {
+                            path.root.text.as_str()
+                        }
+                        _ => "",
+                    };
+                    match word {
+                        "device" => out.push_str(&device.name),
+                        "tag" => out.push_str(&found.name),
+                        "path" => out.push_str(&found.path),
+                        "flow" => out.push_str(&flow.name.text),
+                        "index" if device.index.is_some() => {
+                            out.push_str(&device.index.unwrap_or(0).to_string())
+                        }
+                        _ => out.push_str(&self.checker.fixed_insert(insert, &Scope::constant())?),
+                    }
+                }
+            }
+        }
+        Some(out)
+    }
+}

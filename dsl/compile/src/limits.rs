@@ -1,0 +1,28 @@
+//! Every bound of the compiler stands here: a short text must not unfold into a plan that does not fit the node.
+
+/// Devices of one family.
+pub const FAMILY_MAX: usize = 10_000;
+
+/// Devices of one project.
+pub const DEVICES_MAX: usize = 100_000;
+
+/// Tags of one project, calculated ones included; the run time has the same bound.
+pub const TAGS_MAX: usize = gwp_core::limits::TAGS_MAX;
+
+/// Nodes of all lowered expressions of one project: what templates, families and `sum_of` may unfold to.
+pub const EXPRESSIONS_NODES_MAX: usize = 2_000_000;
+
+/// Routes of one project: what named streams and nested splits may unfold to.
+pub const ROUTES_MAX: usize = 10_000;
+
+/// Ways through all flows, those that named streams repeat included.
+pub const WAYS_MAX: usize = 20_000;
+
+/// Tags of all routes of one project together.
+pub const ROUTE_TAGS_MAX: usize = 20_000_000;
+
+/// Units declared by one project.
+pub const OWN_UNITS_MAX: usize = 1_000;
+
+/// Bytes of one text after its inserts are filled in.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,103 @@
+//! Settings: names, types, units and bounds against the table of whoever takes them.
+
+mod common;
+mod value;
+
+pub(crate) use common::{
+    GatewayFields, SinkFields, SourceFields, check_only_device, device, gateway, sink, source,
+};
+
+use std::collections::HashMap;
+
+use gwp_core::Settings;
+use gwp_core::manifest::{Need, Setting};
+use gwp_syntax::ast;
+use gwp_syntax::{Diagnostic, Diagnostics, Span};
+
+use crate::check::{Checker, Scope};
+use crate::items::nearest;
+
+/// The settings of one block, taken out one by one.
+pub(crate) struct Fields<'a> {
+    /// `source `press``, for messages.
+    owner: String,
+    /// Where to point when something is missing.
+    at: Span,
+    left: Vec<&'a ast::Setting>,
+    /// Settings that could not be read, or are wrong: they count as given.
+    broken: Vec<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    /// Settings of a block; names given twice are reported.
+    pub(crate) fn new(
+        owner: String,
+        at: Span,
+        list: impl IntoIterator<Item = &'a ast::Setting>,
+        broken: &'a [ast::Name],
+        report: &mut Diagnostics,
+    ) -> Fields<'a> {
+        let mut first: HashMap<&str, Span> = HashMap::new();
+        let mut left = Vec::new();
+        for setting in list {
+            if let Some(first) = first.get(setting.name.text.as_str()) {
+                let fault =
+                    Diagnostic::new("E409", setting.name.span, format!("`{}` is given twice", setting.name));
+                report.push(fault.label(*first, "the first time").help("remove one of them"));
+                continue;
+            }
+            first.insert(&setting.name.text, setting.name.span);
+            left.push(setting);
+        }
+        Fields { owner, at, left, broken: broken.iter().map(|name| name.text.as_str()).collect() }
+    }
+
+    /// Takes a setting out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<&'a ast::Setting> {
+        let at = self.left.iter().position(|setting| setting.name.text == name)?;
+        Some(self.left.remove(at))
+    }
+
+    /// Checks all that is left against a table. `others` are names that were taken out before, for suggestions;
+    /// `required` says whether missing settings are reported.
+    pub(crate) fn finish(
+        self,
+        table: &'static [Setting],
+        others: &[&str],
+        required: bool,
+        checker: &mut Checker<'_, '_>,
+        scope: &Scope<'_>,
+    ) -> Settings {
+        let mut settings = Settings::default();
+        for def in table {
+            let written = self.left.iter().find(|setting| setting.name.text == def.name);
+            let value = match written {
+                Some(written) => checker.setting(written, def, scope),
+                None => match def.need {
+                    Need::Default(text) => value::default(def, text, checker, scope),
+                    Need::Required if required && !self.broken.contains(&def.name) => {
+                        let message = format!("{} needs the setting `{}`", self.owner, def.name);
+                        checker.report.push(Diagnostic::new("E406", self.at, message).help(def.doc));
+                        None
+                    }
+                    Need::Required | Need::Optional => None,
+                },
+            };
+            if let Some(value) = value {
+                settings.set(def.name, value);
+            }
+        }
+        for setting in
+            self.left.iter().filter(|setting| !table.iter().any(|def| def.name == setting.name.text))
+        {
+            let message = format!("{} has no setting `{}`", self.owner, setting.name);
+            let fault = Diagnostic::new("E402", setting.name.span, message);
+            let known = || table.iter().map(|def| def.name).chain(others.iter().copied());
+            checker.report.push(match nearest(&setting.name.text, known()) {
+                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                None => fault.help(format!("it has: {}", known().collect::<Vec<_>>().join(", "))),
+            });
+        }
+        settings
+    }
+}

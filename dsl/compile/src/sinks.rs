@@ -1,0 +1,96 @@
+//! Sinks, and what is worth a warning about them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use gwp_syntax::{Diagnostic, Diagnostics};
+
+use crate::assemble::SourcePart;
+use crate::catalog::Catalog;
+use crate::check::Checker;
+use crate::flows::Flows;
+use crate::order::order;
+use crate::settings::{self, SinkFields};
+use crate::world::World;
+
+/// Checks all sinks, by index in the items; `None` for those whose driver is not known.
+pub(crate) fn sinks(
+    world: &World<'_>,
+    catalog: &Catalog,
+    report: &mut Diagnostics,
+) -> Vec<Option<SinkFields>> {
+    let mut parts = Vec::new();
+    for item in &world.items.sinks {
+        let Some(driver) = catalog.sink(&item.driver.text) else {
+            let fault = Diagnostic::new(
+                "E408",
+                item.driver.span,
+                format!("there is no sink driver `{}`", item.driver),
+            );
+            report.push(fault.help(catalog.help(&item.driver.text, true)));
+            parts.push(None);
+            continue;
+        };
+        let before = report.errors();
+        let fields = settings::sink(item, driver, &mut Checker::new(world, report));
+        parts.push(Some(SinkFields { clean: report.errors() == before, ..fields }));
+    }
+    dead_letter_rings(world, &parts, report);
+    parts
+}
+
+/// A refused sample must come to rest somewhere.
+fn dead_letter_rings(world: &World<'_>, parts: &[Option<SinkFields>], report: &mut Diagnostics) {
+    let sinks = &world.items.sinks;
+    let index: HashMap<&str, usize> =
+        sinks.iter().enumerate().map(|(at, sink)| (sink.name.text.as_str(), at)).collect();
+    let needs: Vec<Vec<usize>> = parts
+        .iter()
+        .map(|part| {
+            let next = part.as_ref().and_then(|part| part.dead_letter.as_deref());
+            next.and_then(|name| index.get(name).copied()).into_iter().collect()
+        })
+        .collect();
+    for ring in order(&needs).rings {
+        let names: Vec<_> =
+            ring.iter().filter_map(|at| sinks.get(*at)).map(|sink| sink.name.text.as_str()).collect();
+        if let Some(sink) = ring.first().and_then(|at| sinks.get(*at)) {
+            let fault = Diagnostic::new("E104", sink.name.span, "dead letters would go round in a ring");
+            report.push(fault.here(format!("{} -> {}", names.join(" -> "), sink.name)));
+        }
+    }
+}
+
+/// Sinks that nothing flows into, and `full = block` that cannot hold anything back.
+pub(crate) fn warnings(
+    world: &World<'_>,
+    sources: &[Option<SourcePart>],
+    sinks: &[Option<SinkFields>],
+    flows: &Flows,
+    report: &mut Diagnostics,
+) {
+    let outputs: BTreeSet<&str> =
+        flows.summaries.iter().flat_map(|flow| flow.outputs.iter().map(|name| &**name)).collect();
+    let dead_letters = sinks.iter().flatten().filter_map(|sink| sink.dead_letter.as_deref());
+    let used: BTreeSet<&str> = outputs.into_iter().chain(dead_letters).collect();
+    for (index, (item, fields)) in world.items.sinks.iter().zip(sinks).enumerate() {
+        if !used.contains(item.name.text.as_str()) {
+            let fault =
+                Diagnostic::new("W604", item.name.span, format!("nothing flows into `{}`", item.name));
+            report.push(fault.help(format!("write a flow that ends in `-> {}`", item.name)));
+        }
+        let Some(block_at) = fields.as_ref().and_then(|fields| fields.block_at) else { continue };
+        let tags = flows.routes.get(&index).into_iter().flatten().flat_map(|route| &route.tags);
+        let polled = tags.filter_map(|tag| world.tag(*tag)).find_map(|tag| {
+            let source = world.device(tag.device)?.source?;
+            let polled = sources.get(source)?.as_ref()?.polled;
+            polled.then(|| world.items.sources.get(source)).flatten()
+        });
+        if let Some(source) = polled {
+            let message = format!("`block` cannot hold back `{}`, which is polled", source.name);
+            let fault = Diagnostic::new("W601", block_at, message).label(source.name.span, "a polled source");
+            report.push(fault.help(
+                "when the input log is at its bound, new samples of this sink are lost and counted; consider `drop_oldest`",
+            ));
+        }
+    }
+}

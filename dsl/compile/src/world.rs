@@ -1,0 +1,184 @@
+//! The project with all templates and families unfolded: devices, tags and constants by name.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use gwp_core::source::PlcType;
+use gwp_core::{Settings, TagId};
+use gwp_plan::Linear;
+use gwp_syntax::Span;
+use gwp_syntax::ast;
+
+use crate::items::Items;
+use crate::types::{Labels, Ty, Typed};
+use crate::units::Units;
+
+/// Everything that names can mean, filled step by step.
+pub(crate) struct World<'a> {
+    pub items: Items<'a>,
+    pub units: Units,
+    /// IANA name, in which schedules are read.
+    pub timezone: Arc<str>,
+    pub consts: HashMap<&'a str, Typed>,
+    pub devices: Vec<Device<'a>>,
+    /// Devices and sources by name; devices made only to check a template are not here.
+    pub by_name: HashMap<Arc<str>, usize>,
+    pub families: HashMap<&'a str, Family>,
+    /// By [`TagId`]: sorted by path, those of check-only devices last.
+    pub tags: Vec<Tag<'a>>,
+}
+
+/// A device, or a source as the device of its own tags.
+pub(crate) struct Device<'a> {
+    pub name: Arc<str>,
+    pub decl: Decl<'a>,
+    /// Index of its source in `items.sources`.
+    pub source: Option<usize>,
+    /// Number in its family.
+    pub index: Option<i64>,
+    pub template: Option<&'a ast::Template>,
+    /// Values of the template's parameters.
+    pub params: Vec<(&'a str, Typed)>,
+    pub members: HashMap<&'a str, Member>,
+    /// Members that could not be read or are reported.
+    pub broken: HashSet<&'a str>,
+    /// Its template is not known, so nothing is said of members it does not have.
+    pub open: bool,
+    /// Made only to check a template that no device uses.
+    pub check_only: bool,
+    /// Settings its driver takes, checked.
+    pub settings: Settings,
+    /// `scan` of the device.
+    pub scan_ns: Option<i64>,
+}
+
+/// Where a device is declared.
+#[derive(Clone, Copy)]
+pub(crate) enum Decl<'a> {
+    Source(&'a ast::Source),
+    Device(&'a ast::Device),
+    Template(&'a ast::Template),
+}
+
+impl<'a> Decl<'a> {
+    /// The name as declared; that of the family for one of its devices.
+    pub(crate) fn name(&self) -> &'a ast::Name {
+        match self {
+            Decl::Source(source) => &source.name,
+            Decl::Device(device) => &device.name,
+            Decl::Template(template) => &template.name,
+        }
+    }
+}
+
+impl<'a> Device<'a> {
+    /// The bodies whose members it has.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &'a ast::Body> + use<'a> {
+        let own = match self.decl {
+            Decl::Source(source) => Some(&source.body),
+            Decl::Device(device) => Some(&device.body),
+            Decl::Template(_) => None,
+        };
+        self.template.map(|template| &template.body).into_iter().chain(own)
+    }
+
+    /// True for a member that was reported, or may exist in a template that is not known.
+    pub(crate) fn hides(&self, member: &str) -> bool {
+        self.open || self.broken.contains(member)
+    }
+
+    /// Names of its tags and calcs, sorted.
+    pub(crate) fn member_names(&self) -> Vec<&'a str> {
+        let mut names: Vec<_> = self.members.keys().copied().collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// What the name of a member stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Member {
+    Tag(TagId),
+    /// Alarms are not built yet.
+    Alarm,
+}
+
+/// The devices of a family by number.
+#[derive(Default)]
+pub(crate) struct Family {
+    pub devices: BTreeMap<u64, usize>,
+}
+
+/// A tag of one device.
+pub(crate) struct Tag<'a> {
+    pub device: usize,
+    pub name: Arc<str>,
+    pub path: Arc<str>,
+    pub decl: TagDecl<'a>,
+    pub ty: Ty,
+    /// Attributes, checked.
+    pub attrs: Attributes,
+    /// Filled in address and type at the device; `None` for calcs and built-in tags.
+    pub point: Option<(Arc<str>, PlcType)>,
+}
+
+/// Where a tag is declared.
+#[derive(Clone, Copy)]
+pub(crate) enum TagDecl<'a> {
+    Tag(&'a ast::Tag),
+    Calc(&'a ast::Calc),
+    /// `connected` of a source.
+    Connected(&'a ast::Source),
+}
+
+impl TagDecl<'_> {
+    /// Place of the name.
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            TagDecl::Tag(tag) => tag.name.span,
+            TagDecl::Calc(calc) => calc.name.span,
+            TagDecl::Connected(source) => source.name.span,
+        }
+    }
+}
+
+/// Attributes of a tag in its unit.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Attributes {
+    pub scan_ns: Option<i64>,
+    pub deadband: Option<f64>,
+    pub scale: Option<Linear>,
+    pub range: Option<(f64, f64)>,
+    pub counter: Option<Option<(f64, f64)>>,
+    pub labels: Labels,
+    pub writable: bool,
+    pub desc: Arc<str>,
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn device(&self, index: usize) -> Option<&Device<'a>> {
+        self.devices.get(index)
+    }
+
+    pub(crate) fn tag(&self, tag: TagId) -> Option<&Tag<'a>> {
+        self.tags.get(tag.index())
+    }
+
+    /// How many tags are real, not made only to check a template; they have the first ids.
+    pub(crate) fn real_tags(&self) -> usize {
+        self.tags.partition_point(|tag| self.device(tag.device).is_some_and(|device| !device.check_only))
+    }
+
+    /// Devices that have a member of that name, in order of their names, at most `most` of them.
+    pub(crate) fn devices_with(&self, member: &str, most: usize) -> Vec<Arc<str>> {
+        let mut found: Vec<_> = self
+            .devices
+            .iter()
+            .filter(|device| !device.check_only && device.members.contains_key(member))
+            .map(|device| device.name.clone())
+            .collect();
+        found.sort_unstable();
+        found.truncate(most);
+        found
+    }
+}

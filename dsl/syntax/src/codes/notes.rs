@@ -1,0 +1,48 @@
+//! W6 and N7: what is allowed but worth a look.
+
+use super::Code;
+
+pub(super) const CODES: &[Code] = &[
+    Code {
+        code: "W601",
+        title: "`block` cannot hold back a polled source",
+        explanation: "With `full = block` a sink stops when its journal is full, and sources that can keep samples are \
+                      paused. A polled device keeps nothing: when the input log is at its bound too, new samples of this \
+                      sink are lost and counted. `drop_oldest` says so openly.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { journal { full = block } }\nflow f = s -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = s -> out",
+    },
+    Code {
+        code: "W602",
+        title: "this looks like a rename",
+        explanation: "A sink or device disappears and another one with the same settings appears. Names are identities: to \
+                      keep state and journal write `moved old -> new`. `gwp plan` raises it, when it compares two programs.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "W603",
+        title: "a source starts cold",
+        explanation: "On the standby node a cold source is not connected. After a takeover its tags are bad until it has \
+                      connected, which can take longer than the takeover promised in `gateway`. `standby = warm` keeps \
+                      the connection.",
+        wrong: "gateway g { takeover = 2 s }\nsource s : simulator {\n  standby = cold\n}",
+        right: "gateway g { takeover = 2 s }\nsource s : simulator {\n  standby = warm\n}",
+    },
+    Code {
+        code: "W604",
+        title: "nothing flows into a sink",
+        explanation: "The sink is declared and connected, but no flow ends in it and no other sink names it as its dead \
+                      letter.",
+        wrong: "sink out : console { }",
+        right: "sink out : console { }\nsource s : simulator {\n  tag x at \"constant 5\" : real\n}\nflow f = s -> out",
+    },
+    Code {
+        code: "N701",
+        title: "a journal drops its oldest samples when it is full",
+        explanation: "Nothing says what the journal of this sink does at its bound, so the default holds: 1 GB, 7 d, the \
+                      oldest samples go first. Write it out, so that a reader of the program knows.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = s -> out",
+    },
+];
