@@ -69,15 +69,18 @@ fn one_silent_slave_disturbs_only_itself() {
     std::fs::write(
         folder.join("p.gwp"),
         format!(
-            "template Slave() {{\n  tag a at \"hr 1\" : uint\n  tag b at \"hr 2\" : uint\n}}\n\
+            "template Unit() {{\n  tag a at \"hr 1\" : uint\n  tag b at \"hr 2\" : uint\n}}\n\
              source bus : modbus_tcp {{ address = \"127.0.0.1:{port}\", scan = 200 ms, timeout = 300 ms, probe = 1 s }}\n\
-             device slave[1..10] : Slave() on bus {{ unit_id = index }}\n\
+             device slave[1..10] : Unit() on bus {{ unit_id = index }}\n\
              sink db : sqlite {{ path = \"rows.db\" }}\nflow all = slave[*] -> db\n"
         ),
     )
     .unwrap();
     let _running = Process::start(
-        Command::new(gwp()).current_dir(folder).args(["run", "p.gwp", "--quiet"]).stderr(Stdio::null()),
+        Command::new(gwp())
+            .current_dir(folder)
+            .args(["run", "p.gwp", "--quiet"])
+            .stderr(Stdio::from(std::fs::File::create(folder.join("log")).unwrap())),
     );
     let wait = Duration::from_secs(30);
     until("ten slaves", wait, || {

@@ -134,6 +134,8 @@ fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
 }
 
 async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -> anyhow::Result<ExitCode> {
+    // Before anything starts, so that a signal at any moment ends in order.
+    let stop = StopSignal::new();
     let engine = Engine::start(config).await?;
     tracing::info!(node = %node.id, plan = %plan.id(), data = %node.data.display(), "running");
     if let Some(address) = node.metrics {
@@ -152,7 +154,7 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         .any(|sink| &*sink.driver == "console" && gwp_sink_console::draws_table(&sink.settings));
     let status = engine.status.clone();
     let code = tokio::select! {
-        reason = stop_signal(args.run_for) => {
+        reason = stop.wait(args.run_for) => {
             tracing::info!(reason, "stopping");
             ExitCode::SUCCESS
         }
@@ -166,35 +168,77 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
     Ok(code)
 }
 
-/// Waits for Ctrl-C, SIGTERM or the end of `--for`.
-async fn stop_signal(run_for: Option<Duration>) -> &'static str {
-    let timer = async {
-        match run_for {
-            Some(duration) => tokio::time::sleep(duration).await,
-            None => std::future::pending().await,
+/// Ctrl-C and SIGTERM, caught from the moment this is made.
+struct StopSignal {
+    #[cfg(unix)]
+    interrupt: std::io::Result<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    terminate: std::io::Result<tokio::signal::unix::Signal>,
+    #[cfg(windows)]
+    interrupt: std::io::Result<tokio::signal::windows::CtrlC>,
+}
+
+impl StopSignal {
+    fn new() -> Self {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
+        StopSignal {
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt()),
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate()),
+            #[cfg(windows)]
+            interrupt: tokio::signal::windows::ctrl_c(),
         }
-    };
-    tokio::select! {
-        () = timer => "time is up",
-        _ = tokio::signal::ctrl_c() => "interrupted",
-        () = terminated() => "terminated",
+    }
+
+    /// Waits for one of them, or for the end of `--for`; says which it was.
+    async fn wait(mut self, run_for: Option<Duration>) -> &'static str {
+        let timer = async {
+            match run_for {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        let interrupt = received(&mut self.interrupt);
+        #[cfg(unix)]
+        let terminate = received(&mut self.terminate);
+        #[cfg(not(unix))]
+        let terminate = std::future::pending::<()>();
+        tokio::select! {
+            () = timer => "time is up",
+            () = interrupt => "interrupted",
+            () = terminate => "terminated",
+        }
     }
 }
 
-#[cfg(unix)]
-async fn terminated() {
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut signal) => {
-            signal.recv().await;
-        }
+/// Waits for a signal; one that cannot be caught never comes.
+async fn received<S: Receive>(signal: &mut std::io::Result<S>) {
+    match signal {
+        Ok(signal) => signal.receive().await,
         Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be caught");
+            tracing::warn!(%error, "a signal cannot be caught");
             std::future::pending().await
         }
     }
 }
 
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+/// A stream of signals, whatever the operating system calls it.
+trait Receive {
+    async fn receive(&mut self);
+}
+
+#[cfg(unix)]
+impl Receive for tokio::signal::unix::Signal {
+    async fn receive(&mut self) {
+        self.recv().await;
+    }
+}
+
+#[cfg(windows)]
+impl Receive for tokio::signal::windows::CtrlC {
+    async fn receive(&mut self) {
+        self.recv().await;
+    }
 }
