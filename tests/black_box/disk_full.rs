@@ -65,7 +65,7 @@ fn a_full_disk_stops_nothing_for_good_and_loses_nothing() {
 
     // Something else fills the disk down to less than the reserve.
     let filler = tmpfs.0.join("filler");
-    std::fs::write(&filler, vec![0u8; 190 << 20]).unwrap();
+    std::fs::write(&filler, vec![0u8; 200 << 20]).unwrap();
     let logged = |text: &str| std::fs::read_to_string(&log).unwrap_or_default().contains(text);
     until("a clear error before the disk is full", wait, || logged("the data directory is nearly full"));
     let stopped_at = {

@@ -13,6 +13,7 @@ use gwp_engine::delivery::DeliveryLimits;
 use gwp_engine::{Engine, EngineConfig, PreparedSink};
 use gwp_plan::Plan;
 use gwp_syntax::{Diagnostics, SourceMap};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,8 +71,11 @@ fn start_logging(node: &Node) {
             node.log_level
         ))
     });
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     // A second subscriber in one process (tests) is refused; the first one serves.
     let _ = match node.log_format {
         LogFormat::Text => log.try_init(),
