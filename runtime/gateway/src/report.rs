@@ -17,6 +17,13 @@ pub fn print(diagnostics: &[Diagnostic], sources: &SourceMap) {
     }
 }
 
+/// Prints errors and warnings; notes are what `gwp check` is for.
+pub fn print_problems(diagnostics: &[Diagnostic], sources: &SourceMap) {
+    let problems: Vec<Diagnostic> =
+        diagnostics.iter().filter(|found| found.severity != Severity::Note).cloned().collect();
+    print(&problems, sources);
+}
+
 /// One finding as text.
 pub fn drawn(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> String {
     let kind = match diagnostic.severity {

@@ -95,6 +95,15 @@ pub(super) const CODES: &[Code] = &[
         right: "source s : simulator { }\ndevice d on s {\n  tag x at \"constant 5\" : real\n}",
     },
     Code {
+        code: "E490",
+        title: "node.toml is wrong",
+        explanation: "What is particular to one machine stands in its node.toml: sections node, listen, disk, log, \
+                      secrets and vars. A word that is not known there is refused, so that a setting with a slip of \
+                      the pen is not lost in silence. Every mistake of the file is reported in one run.",
+        wrong: ELSEWHERE,
+        right: ELSEWHERE,
+    },
+    Code {
         code: "E501",
         title: "the tag may not be written",
         explanation: "Only a tag with `writable` can be the target of a `write`. This version refuses writes as a whole \

@@ -36,7 +36,11 @@ pub fn explain(code: Option<&str>) -> anyhow::Result<ExitCode> {
     match gwp_syntax::codes::find(&code.to_uppercase()) {
         Some(code) => {
             println!("{}: {}\n\n{}", code.code, code.title, code.explanation);
-            println!("\nWrong:\n{}\n\nRight:\n{}", indented(code.wrong), indented(code.right));
+            for (title, example) in [("Wrong", code.wrong), ("Right", code.right)] {
+                if !example.is_empty() {
+                    println!("\n{title}:\n{}", indented(example));
+                }
+            }
             Ok(ExitCode::SUCCESS)
         }
         None => {

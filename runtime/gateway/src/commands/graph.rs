@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 pub fn graph(files: &[PathBuf], form: GraphForm) -> anyhow::Result<ExitCode> {
     let program = program::load(files)?;
-    report::print(&program.diagnostics, &program.sources);
+    report::print_problems(&program.diagnostics, &program.sources);
     let Some(plan) = program.plan else { return Ok(ExitCode::FAILURE) };
     print!("{}", draw(&plan, form));
     Ok(ExitCode::SUCCESS)

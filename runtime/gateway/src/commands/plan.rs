@@ -14,7 +14,7 @@ const SAMPLE_BYTES: f64 = 6.0;
 
 pub fn plan(files: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
     let program = program::load(files)?;
-    report::print(&program.diagnostics, &program.sources);
+    report::print_problems(&program.diagnostics, &program.sources);
     let Some(plan) = program.plan else { return Ok(ExitCode::FAILURE) };
     let forecast = Forecast::of(&plan);
     if json {

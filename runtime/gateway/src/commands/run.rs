@@ -22,7 +22,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let Some(node) = load_node(args)? else { return Ok(ExitCode::FAILURE) };
     start_logging(&node);
     let program = program::load(&args.project.files)?;
-    report::print(&program.diagnostics, &program.sources);
+    report::print_problems(&program.diagnostics, &program.sources);
     let Some(plan) = program.plan else { return Ok(ExitCode::FAILURE) };
     let plan = Arc::new(plan);
     let Some(config) = prepare(&plan, &node) else { return Ok(ExitCode::FAILURE) };
