@@ -511,3 +511,6 @@ impl Lane {
         self.slots.get(tag).map(|slot| self.latest.get(slot))
     }
 }
+
+#[cfg(test)]
+mod tests;

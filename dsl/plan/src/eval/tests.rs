@@ -131,7 +131,7 @@ fn unary(expr: &Expr, value: Value, quality: Quality) -> (Value, Quality) {
         (Expr::ToFloat(_), value) => number(value.as_f64().unwrap(), quality),
         (Expr::ToInt(_), Value::Float(v)) => {
             let v = v.round();
-            whole((v.abs() < 9.3e18).then(|| v as i128).and_then(|v| i64::try_from(v).ok()), quality)
+            whole((v.abs() < 9.3e18).then_some(v as i128).and_then(|v| i64::try_from(v).ok()), quality)
         }
         (Expr::ToText(_), value) => (Value::Text(value.to_string().into()), quality),
         other => panic!("ill typed: {other:?}"),
@@ -274,7 +274,7 @@ impl Maker {
         let ints = [0, 1, -1, 2, 7, 63, 64, i64::MAX, i64::MIN, -40];
         let pick = self.next(10) as usize;
         Expr::Const(match ty {
-            Type::Bool => Value::Bool(pick % 2 == 0),
+            Type::Bool => Value::Bool(pick.is_multiple_of(2)),
             Type::Int if pick == 9 => Value::UInt(u64::MAX - 3),
             Type::Int => Value::Int(ints[pick]),
             Type::Float => Value::Float(floats[pick]),
