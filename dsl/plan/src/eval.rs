@@ -144,7 +144,7 @@ fn as_int(cell: u64, kind: Kind, quality: Quality) -> (i64, Quality) {
         Kind::Int | Kind::Time | Kind::Bool => (cell as i64, quality),
         Kind::UInt => match i64::try_from(cell) {
             Ok(value) => (value, quality),
-            Err(_) => (0, Quality::OVERFLOW),
+            Err(_) => (0, quality.worst(Quality::OVERFLOW)),
         },
         _ => (0, missing(quality)),
     }
@@ -259,6 +259,9 @@ macro_rules! common {
 
 /// Expressions of type float; ints are converted.
 pub(crate) fn floats(expr: &Expr, slots: &mut Slots) -> Eval<f64> {
+    if expr.ty() == Some(Type::Int) {
+        return int_as_float(expr, slots);
+    }
     common!(expr, slots, floats);
     match expr {
         Expr::Const(value) => match value.as_f64() {
@@ -308,15 +311,26 @@ pub(crate) fn floats(expr: &Expr, slots: &mut Slots) -> Eval<f64> {
         Expr::Call(function, args) if expr.ty() == Some(Type::Float) => {
             functions::call_floats(function, args, slots)
         }
-        _ if expr.ty() == Some(Type::Int) => {
-            let inner = ints(expr, slots);
-            Box::new(move |frame| {
-                let (value, quality) = inner(frame);
-                (value as f64, quality)
-            })
-        }
         _ => ill_typed(0.0),
     }
+}
+
+/// An int is converted after it was computed, so that its overflows are the same everywhere.
+fn int_as_float(expr: &Expr, slots: &mut Slots) -> Eval<f64> {
+    // Scaling an int tag is the common case: one closure.
+    if let Expr::Tag(tag, _) = expr {
+        let slot = slots.slot(*tag);
+        return Box::new(move |frame| {
+            let latest = frame.latest;
+            let (value, quality) = as_int(latest.cells[slot], latest.kinds[slot], latest.qualities[slot]);
+            (value as f64, quality)
+        });
+    }
+    let inner = ints(expr, slots);
+    Box::new(move |frame| {
+        let (value, quality) = inner(frame);
+        (value as f64, quality)
+    })
 }
 
 fn float_binary(op: BinaryOp, left: &Expr, right: &Expr, slots: &mut Slots) -> Eval<f64> {

@@ -19,6 +19,7 @@ use crate::expr::{Expr, Function};
 use crate::mask::{Scene, retain_quality};
 use crate::plan::{BadPolicy, Plan, SinkPlan};
 use crate::stage::{LastByTag, Running};
+use gwp_core::limits::BATCH_SAMPLES_MAX;
 use gwp_core::{Batch, Column, Fact, GroupId, Qualities, Quality, Record, TagId, Timestamp, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -179,16 +180,28 @@ impl Lane {
                 let derived = self.derive(batch);
                 self.route(batch, true, out);
                 if let Some(derived) = derived {
-                    self.route(&Arc::new(derived), false, out);
+                    self.route_derived(derived, out);
                     self.order_parts(out);
                 }
             }
             Fact::Tick { now } => {
                 if let Some(derived) = self.tick(*now) {
-                    self.route(&Arc::new(derived), false, out);
+                    self.route_derived(derived, out);
+                    self.order_parts(out);
                 }
             }
             Fact::Activated { .. } | Fact::Configured { .. } | Fact::Anchor { .. } | Fact::Failed { .. } => {}
+        }
+    }
+
+    /// Routes computed samples, as many at a time as a batch may have.
+    fn route_derived(&mut self, derived: Batch, out: &mut Vec<Entry>) {
+        if derived.len() <= BATCH_SAMPLES_MAX {
+            return self.route(&Arc::new(derived), false, out);
+        }
+        let indexes: Vec<u32> = (0..derived.len() as u32).collect();
+        for (part, tags) in indexes.chunks(BATCH_SAMPLES_MAX).zip(derived.tags.chunks(BATCH_SAMPLES_MAX)) {
+            self.route(&Arc::new(derived.select(part, tags.into())), false, out);
         }
     }
 
@@ -230,17 +243,17 @@ impl Lane {
         let mut times = Vec::new();
         let mut values = Column::new();
         let mut qualities = Vec::new();
-        let mut index = 0;
-        while index < batch.len() {
-            let time = batch.times.get(index);
-            let first = index;
-            while index < batch.len() && batch.times.get(index) == time {
+        // A device may give each of its tags a run of times; what belongs together is one time.
+        let mut order: Vec<usize> = (0..batch.len()).collect();
+        order.sort_by_key(|&index| batch.times.get(index));
+        for same in order.chunk_by(|&a, &b| batch.times.get(a) == batch.times.get(b)) {
+            let time = batch.times.get(same[0]);
+            for &index in same {
                 if let Some(slot) = self.slots.get(batch.tags[index]) {
                     self.latest.take(slot, batch, index);
                 }
-                index += 1;
             }
-            let calcs = self.calcs_reached_by(batch.tags[first..index].iter().copied());
+            let calcs = self.calcs_reached_by(same.iter().map(|&index| batch.tags[index]));
             if calcs.is_empty() {
                 continue;
             }
@@ -464,7 +477,7 @@ fn reached(plan: &Plan, calcs: &[RunningCalc]) -> BTreeMap<TagId, Vec<u32>> {
     reached
 }
 
-/// Calcs that read no tag and look at the time.
+/// Calcs that look at the time, whatever else they read.
 fn time_driven(plan: &Plan, calcs: &[RunningCalc]) -> Vec<u32> {
     let looks_at_time: BTreeSet<TagId> =
         plan.calcs.iter().filter(|calc| uses_time(&calc.expr)).map(|calc| calc.tag).collect();
@@ -498,3 +511,6 @@ impl Lane {
         self.slots.get(tag).map(|slot| self.latest.get(slot))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,8 +19,13 @@ pub enum Mask {
         constant: f64,
         general: Eval<bool>,
     },
-    /// `good(value)` or `quality == "good"`.
+    /// `quality == "good"`.
     Good,
+    /// `good(value)`: the value must be one of its type as well.
+    GoodValue {
+        of: Type,
+        general: Eval<bool>,
+    },
     And(Box<Mask>, Box<Mask>),
     Or(Box<Mask>, Box<Mask>),
     PerSample(Eval<bool>),
@@ -42,7 +47,10 @@ impl Mask {
             Expr::Binary(BinaryOp::Or, a, b) => {
                 Mask::Or(Box::new(Mask::compile(a, slots)), Box::new(Mask::compile(b, slots)))
             }
-            Expr::Good(inner) if matches!(**inner, Expr::Word(Word::Value(_))) => Mask::Good,
+            Expr::Good(inner) => match **inner {
+                Expr::Word(Word::Value(of)) => Mask::GoodValue { of, general: eval::bools(expr, slots) },
+                _ => Mask::PerSample(eval::bools(expr, slots)),
+            },
             Expr::Binary(BinaryOp::Eq, a, b)
                 if **a == Expr::Word(Word::Quality) && **b == Expr::Const(Value::Int(0)) =>
             {
@@ -72,6 +80,17 @@ impl Mask {
                 pass.iter_mut().zip(other).for_each(|(pass, other)| *pass |= other);
             }
             Mask::Good => retain_quality(batch, pass, Quality::is_good),
+            Mask::GoodValue { of, general } => match (&batch.values.kinds, of) {
+                (Kinds::Same(Kind::Float), Type::Float) => {
+                    let cells = batch.values.cells.iter();
+                    cells.zip(&mut *pass).for_each(|(&cell, pass)| *pass &= f64::from_bits(cell).is_finite());
+                    retain_quality(batch, pass, Quality::is_good);
+                }
+                (Kinds::Same(Kind::Int), Type::Float | Type::Int)
+                | (Kinds::Same(Kind::Bool), Type::Bool)
+                | (Kinds::Same(Kind::Text), Type::Text) => retain_quality(batch, pass, Quality::is_good),
+                _ => per_sample(general, batch, scene, pass),
+            },
             Mask::Compare { op, constant, general } => match &batch.values.kinds {
                 Kinds::Same(Kind::Float) => {
                     compare(*op, *constant, &batch.values.cells, f64::from_bits, pass);

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Version of the plan's own format, part of its bytes.
 pub const PLAN_VERSION: u16 = 1;
 
+/// Bytes of the hash behind a stored plan.
+const CHECK_BYTES: usize = 8;
+
 /// A compiled program.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -253,14 +256,25 @@ pub struct FlowSummary {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     #[error("the stored plan is damaged")]
+    Damaged,
+    #[error("the stored plan cannot be decoded")]
     Decode(#[source] postcard::Error),
     #[error("the stored plan has format {found}, this program knows {PLAN_VERSION}")]
     Version { found: u16 },
 }
 
 impl Plan {
-    /// Canonical bytes; what the store keeps and [`Plan::id`] hashes.
+    /// What the store keeps: the canonical bytes, then the first 8 bytes of their BLAKE3
+    /// hash, so that damage is told before anything is decoded (a damaged tree could be
+    /// deep enough to overflow the stack).
     pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.canonical();
+        let hash = blake3::hash(&bytes);
+        bytes.extend_from_slice(&hash.as_bytes()[..CHECK_BYTES]);
+        bytes
+    }
+
+    fn canonical(&self) -> Vec<u8> {
         // A plan holds no type that postcard refuses and a Vec never runs out of room.
         postcard::to_stdvec(self).expect("a plan can always be encoded")
     }
@@ -270,6 +284,11 @@ impl Plan {
     /// # Errors
     /// Damaged bytes or another format version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Plan, PlanError> {
+        let split = bytes.len().checked_sub(CHECK_BYTES).ok_or(PlanError::Damaged)?;
+        let (bytes, check) = bytes.split_at(split);
+        if blake3::hash(bytes).as_bytes()[..CHECK_BYTES] != *check {
+            return Err(PlanError::Damaged);
+        }
         let (found, _) = postcard::take_from_bytes::<u16>(bytes).map_err(PlanError::Decode)?;
         if found != PLAN_VERSION {
             return Err(PlanError::Version { found });
@@ -280,7 +299,7 @@ impl Plan {
     /// Content hash: BLAKE3 of the canonical bytes, first 16 of them.
     pub fn id(&self) -> PlanId {
         let mut id = [0; 16];
-        id.copy_from_slice(&blake3::hash(&self.to_bytes()).as_bytes()[..16]);
+        id.copy_from_slice(&blake3::hash(&self.canonical()).as_bytes()[..16]);
         PlanId(id)
     }
 
@@ -336,3 +355,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -4,7 +4,7 @@
 //! moves it to the new lane by the names of tags and flows, so state follows
 //! what did not change.
 
-use crate::lane::Lane;
+use crate::lane::{Lane, RunningRoute};
 use crate::plan::Plan;
 use crate::stage::LastByTag;
 use gwp_core::{PlanId, Quality, TagId, Timestamp, Value};
@@ -86,7 +86,7 @@ impl Lane {
     }
 
     /// A lane for the same sink under a new plan, with the state of what has kept its
-    /// name: latest values by tag, stages by flow, place and kind.
+    /// name: latest values by tag, stages by flow, way in it, place and kind.
     pub fn migrate(&self, plan: Arc<Plan>, sink: usize) -> Lane {
         let mut next = Lane::new(plan, sink);
         let ids = next.plan.tag_ids();
@@ -102,14 +102,14 @@ impl Lane {
         };
         // Only looked up, never iterated: hash order cannot show.
         let mut old = HashMap::new();
-        for route in &self.routes {
+        for (way, route) in ways(&self.routes).into_iter().zip(&self.routes) {
             for (place, stage) in route.stages.iter().enumerate() {
-                old.entry((route.flow.clone(), place, std::mem::discriminant(stage))).or_insert(stage);
+                old.insert((way.clone(), place, std::mem::discriminant(stage)), stage);
             }
         }
-        for route in &mut next.routes {
+        for (way, route) in ways(&next.routes).into_iter().zip(&mut next.routes) {
             for (place, stage) in route.stages.iter_mut().enumerate() {
-                let same = old.get(&(route.flow.clone(), place, std::mem::discriminant(&*stage)));
+                let same = old.get(&(way.clone(), place, std::mem::discriminant(&*stage)));
                 if let Some(state) = same.and_then(|stage| stage.state()) {
                     stage.set_state(moved(state));
                 }
@@ -118,4 +118,15 @@ impl Lane {
         next.usable = moved(&self.usable);
         next
     }
+}
+
+/// Each route by its flow and the how many-th of the flow's ways to this sink it is.
+fn ways(routes: &[RunningRoute]) -> Vec<(Arc<str>, usize)> {
+    let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
+    let mut way = |route: &RunningRoute| {
+        let count = seen.entry(route.flow.clone()).or_default();
+        *count += 1;
+        (route.flow.clone(), *count)
+    };
+    routes.iter().map(&mut way).collect()
 }

@@ -9,6 +9,10 @@ use std::sync::Arc;
 pub(super) fn joined(parts: &[Arc<str>]) -> Arc<str> {
     let mut out = String::with_capacity(parts.iter().map(|part| part.len()).sum());
     parts.iter().for_each(|part| out.push_str(part));
+    bounded(out)
+}
+
+fn bounded(mut out: String) -> Arc<str> {
     if out.len() > limits::TEXT_BYTES_MAX {
         out.truncate(out.floor_char_boundary(limits::TEXT_BYTES_MAX));
     }
@@ -195,7 +199,8 @@ pub(super) fn call_texts(function: &Function, args: &[Expr], slots: &mut Slots) 
             let (text, lower) = (texts(text, slots), *function == Function::Lower);
             Box::new(move |frame| {
                 let (text, quality) = text(frame);
-                (if lower { text.to_lowercase() } else { text.to_uppercase() }.into(), quality)
+                // Some letters take more bytes in the other case.
+                (bounded(if lower { text.to_lowercase() } else { text.to_uppercase() }), quality)
             })
         }
         (Function::JsonText(pointer), [text]) => {
