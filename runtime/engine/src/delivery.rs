@@ -326,7 +326,20 @@ impl Queue {
         }
     }
 
+    /// Reads from disk. A frame may be rewritten or dropped in the very moment it is read
+    /// (references copied by value, a bound reached): the second look is right.
     async fn read_back(&mut self, seat: &DeliverySeat) -> Result<Vec<(PlanId, LiveEntry)>, String> {
+        match self.read_once(seat).await {
+            Ok(entries) => Ok(entries),
+            Err(error) => {
+                tracing::debug!(sink = %seat.name, %error, "reading the journal again");
+                self.taken = self.taken.max(seat.journal.cursors().1);
+                self.read_once(seat).await
+            }
+        }
+    }
+
+    async fn read_once(&mut self, seat: &DeliverySeat) -> Result<Vec<(PlanId, LiveEntry)>, String> {
         let mut reader = self.reader.take().unwrap_or_else(|| seat.reader.fork());
         let after = self.taken;
         let read = move || {

@@ -85,9 +85,6 @@ impl Engine {
         fits("sinks", plan.sinks.len(), sinks.len())?;
 
         let opened = Store::open(&data_dir)?;
-        if let Some(salvaged) = &opened.salvaged {
-            tracing::warn!(file = %salvaged.file.display(), kept_as = %salvaged.kept_as.display(), batches = salvaged.batches, "the store was mended");
-        }
         let (recovered, store) = Recovered::new(opened.store, plan)?;
         let (failed_tx, failed) = watch::channel(None);
         let clock = recovered.clock.clone();

@@ -119,6 +119,8 @@ impl LaneSeat {
 struct AtWork {
     lane: Lane,
     plan: PlanId,
+    /// The plan in force where it stands has no such sink.
+    idle: bool,
     at: Position,
     log: Option<LogReader>,
     checkpointed: Instant,
@@ -147,6 +149,7 @@ impl AtWork {
         AtWork {
             lane,
             plan,
+            idle: false,
             at,
             log: Some(seat.log.fork()),
             checkpointed: Instant::now(),
@@ -166,18 +169,21 @@ impl AtWork {
         let mut entries: Vec<LiveEntry> = Vec::new();
         for record in records {
             if let Fact::Configured { plan } = record.fact
-                && plan != self.plan
+                && (plan != self.plan || self.idle)
             {
                 // Entries are numbered under one plan per block.
                 self.send(seat, std::mem::take(&mut entries), self.at, stop).await;
                 self.change_plan(seat, plan)?;
             }
             self.bytes_since += record.bytes();
+            self.at = record.position;
+            if self.idle {
+                continue;
+            }
             self.lane.step(record, &mut self.out);
             for (part, entry) in (0u32..).zip(self.out.drain(..)) {
                 entries.push(live_entry(Cursor::new(record.position, part), entry));
             }
-            self.at = record.position;
         }
         seat.meter.records.fetch_add(records.len() as u64, Relaxed);
         if !entries.is_empty() {
@@ -201,13 +207,18 @@ impl AtWork {
         let _ = seat.writer.send(Request::Block(block, credit));
     }
 
+    /// Goes on under another plan. While a plan has no such sink the lane computes nothing,
+    /// but keeps its state: the sink may come back.
     fn change_plan(&mut self, seat: &LaneSeat, plan: PlanId) -> Result<(), String> {
         let next = seat.plans.get(plan)?;
-        let Some(sink) = next.sinks.iter().position(|sink| sink.name == seat.name) else {
-            return Err(format!("plan {plan} has no sink `{}`", seat.name));
-        };
-        self.lane = self.lane.migrate(next, sink);
-        self.plan = plan;
+        match next.sinks.iter().position(|sink| sink.name == seat.name) {
+            Some(sink) => {
+                self.lane = self.lane.migrate(next, sink);
+                self.plan = plan;
+                self.idle = false;
+            }
+            None => self.idle = true,
+        }
         Ok(())
     }
 

@@ -34,6 +34,9 @@ impl Plans {
         let bytes = self.reader.get(id).map_err(|error| error.to_string())?;
         let bytes = bytes.ok_or_else(|| format!("the store does not keep plan {id}"))?;
         let plan = Arc::new(Plan::from_bytes(&bytes).map_err(|error| format!("plan {id}: {error}"))?);
+        if plan.id() != id {
+            return Err(format!("the store keeps another plan under {id}"));
+        }
         if cached.len() >= CACHED_MAX {
             cached.pop_first();
         }
