@@ -124,7 +124,10 @@ pub async fn run_polled(cx: &mut SourceContext, groups: &[GroupDeclaration], pol
         if matches!(polled, Polled::Failed(_)) {
             cx.meter.slots_failed.fetch_add(1, Relaxed);
         }
-        cx.outlet.emit(emission(group, due, polled, read_after_ns, failing)).await;
+        let emission = emission(group, due, polled, read_after_ns, failing);
+        let mut stop = cx.stop.clone();
+        // While the disk is full no credit comes back: stopping must not wait for it.
+        first_of(cx.outlet.emit(emission), stop.stopped()).await;
     }
     // Without groups there is nothing to poll; the connection itself is still watched.
     cx.stop.stopped().await;

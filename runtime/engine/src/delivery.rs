@@ -22,7 +22,7 @@ use gwp_core::sink::{
 };
 use gwp_core::stop::{Stop, StopSource, stop_pair};
 use gwp_core::{Batch, Cursor, PlanId, Qualities, SinkId};
-use gwp_journal::inject::foreign_route;
+use gwp_journal::inject::{foreign_route, read_foreign_route};
 use gwp_journal::{Delivered, JournalReader, LiveEntry, Rejected, Request, SinkShared};
 use gwp_plan::{BadPolicy, RetryPolicy};
 use std::collections::{BTreeMap, VecDeque};
@@ -55,6 +55,11 @@ impl Outbox {
         }
         drop(recent);
         self.bell.notify_one();
+    }
+
+    /// Everything above this cursor is here; the rest is on disk.
+    fn floor(&self) -> Cursor {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).floor()
     }
 
     fn after(&self, cursor: Cursor, count: usize) -> Read<(PlanId, LiveEntry)> {
@@ -91,6 +96,8 @@ pub struct DeliverySeat {
     pub status: Arc<StageStatus>,
     /// The sink that takes what the destination refuses.
     pub dead_letter: Option<SinkId>,
+    /// Acknowledged up to here in this process; the journal may learn of it a commit later.
+    pub acknowledged: Mutex<Cursor>,
 }
 
 impl DeliverySeat {
@@ -216,7 +223,7 @@ impl Queue {
     fn new(seat: &DeliverySeat) -> Queue {
         let (_, floor) = seat.journal.cursors();
         Queue {
-            taken: floor,
+            taken: floor.max(*seat.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)),
             waiting: VecDeque::new(),
             unacknowledged: VecDeque::new(),
             handed: 0,
@@ -303,7 +310,15 @@ impl Queue {
         let entries = match seat.outbox.after(self.taken, 256) {
             Read::UpToDate => return Ok(false),
             Read::Items(entries) => entries,
-            Read::Behind => self.read_back(seat).await?,
+            Read::Behind => {
+                let floor = seat.outbox.floor();
+                let entries = self.read_back(seat).await?;
+                if entries.is_empty() {
+                    // The disk has nothing up to the floor either: what follows is in memory.
+                    self.taken = self.taken.max(floor);
+                }
+                entries
+            }
         };
         let Some((_, last)) = entries.last() else { return Ok(false) };
         self.taken = last.entry.cursor;
@@ -422,6 +437,7 @@ impl Queue {
         }
         if delivered.samples > 0 {
             seat.meter.samples.fetch_add(delivered.samples, Relaxed);
+            *seat.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = delivered.upto;
             let _ = seat.writer.send(Request::Delivered(seat.sink_id, delivered));
         }
     }
@@ -455,7 +471,10 @@ impl Queue {
             let origin = self.names.origin(&part.flow).and_then(|(plan, route)| {
                 let index =
                     seat.plans.get(plan).ok()?.sinks.iter().position(|sink| sink.name == seat.name)?;
-                Some((plan, foreign_route(index, route)?))
+                // A letter that is refused again keeps saying who refused it first.
+                let to =
+                    if read_foreign_route(route).is_some() { route } else { foreign_route(index, route)? };
+                Some((plan, to))
             });
             match origin {
                 Some((plan, route)) => letters.entry(plan).or_default().push((route, part.batch.clone())),

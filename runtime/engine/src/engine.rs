@@ -16,14 +16,15 @@ use gwp_core::stop::Stop;
 use gwp_core::{Clock, Cursor, Fact, PlanId, Position, SinkId, limits};
 use gwp_journal::{
     Event, Full, JournalReader, LogReader, Registered, Request, SinkPolicy, SpacePolicy, Store, StoreError,
-    Writer,
+    Writer, WriterMeter,
 };
 use gwp_plan::{FullPolicy, Plan, SinkPlan};
 use ractor::{Actor, ActorRef, call_t};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -106,7 +107,8 @@ impl Engine {
         let (topology, _) = Actor::spawn(None, TopologyActor, specs)
             .await
             .map_err(|error| StartError::Actors(error.to_string()))?;
-        let ticker = tokio::spawn(tick(clock.clone(), sequencer.clone()));
+        let ticker =
+            tokio::spawn(tick(clock.clone(), sequencer.clone(), writer.sender(), writer.meter.clone()));
         Ok(Engine { status: Arc::new(status), clock, topology, writer, failed, ticker })
     }
 
@@ -118,7 +120,7 @@ impl Engine {
                 return reason;
             }
             if failed.changed().await.is_err() {
-                std::future::pending::<()>().await;
+                return "the journal's thread has ended".into();
             }
         }
     }
@@ -145,12 +147,23 @@ impl Engine {
 }
 
 /// Writes ticks and keeps gateway time close to UTC.
-async fn tick(clock: Arc<GatewayClock>, sequencer: Arc<Sequencer>) {
+async fn tick(
+    clock: Arc<GatewayClock>,
+    sequencer: Arc<Sequencer>,
+    requests: Sender<Request>,
+    meter: Arc<WriterMeter>,
+) {
     let mut warned = false;
     loop {
         tokio::time::sleep(TICK_EVERY).await;
+        if meter.low_space.load(Relaxed) {
+            // Nothing is stored now, and ticks have no credit that would bound them.
+            continue;
+        }
+        let before = clock.now();
         match clock.discipline() {
             Disciplined::Stepped(now) => {
+                let _ = requests.send(Request::ClockStepped(now.0.saturating_sub(before.0)));
                 tracing::info!(%now, "gateway time stepped forward to UTC");
                 sequencer.fact(Fact::Anchor { now });
             }
@@ -349,6 +362,7 @@ impl Graph {
             meter: meter.clone(),
             status: stage.clone(),
             dead_letter: self.dead_letter(sink),
+            acknowledged: Mutex::default(),
         });
         self.status.sinks.push(SinkStatus {
             name: sink.name.clone(),

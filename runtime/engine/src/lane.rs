@@ -8,7 +8,9 @@
 //! step again. What the journal already covers is ignored there, so computing
 //! it again is harmless.
 
-use crate::limits::{BLOCKED_RETRY, CHECKPOINT_EVERY, LANE_CREDIT_SAMPLES, LANE_RECORDS_MAX, READ_BYTES_MAX};
+use crate::limits::{
+    BLOCKED_RETRY, CHECKPOINT_EVERY, CHECKPOINT_IDLE, LANE_CREDIT_SAMPLES, LANE_RECORDS_MAX, READ_BYTES_MAX,
+};
 use crate::plans::Plans;
 use crate::recent::Read;
 use crate::sequencer::Sequencer;
@@ -95,9 +97,13 @@ impl LaneSeat {
             self.meter.waiting.store(false, Relaxed);
             match self.sequencer.read(at_work.at, LANE_RECORDS_MAX) {
                 Read::Items(records) => at_work.take(&self, &records, &mut stop).await?,
+                // A lane that is far behind goes on from its checkpoint at the next start.
+                Read::Behind if stop.is_stopped() => break,
                 Read::Behind => {
-                    let records = at_work.read_back(&self).await?;
-                    at_work.take(&self, &records, &mut stop).await?;
+                    for (plan, records) in at_work.read_back(&self).await? {
+                        at_work.be_under(&self, plan)?;
+                        at_work.take(&self, &records, &mut stop).await?;
+                    }
                 }
                 Read::UpToDate if stop.is_stopped() => break,
                 Read::UpToDate => {
@@ -119,12 +125,14 @@ impl LaneSeat {
 struct AtWork {
     lane: Lane,
     plan: PlanId,
-    /// The plan in force where it stands has no such sink.
+    /// The plan in force where it stands: another than `plan` while that has no such sink.
+    in_force: PlanId,
     idle: bool,
     at: Position,
     log: Option<LogReader>,
     checkpointed: Instant,
     bytes_since: usize,
+    samples_since: bool,
     out: Vec<Entry>,
 }
 
@@ -135,12 +143,17 @@ impl AtWork {
         let mut lane = match seat.lane(plan) {
             Ok(lane) => lane,
             Err(error) => {
-                tracing::warn!(sink = %seat.name, %error, "the plan of the last checkpoint is gone; starting without state");
-                return Ok(AtWork::at(seat.lane(seat.plan)?, seat.plan, resume.from, seat));
+                tracing::warn!(sink = %seat.name, %error, "the plan of the last checkpoint cannot be read; records under it are passed over");
+                let mut idle = AtWork::at(seat.lane(seat.plan)?, seat.plan, resume.from, seat);
+                (idle.idle, idle.in_force) = (true, plan);
+                return Ok(idle);
             }
         };
         if let Some(checkpoint) = &resume.checkpoint {
-            lane.restore(plan, &checkpoint.state).map_err(|error| error.to_string())?;
+            // A checkpoint that cannot be read must not hold the log for ever.
+            if let Err(error) = lane.restore(plan, &checkpoint.state) {
+                tracing::error!(sink = %seat.name, %error, "the state of calcs and stages is lost; going on without it");
+            }
         }
         Ok(AtWork::at(lane, plan, resume.from, seat))
     }
@@ -149,11 +162,13 @@ impl AtWork {
         AtWork {
             lane,
             plan,
+            in_force: plan,
             idle: false,
             at,
             log: Some(seat.log.fork()),
             checkpointed: Instant::now(),
             bytes_since: 0,
+            samples_since: false,
             out: Vec::new(),
         }
     }
@@ -169,13 +184,14 @@ impl AtWork {
         let mut entries: Vec<LiveEntry> = Vec::new();
         for record in records {
             if let Fact::Configured { plan } = record.fact
-                && (plan != self.plan || self.idle)
+                && plan != self.in_force
             {
                 // Entries are numbered under one plan per block.
                 self.send(seat, std::mem::take(&mut entries), self.at, stop).await;
                 self.change_plan(seat, plan)?;
             }
             self.bytes_since += record.bytes();
+            self.samples_since |= record.samples() > 0;
             self.at = record.position;
             if self.idle {
                 continue;
@@ -211,6 +227,7 @@ impl AtWork {
     /// but keeps its state: the sink may come back.
     fn change_plan(&mut self, seat: &LaneSeat, plan: PlanId) -> Result<(), String> {
         let next = seat.plans.get(plan)?;
+        self.in_force = plan;
         match next.sinks.iter().position(|sink| sink.name == seat.name) {
             Some(sink) => {
                 self.lane = self.lane.migrate(next, sink);
@@ -222,7 +239,13 @@ impl AtWork {
         Ok(())
     }
 
-    async fn read_back(&mut self, seat: &LaneSeat) -> Result<Vec<Arc<Record>>, String> {
+    /// Changes the plan before records that were read under another one.
+    fn be_under(&mut self, seat: &LaneSeat, plan: PlanId) -> Result<(), String> {
+        if plan == self.in_force || plan == PlanId::default() { Ok(()) } else { self.change_plan(seat, plan) }
+    }
+
+    /// Records from disk, in runs of one plan.
+    async fn read_back(&mut self, seat: &LaneSeat) -> Result<Vec<(PlanId, Vec<Arc<Record>>)>, String> {
         let mut log = self.log.take().unwrap_or_else(|| seat.log.fork());
         let at = self.at;
         let read = move || {
@@ -231,18 +254,26 @@ impl AtWork {
         };
         let (log, read) = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
         self.log = Some(log);
-        let records: Vec<Arc<Record>> =
-            read.map_err(|error| error.to_string())?.into_iter().map(|(_, record)| record).collect();
+        let records = read.map_err(|error| error.to_string())?;
         if records.is_empty() {
             return Err(format!("the log does not hold the records after {at}"));
         }
         seat.meter.records_read_back.fetch_add(records.len() as u64, Relaxed);
-        Ok(records)
+        let mut runs: Vec<(PlanId, Vec<Arc<Record>>)> = Vec::new();
+        for (plan, record) in records {
+            match runs.last_mut() {
+                Some((of, run)) if *of == plan => run.push(record),
+                _ => runs.push((plan, vec![record])),
+            }
+        }
+        Ok(runs)
     }
 
     fn checkpoint_if_due(&mut self, seat: &LaneSeat) {
-        let due = self.checkpointed.elapsed() >= CHECKPOINT_EVERY || self.bytes_since >= CHECKPOINT_BYTES;
-        if due {
+        let elapsed = self.checkpointed.elapsed();
+        // With nothing but ticks the state is what it was: only the log's trim waits for it.
+        let due = if self.samples_since { CHECKPOINT_EVERY } else { CHECKPOINT_IDLE };
+        if elapsed >= due || self.bytes_since >= CHECKPOINT_BYTES {
             self.checkpoint(seat);
         }
     }
@@ -251,6 +282,7 @@ impl AtWork {
     fn checkpoint(&mut self, seat: &LaneSeat) {
         self.checkpointed = Instant::now();
         self.bytes_since = 0;
+        self.samples_since = false;
         let checkpoint =
             Checkpoint { position: self.at, plan: self.plan, state: self.lane.snapshot(self.plan) };
         let block = Block { sink: seat.sink, plan: self.plan, entries: Vec::new(), covered: self.at };

@@ -14,6 +14,9 @@ pub const READ_BYTES_MAX: usize = 256 * 1024;
 /// State is checkpointed at least this often while records come.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 
+/// ... and at least this often while only ticks come.
+pub const CHECKPOINT_IDLE: Duration = Duration::from_secs(60);
+
 /// A lane whose journal is full with `full = block` looks again after this.
 pub const BLOCKED_RETRY: Duration = Duration::from_millis(100);
 
@@ -30,3 +33,6 @@ pub const SINK_GRACE: Duration = Duration::from_secs(2);
 
 /// How long a stopping sink goes on delivering what its journal holds.
 pub const SINK_DRAIN: Duration = Duration::from_secs(5);
+
+/// How long a stage may take to stop before it is given up; below the time a tier has.
+pub const STAGE_STOP: Duration = Duration::from_secs(10);

@@ -64,6 +64,11 @@ impl<K: Ord + Copy, T: Clone> Recent<K, T> {
         }
     }
 
+    /// Everything above this key is here.
+    pub fn floor(&self) -> K {
+        self.floor
+    }
+
     /// Bytes held now.
     pub fn bytes(&self) -> usize {
         self.bytes

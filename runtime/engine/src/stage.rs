@@ -4,6 +4,7 @@
 //! panic into a supervision event and stops it in order. The actor itself never
 //! blocks, so `stop` is always seen at once.
 
+use crate::limits::STAGE_STOP;
 use gwp_core::BoxFuture;
 use gwp_core::stop::{Stop, StopSource, stop_pair};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -77,8 +78,11 @@ impl Actor for StageActor {
         state: &mut StageState,
     ) -> Result<(), ActorProcessingErr> {
         state.stop.stop();
-        if let Some(task) = state.task.take() {
-            let _ = task.await;
+        if let Some(mut task) = state.task.take()
+            && tokio::time::timeout(STAGE_STOP, &mut task).await.is_err()
+        {
+            // One stage that does not end must not keep the others from ending in order.
+            task.abort();
         }
         Ok(())
     }

@@ -31,19 +31,20 @@ fn assert_same(a: &[i64], b: &[i64]) {
 async fn samples_arrive_in_order_and_a_restart_continues_without_loss_or_repeat() {
     let dir = tempfile::tempdir().unwrap();
     let got = Arc::new(Got::default());
+    let mut produced = 0;
     for run in 1..=3usize {
         let before = received(&got);
         let plant = start(plan(20, 10, &["a"]), dir.path(), vec![got.clone()]).await;
+        let status = plant.engine.status.clone();
         until("samples", || received(&got) >= before + 20 * 15).await;
         plant.engine.stop().await;
         assert_eq!(got.runs.load(SeqCst), run);
+        produced += status.sinks[0].lane.samples.load(SeqCst);
     }
     let first = slots_of(&got, TagId(1));
     assert_eq!(first, slots_of(&got, TagId(20)));
-    // Slots rise; between runs some are missing, within a run none, and none comes twice.
-    let gaps = first.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
-    assert!(first.windows(2).all(|pair| pair[1] > pair[0]));
-    assert!(gaps <= 2, "{gaps} gaps in {first:?}");
+    assert_rising(&first);
+    assert_eq!(received(&got) as u64, produced, "all that was produced has arrived, once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,7 +141,9 @@ async fn bounds_hold_and_every_dropped_sample_is_counted() {
         let status = plant.engine.status.clone();
         let journal = status.sinks[0].journal.clone();
         until("drops", || journal.dropped_samples.load(SeqCst) > 100_000).await;
-        assert!(journal.pending_bytes.load(SeqCst) <= 300_000);
+        let pending = journal.pending_bytes.load(SeqCst);
+        // What an entry takes is estimated before it is encoded: a frame may reach over a little.
+        assert!(pending <= 303_000, "{full:?}: {pending} bytes wait");
         got.down.store(false, SeqCst);
         until("delivery", || received(&got) > 0 && journal.pending_samples.load(SeqCst) < 50_000).await;
         plant.engine.stop().await;

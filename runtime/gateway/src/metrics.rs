@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `gwp_info` | gauge | version, plan | always 1 |
 //! | `gwp_source_connected` | gauge | source | 1 while connected |
-//! | `gwp_source_samples_total` | counter | source | samples handed to the log |
+//! | `gwp_source_samples_total` | counter | source | samples handed to the log; a failed slot counts as one |
 //! | `gwp_source_requests_total`, `_timeouts_total`, `_errors_total`, `_connects_total` | counter | source | requests to devices and what became of them |
 //! | `gwp_source_slots_skipped_total`, `_slots_failed_total` | counter | source | scan slots not polled, or polled in vain |
 //! | `gwp_source_devices_silent` | gauge | source | devices that are only probed |
@@ -33,15 +33,7 @@ pub struct Exported {
 }
 
 /// Serves `/metrics` until the runtime ends.
-///
-/// # Errors
-/// The address cannot be bound.
-pub async fn serve(
-    address: std::net::SocketAddr,
-    exported: Exported,
-) -> std::io::Result<std::net::SocketAddr> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
+pub fn serve(listener: tokio::net::TcpListener, exported: Exported) {
     let route = axum::routing::get(move || {
         let text = render(&exported);
         async move { ([("content-type", "text/plain; version=0.0.4")], text) }
@@ -52,7 +44,6 @@ pub async fn serve(
             tracing::warn!(%error, "metrics are no longer served");
         }
     });
-    Ok(bound)
 }
 
 /// One family of samples under one name.

@@ -22,6 +22,10 @@ use toml::de::{DeTable, DeValue};
 /// A larger file is not read.
 pub const NODE_FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Less reserve cannot keep the store from meeting a full disk: its write-ahead file and
+/// memtables are written after the free space was looked at.
+const RESERVE_MIN: u64 = 64_000_000;
+
 /// What a node is told.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -110,6 +114,11 @@ pub fn parse(file: FileId, text: &str, folder: &Path, report: &mut Diagnostics) 
                 let Some(bytes) = reader.bytes(value) else { return };
                 match key {
                     "log_max" => node.space.log_bytes_max = bytes,
+                    "reserve" if bytes < RESERVE_MIN => reader.wrong(
+                        value,
+                        "the reserve is too small: the store itself needs room to give room back",
+                        "at least \"64 MB\"",
+                    ),
                     "reserve" => node.space.reserve_bytes = bytes,
                     _ => node.space.ballast_bytes = bytes,
                 }
@@ -350,12 +359,12 @@ mod tests {
     fn reads_everything_it_documents() {
         let (node, found) = read(
             "[node]\nid = \"alpha\"\ndata = \"data\"\n[listen]\nmetrics = \"127.0.0.1:9464\"\n\
-             [disk]\nlog_max = \"4 GB\"\nreserve = 1000\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
+             [disk]\nlog_max = \"4 GB\"\nreserve = 100000000\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
              [secrets]\npg = { file = \"pg\" }\nmqtt = \"x\"\npi = { env = \"PI\" }\n[vars]\nserial_a = \"/dev/ttyS0\"\n",
         );
         assert_eq!(found, Vec::<String>::new());
         assert_eq!(node.data, Path::new("/etc/gwp/data"));
-        assert_eq!((node.space.log_bytes_max, node.space.reserve_bytes), (4_000_000_000, 1000));
+        assert_eq!((node.space.log_bytes_max, node.space.reserve_bytes), (4_000_000_000, 100_000_000));
         assert_eq!(node.secrets["pg"], Secret::File("/etc/gwp/pg".into()));
         assert_eq!(node.log_format, LogFormat::Json);
         assert!(!format!("{node:?}").contains("\"x\""));

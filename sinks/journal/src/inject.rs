@@ -6,7 +6,7 @@
 //! sending again.
 
 use crate::frame::{Content, JournalEntry};
-use crate::store::{Block, LiveEntry, Store, StoreError};
+use crate::store::{Block, LiveEntry, Size, Store, StoreError};
 use fjall::PersistMode;
 use gwp_core::{Batch, Cursor, PlanId, SinkId, Timestamp};
 use std::sync::Arc;
@@ -63,6 +63,12 @@ impl Store {
         // Values hold no segment of the log, so they may join whatever chunk is open.
         let log_segment = journal.chunks.back().map_or(0, |chunk| chunk.log_segment);
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        let size = Size::of(&entries, self.sample_bytes);
+        if journal.refuses(size.bytes) || journal.is_blocked() {
+            // Nobody waits for these: at the bound they are refused and counted.
+            journal.refuse(&mut batch, &mut self.ledger, &entries, size, now);
+            entries.clear();
+        }
         for run in entries.chunks(FRAME_ENTRIES) {
             journal.append_block(&self.db, &mut batch, plan, run, self.sample_bytes, log_segment, now)?;
         }

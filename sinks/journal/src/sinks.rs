@@ -212,6 +212,11 @@ impl SinkJournal {
         }
     }
 
+    /// At its capacity with `full = block`.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state.policy.full == Full::Block && self.pending_bytes() >= self.state.policy.capacity_bytes
+    }
+
     pub(crate) fn refuse(
         &mut self,
         batch: &mut OwnedWriteBatch,
@@ -394,6 +399,12 @@ impl SinkJournal {
             self.put_chunk(batch, meta, index);
         }
         self.unstored_chunk = self.first_chunk + count as u64;
+    }
+
+    /// Every chunk has changed: all of them are written with the next commit.
+    pub(crate) fn store_all_chunks(&mut self) {
+        self.unstored_chunk = self.first_chunk;
+        self.changed = true;
     }
 
     pub(crate) fn put_chunk(&self, batch: &mut OwnedWriteBatch, meta: &Keyspace, index: usize) {

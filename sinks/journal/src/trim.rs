@@ -24,12 +24,12 @@ pub struct Trimmed {
 }
 
 impl Store {
-    /// One small step of housekeeping: deletes what nothing needs and copies at most one
-    /// chunk. `log_bytes_max` is the bound of the log.
+    /// One small step of housekeeping: deletes what nothing needs and, unless the disk is
+    /// `low`, copies at most one chunk. `log_bytes_max` is the bound of the log.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn trim(&mut self, log_bytes_max: u64, now: Timestamp) -> Result<Trimmed, StoreError> {
+    pub fn trim(&mut self, log_bytes_max: u64, now: Timestamp, low: bool) -> Result<Trimmed, StoreError> {
         let mut trimmed = Trimmed::default();
         let needed = self.needed_from.values().copied().min().unwrap_or(self.durable());
         let sinks = &self.sinks;
@@ -41,7 +41,8 @@ impl Store {
             trimmed.segments += sink.segments.trim(&self.db, |segment| segment.upto <= floor)?;
         }
         self.drop_by_age(now)?;
-        if let Some((sink, chunk)) = self.chunk_to_copy(needed, log_bytes_max) {
+        // Copying writes before it gives back: not without room.
+        if !low && let Some((sink, chunk)) = self.chunk_to_copy(needed, log_bytes_max) {
             self.copy_chunk(sink, chunk)?;
             trimmed.copied = true;
         }
@@ -55,6 +56,18 @@ impl Store {
             }
         }
         Ok(trimmed)
+    }
+
+    /// Gateway time stepped forward: what waits was written that much later than it seems.
+    /// Without this a node that starts with an old clock would drop its journals as too old
+    /// in the moment it learns the time.
+    pub(crate) fn clock_stepped(&mut self, ns: i64) {
+        for sink in self.sinks.values_mut() {
+            for chunk in &mut sink.chunks {
+                chunk.written = chunk.written.plus(ns);
+            }
+            sink.store_all_chunks();
+        }
     }
 
     /// Age counts also while nothing is appended.

@@ -34,7 +34,9 @@ pub enum Request {
     Checkpoint(SinkId, Checkpoint),
     /// Keeps a plan before records name it; answers when it is durable.
     Plan(PlanId, Vec<u8>, Sender<()>),
-    /// Commits all that came before and answers.
+    /// Gateway time stepped forward by this many nanoseconds: what waits is no older for it.
+    ClockStepped(i64),
+    /// Commits all that came before and answers; at once, without committing, while there is no room.
     Flush(Sender<()>),
     /// Commits all that came before and ends.
     Stop,
@@ -133,12 +135,35 @@ struct Gathered {
     work: Work,
     /// Given back when the commit is done.
     credits: Vec<Credit>,
+    /// Stored before the acknowledgements that stand for them.
+    letters: Vec<Letter>,
     answers: Vec<Sender<()>>,
     bytes: usize,
     /// Arrival of the oldest record or block.
     since: Option<Instant>,
     /// Arrival of the oldest request of any kind.
     ride_since: Option<Instant>,
+}
+
+/// Samples for a dead letter sink.
+struct Letter {
+    sink: SinkId,
+    plan: PlanId,
+    samples: Vec<(u32, Arc<Batch>)>,
+}
+
+impl Gathered {
+    /// A block that only says how far its lane has come joins the one before it, so that
+    /// waiting for room gathers no blocks.
+    fn push_block(&mut self, block: Block) {
+        let before = self.work.blocks.iter_mut().rev().find(|before| before.sink == block.sink);
+        match before {
+            Some(before) if block.entries.is_empty() && before.plan == block.plan => {
+                before.covered = before.covered.max(block.covered);
+            }
+            _ => self.work.blocks.push(block),
+        }
+    }
 }
 
 struct Run {
@@ -177,7 +202,8 @@ impl Run {
             }
             if housekeeping.elapsed() >= Duration::from_millis(HOUSEKEEPING_MS) {
                 let now = self.clock.now();
-                let trimmed = self.store.trim(self.log_bytes_max, now)?;
+                let low = self.meter.low_space.load(Relaxed);
+                let trimmed = self.store.trim(self.log_bytes_max, now, low)?;
                 if !trimmed.copied {
                     housekeeping = Instant::now();
                 }
@@ -233,7 +259,7 @@ impl Run {
             Request::Block(block, credit) => {
                 gathered.since.get_or_insert(now);
                 gathered.bytes += block.entries.len() * 32;
-                gathered.work.blocks.push(block);
+                gathered.push_block(block);
                 gathered.credits.extend(credit);
             }
             Request::Delivered(sink, delivered) => {
@@ -246,12 +272,10 @@ impl Run {
                 gathered.work.rejected.push((sink, rejected));
             }
             Request::DeadLetter(sink, plan, samples) => {
-                let now = self.clock.now();
-                if let Some(block) = self.store.inject(sink, plan, samples, now)? {
-                    let upto = self.store.durable();
-                    (self.report)(Event::Committed(Committed { upto, blocks: vec![block] }));
-                }
+                gathered.since.get_or_insert(now);
+                gathered.letters.push(Letter { sink, plan, samples });
             }
+            Request::ClockStepped(ns) => self.store.clock_stepped(ns),
             Request::Checkpoint(sink, checkpoint) => {
                 gathered.work.checkpoints.insert(sink, checkpoint);
             }
@@ -275,11 +299,17 @@ impl Run {
             return self.commit_rides_only();
         }
         let gathered = std::mem::take(&mut self.gathered);
-        if low && !gathered.work.only_rides() {
+        if low && !(gathered.work.only_rides() && gathered.letters.is_empty()) {
             tracing::error!(
                 "stopping with the data directory full: records not yet stored are not acknowledged"
             );
             return Ok(());
+        }
+        for Letter { sink, plan, samples } in gathered.letters {
+            if let Some(block) = self.store.inject(sink, plan, samples, self.clock.now())? {
+                let upto = self.store.durable();
+                (self.report)(Event::Committed(Committed { upto, blocks: vec![block] }));
+            }
         }
         if !gathered.work.is_empty() {
             self.commit_work(gathered.work)?;
@@ -294,10 +324,17 @@ impl Run {
     /// Without room only what gives room is written: delivered cursors, so that segments
     /// can be trimmed. Everything else stays gathered; its credits hold the sources.
     fn commit_rides_only(&mut self) -> Result<(), StoreError> {
-        let delivered = std::mem::take(&mut self.gathered.work.delivered);
-        if !delivered.is_empty() {
-            self.commit_work(Work { delivered, ..Work::default() })?;
+        // Dead letters would take room, and what they stand for must not be forgotten before them.
+        if self.gathered.letters.is_empty() {
+            let delivered = std::mem::take(&mut self.gathered.work.delivered);
+            let rejected = std::mem::take(&mut self.gathered.work.rejected);
+            if !delivered.is_empty() || !rejected.is_empty() {
+                self.commit_work(Work { delivered, rejected, ..Work::default() })?;
+            }
         }
+        self.gathered.answers.drain(..).for_each(|answer| {
+            let _ = answer.send(());
+        });
         std::thread::sleep(Duration::from_millis(crate::limits::SPACE_CHECK_MS));
         Ok(())
     }

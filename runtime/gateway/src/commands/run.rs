@@ -138,18 +138,26 @@ fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
 }
 
 async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -> anyhow::Result<ExitCode> {
+    // Before the engine starts: a port in use must not cost an epoch and a connection to each device.
+    let listener = match node.metrics {
+        Some(address) => {
+            let bound = tokio::net::TcpListener::bind(address).await;
+            Some(bound.with_context(|| format!("metrics cannot be served on {address}"))?)
+        }
+        None => None,
+    };
     // Before anything starts, so that a signal at any moment ends in order.
     let stop = StopSignal::new();
     let engine = Engine::start(config).await?;
     tracing::info!(node = %node.id, plan = %plan.id(), data = %node.data.display(), "running");
-    if let Some(address) = node.metrics {
+    if let Some(listener) = listener {
+        let bound = listener.local_addr()?;
         let exported = Exported {
             status: engine.status.clone(),
             clock: engine.clock.clone(),
             plan: plan.id().to_string(),
         };
-        let bound =
-            metrics::serve(address, exported).await.with_context(|| format!("metrics on {address}"))?;
+        metrics::serve(listener, exported);
         tracing::info!("metrics on http://{bound}/metrics");
     }
     let draws_a_table = plan

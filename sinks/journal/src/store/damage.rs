@@ -40,7 +40,7 @@ fn checkpoint(store: &mut Store, sinks: &[SinkId]) {
 }
 
 fn trim_all(store: &mut Store, log_bytes_max: u64) {
-    while store.trim(log_bytes_max, Timestamp(1)).unwrap().copied {}
+    while store.trim(log_bytes_max, Timestamp(1), false).unwrap().copied {}
 }
 
 fn read(store: &Store, sink: SinkId) -> Vec<(Cursor, u32, Arc<Batch>)> {

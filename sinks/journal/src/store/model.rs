@@ -419,7 +419,7 @@ impl Model {
     fn trim(&mut self, log_bytes_max: u64) {
         let now = self.now;
         for _ in 0..200 {
-            if !self.store().trim(log_bytes_max, now).unwrap().copied {
+            if !self.store().trim(log_bytes_max, now, false).unwrap().copied {
                 break;
             }
         }
