@@ -405,6 +405,16 @@ impl Model {
             (0..count as u64).map(|i| (i as u32, Arc::new(batch(i + 1, 3, now)))).collect();
         let before = self.journal(id).pending_bytes() + 1_000;
         let block = self.store().inject(id, plan, samples.clone(), now).unwrap().unwrap();
+        if block.entries.is_empty() {
+            let refused: u64 = samples.iter().map(|(_, batch)| batch.len() as u64).sum();
+            let most = refused as f64 * (self.store().sample_bytes * 3.0 + 20.0) + 400.0 * count as f64;
+            let sink = &mut self.sinks[index];
+            let could_be_full = before as f64 + most > sink.policy.capacity_bytes as f64;
+            assert!(sink.policy.full != Full::DropOldest && could_be_full, "refused without need");
+            sink.produced += refused;
+            sink.dropped += refused;
+            return;
+        }
         assert_eq!(block.entries.len(), count);
         let news = block.entries.iter().zip(&samples).map(|(live, (route, batch))| Pending {
             cursor: live.entry.cursor,
