@@ -26,16 +26,20 @@ pub struct Row {
     pub quality: String,
 }
 
-/// All rows of the table `samples`, in the order in which they were written per tag.
+/// All rows of the view `samples`, by tag and time.
 pub fn rows(database: &Path) -> Vec<Row> {
-    let connection = Connection::open(database).expect("database");
-    let mut query = connection
-        .prepare("select time_ns, path, value, quality from samples order by path, time_ns")
-        .expect("the view `samples`");
+    try_rows(database).expect("rows of the view `samples`")
+}
+
+/// The same, while a gateway may still be about to make the database.
+pub fn try_rows(database: &Path) -> rusqlite::Result<Vec<Row>> {
+    let connection = Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut query =
+        connection.prepare("select time_ns, path, value, quality from samples order by path, time_ns")?;
     let rows = query.query_map([], |row| {
         Ok(Row { time_ns: row.get(0)?, path: row.get(1)?, value: row.get(2)?, quality: row.get(3)? })
-    });
-    rows.expect("rows").map(|row| row.expect("row")).collect()
+    })?;
+    rows.collect()
 }
 
 /// A number in a row.
