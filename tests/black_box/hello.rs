@@ -39,7 +39,10 @@ fn hello_runs_without_a_server_and_its_files_agree_with_the_simulator() {
             _ => {}
         }
     }
-    assert!((3..=6).contains(&levels), "{levels} levels in 5 s");
+    // Near its turning points the level stays within its deadband; the inflow has none.
+    assert!((1..=6).contains(&levels), "{levels} levels in 5 s");
+    let inflows = from_sql.iter().filter(|row| row.path == "demo.inflow").count();
+    assert!((3..=6).contains(&inflows), "{inflows} inflows in 5 s");
 
     let csv = std::fs::read_dir(folder.path().join("out"))
         .unwrap()
