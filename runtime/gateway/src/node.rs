@@ -110,19 +110,7 @@ pub fn parse(file: FileId, text: &str, folder: &Path, report: &mut Diagnostics) 
             "listen" => reader.each(entries, &["metrics"], |reader, _, value| {
                 node.metrics = reader.address(value);
             }),
-            "disk" => reader.each(entries, &["log_max", "reserve", "ballast"], |reader, key, value| {
-                let Some(bytes) = reader.bytes(value) else { return };
-                match key {
-                    "log_max" => node.space.log_bytes_max = bytes,
-                    "reserve" if bytes < RESERVE_MIN => reader.wrong(
-                        value,
-                        "the reserve is too small: the store itself needs room to give room back",
-                        "at least \"64 MB\"",
-                    ),
-                    "reserve" => node.space.reserve_bytes = bytes,
-                    _ => node.space.ballast_bytes = bytes,
-                }
-            }),
+            "disk" => reader.disk(entries, &mut node.space),
             "log" => reader.each(entries, &["level", "format"], |reader, key, value| match key {
                 "level" => {
                     let levels = ["error", "warn", "info", "debug", "trace"];
@@ -297,6 +285,22 @@ impl NodeReader<'_> {
                 None
             }
         }
+    }
+
+    fn disk(&mut self, entries: &DeTable<'_>, space: &mut SpacePolicy) {
+        self.each(entries, &["log_max", "reserve", "ballast"], |reader, key, value| {
+            let Some(bytes) = reader.bytes(value) else { return };
+            match key {
+                "log_max" => space.log_bytes_max = bytes,
+                "reserve" if bytes < RESERVE_MIN => reader.wrong(
+                    value,
+                    "the reserve is too small: the store itself needs room to give room back",
+                    "at least \"64 MB\"",
+                ),
+                "reserve" => space.reserve_bytes = bytes,
+                _ => space.ballast_bytes = bytes,
+            }
+        });
     }
 
     fn secret(&mut self, value: &Value<'_>) -> Option<Secret> {

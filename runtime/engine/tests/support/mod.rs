@@ -44,13 +44,6 @@ pub fn plan(tags: usize, period_ms: i64, sinks: &[&str]) -> Plan {
         tag(format!("t{index:05}"), origin, Kind::Int)
     }));
     let points: Arc<[TagId]> = (1..=tags as u32).map(TagId).collect();
-    let route = |_: &str| Route {
-        flow: "all".into(),
-        tags: points.to_vec(),
-        stages: Vec::new(),
-        names: Default::default(),
-        high_priority: false,
-    };
     Plan {
         version: gwp_plan::plan::PLAN_VERSION,
         gateway: GatewayPlan { name: "test".into(), timezone: "UTC".into(), settings: Settings::default() },
@@ -74,27 +67,35 @@ pub fn plan(tags: usize, period_ms: i64, sinks: &[&str]) -> Plan {
             connected: TagId(0),
         }],
         calcs: Vec::new(),
-        sinks: sinks
-            .iter()
-            .map(|name| SinkPlan {
-                name: (*name).into(),
-                driver: "test".into(),
-                settings: Settings::default(),
-                journal: JournalPolicy {
-                    capacity_bytes: 1 << 30,
-                    keep_ns: 7 * 86_400 * 1_000 * MS,
-                    full: FullPolicy::DropOldest,
-                    mirror: MirrorPolicy::Async,
-                },
-                retry: RetryPolicy { first_ns: 5 * MS, max_ns: 50 * MS },
-                order: Order::PerTag,
-                key: Vec::new(),
-                bad: BadPolicy::Send,
-                dead_letter: None,
-                routes: vec![route(name)],
-            })
-            .collect(),
+        sinks: sinks.iter().map(|name| sink(name, &points)).collect(),
         flows: Vec::new(),
+    }
+}
+
+/// A sink that takes `tags` on one route.
+fn sink(name: &str, tags: &[TagId]) -> SinkPlan {
+    SinkPlan {
+        name: name.into(),
+        driver: "test".into(),
+        settings: Settings::default(),
+        journal: JournalPolicy {
+            capacity_bytes: 1 << 30,
+            keep_ns: 7 * 86_400 * 1_000 * MS,
+            full: FullPolicy::DropOldest,
+            mirror: MirrorPolicy::Async,
+        },
+        retry: RetryPolicy { first_ns: 5 * MS, max_ns: 50 * MS },
+        order: Order::PerTag,
+        key: Vec::new(),
+        bad: BadPolicy::Send,
+        dead_letter: None,
+        routes: vec![Route {
+            flow: "all".into(),
+            tags: tags.to_vec(),
+            stages: Vec::new(),
+            names: Default::default(),
+            high_priority: false,
+        }],
     }
 }
 
