@@ -46,7 +46,7 @@ impl Template {
         if text.contains('\0') {
             return Err("the path holds a character that no file name may hold".into());
         }
-        if text.is_empty() || text.ends_with('/') {
+        if text.is_empty() || text.ends_with(std::path::is_separator) {
             return Err(format!("`{text}` names no file"));
         }
         if pieces.contains(&Piece::Hour) && !pieces.contains(&Piece::Date) {
@@ -79,7 +79,7 @@ impl Template {
         let mut pattern: Vec<Piece> = Vec::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Fixed(text) => match text.rsplit_once('/') {
+                Piece::Fixed(text) => match text.rsplit_once(std::path::is_separator) {
                     Some((_, file)) => pattern = vec![Piece::Fixed(file.into())],
                     None => pattern.push(piece.clone()),
                 },
@@ -144,5 +144,8 @@ mod tests {
         }
         let template = Template::parse("demo.csv", "s").unwrap();
         assert!(template.matches("demo.csv") && !template.matches("demo.csv2"));
+        // Folders may be written as the system writes them.
+        let path = format!("x{0}y{0}demo.csv", std::path::MAIN_SEPARATOR);
+        assert!(Template::parse(&path, "s").unwrap().matches("demo.csv"));
     }
 }

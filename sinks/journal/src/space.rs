@@ -34,6 +34,8 @@ pub struct SpaceWatch {
     ballast: PathBuf,
     policy: SpacePolicy,
     low: bool,
+    /// The file system makes no ballast: said once, not tried again until space was low.
+    ballast_refused: bool,
     checked: Option<Instant>,
     /// Free bytes at the last look.
     pub available: u64,
@@ -46,6 +48,7 @@ impl SpaceWatch {
             ballast: dir.join("ballast"),
             policy,
             low: false,
+            ballast_refused: false,
             checked: None,
             available: u64::MAX,
         }
@@ -71,6 +74,7 @@ impl SpaceWatch {
         let enough = reserve + reserve / 4;
         if !self.low && available < reserve {
             self.low = true;
+            self.ballast_refused = false;
             let _ = fs::remove_file(&self.ballast);
             tracing::error!(
                 free_bytes = available,
@@ -81,16 +85,18 @@ impl SpaceWatch {
             self.low = false;
             tracing::info!(free_bytes = available, "there is room in the data directory again");
         }
-        if !self.low && available >= enough + ballast_bytes && !self.ballast.exists() {
+        let room = available >= enough.saturating_add(ballast_bytes);
+        if !self.low && room && !self.ballast_refused && !self.ballast.exists() {
             self.make_ballast();
         }
     }
 
-    fn make_ballast(&self) {
+    fn make_ballast(&mut self) {
         let made = fs::File::create(&self.ballast)
             .and_then(|file| fs4::FileExt::allocate(&file, self.policy.ballast_bytes));
         if let Err(error) = made {
             let _ = fs::remove_file(&self.ballast);
+            self.ballast_refused = true;
             tracing::warn!(%error, "no ballast file could be made in the data directory");
         }
     }
@@ -116,6 +122,21 @@ mod tests {
         watch.judge(1_250);
         assert!(!watch.low && !watch.ballast.exists());
         watch.judge(6_000);
+        assert!(watch.ballast.exists());
+    }
+
+    #[test]
+    fn a_ballast_that_cannot_be_made_is_not_tried_at_every_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let policy = SpacePolicy { reserve_bytes: 1000, ballast_bytes: 4096, log_bytes_max: 0 };
+        let mut watch = SpaceWatch::new(&data, policy);
+        watch.judge(10_000);
+        std::fs::create_dir(&data).unwrap();
+        watch.judge(10_000);
+        assert!(!watch.ballast.exists());
+        watch.judge(999);
+        watch.judge(10_000);
         assert!(watch.ballast.exists());
     }
 }
