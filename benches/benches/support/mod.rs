@@ -103,6 +103,7 @@ fn tag(name: String, kind: Kind, origin: Origin) -> Tag {
             unit: "".into(),
             labels: [].into(),
             desc: "".into(),
+            row: "".into(),
         },
         kind,
         origin,
@@ -170,6 +171,8 @@ fn sink(tags: Vec<TagId>) -> SinkPlan {
             flow: "all".into(),
             tags,
             stages: Vec::new(),
+            window: None,
+            row_conditions: Vec::new(),
             names: Default::default(),
             high_priority: false,
         }],
@@ -182,7 +185,7 @@ pub fn plan_with_calcs(count: usize, expr: impl Fn(usize) -> Expr) -> Plan {
     let first = plan.tags.len() as u32;
     for index in 0..count {
         plan.tags.push(tag(format!("u{index:04}"), Kind::Float, Origin::Calc));
-        plan.calcs.push(Calc { tag: TagId(first + index as u32), expr: expr(index) });
+        plan.calcs.push(Calc::pure(TagId(first + index as u32), expr(index)));
     }
     plan.sinks[0].routes[0].tags = (first..first + count as u32).map(TagId).collect();
     plan

@@ -74,7 +74,7 @@ pub(crate) fn assemble(parts: Parts<'_, '_>) -> Assembled {
         gateway: parts.gateway.clone(),
         groups: groups(world, &parts.sources, &source_number, real),
         sources: sources.iter().filter_map(|index| plan_source(world, &parts, *index)).collect(),
-        calcs: calcs.map(|(tag, expr)| Calc { tag: *tag, expr: expr.clone() }).collect(),
+        calcs: calcs.map(|(tag, expr)| Calc::pure(*tag, expr.clone())).collect(),
         tags,
         sinks: plan_sinks(world, &parts, &sinks),
         flows: parts.flows.summaries,
@@ -105,6 +105,7 @@ fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &Hash
             unit,
             labels: tag.attrs.labels.clone(),
             desc: tag.attrs.desc.clone(),
+            row: "".into(),
         },
         kind: match (&tag.point, tag.attrs.scale) {
             (Some((_, plc_type)), None) => plc_type.kind(),

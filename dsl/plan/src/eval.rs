@@ -107,17 +107,32 @@ impl Latest {
     }
 }
 
-/// Gives each tag that expressions read a slot in [`Latest`].
+/// Gives each tag and each local result that expressions read a slot in [`Latest`].
 #[derive(Clone, Debug, Default)]
 pub struct Slots {
     by_tag: BTreeMap<TagId, usize>,
+    /// By scope and index in it.
+    locals: BTreeMap<(u32, u32), usize>,
+    /// Whose locals [`Expr::Local`] means at the moment.
+    scope: u32,
 }
 
 impl Slots {
     /// The slot of a tag, allotted at its first use.
     pub fn slot(&mut self, tag: TagId) -> usize {
-        let next = self.by_tag.len();
+        let next = self.len();
         *self.by_tag.entry(tag).or_insert(next)
+    }
+
+    /// Opens a new scope of locals.
+    pub fn open_scope(&mut self) {
+        self.scope += 1;
+    }
+
+    /// The slot of a local of the open scope, allotted at its first use.
+    pub fn local(&mut self, index: u32) -> usize {
+        let next = self.len();
+        *self.locals.entry((self.scope, index)).or_insert(next)
     }
 
     pub fn get(&self, tag: TagId) -> Option<usize> {
@@ -125,16 +140,25 @@ impl Slots {
     }
 
     pub fn len(&self) -> usize {
-        self.by_tag.len()
+        self.by_tag.len() + self.locals.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.by_tag.is_empty()
+        self.len() == 0
     }
 
     /// Tags with their slots, by tag.
     pub fn iter(&self) -> impl Iterator<Item = (TagId, usize)> + '_ {
         self.by_tag.iter().map(|(tag, slot)| (*tag, *slot))
+    }
+
+    /// What an expression reads directly: a tag or a local.
+    fn of(&mut self, expr: &Expr) -> Option<usize> {
+        match expr {
+            Expr::Tag(tag, _) => Some(self.slot(*tag)),
+            Expr::Local(index, _) => Some(self.local(*index)),
+            _ => None,
+        }
     }
 }
 
@@ -268,8 +292,8 @@ pub(crate) fn floats(expr: &Expr, slots: &mut Slots) -> Eval<f64> {
             Some(value) => Box::new(move |_| (value, Quality::GOOD)),
             None => ill_typed(0.0),
         },
-        Expr::Tag(tag, _) => {
-            let slot = slots.slot(*tag);
+        Expr::Tag(..) | Expr::Local(..) => {
+            let Some(slot) = slots.of(expr) else { return ill_typed(0.0) };
             Box::new(move |frame| {
                 let latest = frame.latest;
                 as_float(latest.cells[slot], latest.kinds[slot], latest.qualities[slot])
@@ -318,8 +342,7 @@ pub(crate) fn floats(expr: &Expr, slots: &mut Slots) -> Eval<f64> {
 /// An int is converted after it was computed, so that its overflows are the same everywhere.
 fn int_as_float(expr: &Expr, slots: &mut Slots) -> Eval<f64> {
     // Scaling an int tag is the common case: one closure.
-    if let Expr::Tag(tag, _) = expr {
-        let slot = slots.slot(*tag);
+    if let Some(slot) = slots.of(expr) {
         return Box::new(move |frame| {
             let latest = frame.latest;
             let (value, quality) = as_int(latest.cells[slot], latest.kinds[slot], latest.qualities[slot]);
@@ -393,8 +416,8 @@ pub(crate) fn ints(expr: &Expr, slots: &mut Slots) -> Eval<i64> {
             let ns = *ns;
             Box::new(move |_| (ns, Quality::GOOD))
         }
-        Expr::Tag(tag, _) => {
-            let slot = slots.slot(*tag);
+        Expr::Tag(..) | Expr::Local(..) => {
+            let Some(slot) = slots.of(expr) else { return ill_typed(0) };
             Box::new(move |frame| {
                 let latest = frame.latest;
                 as_int(latest.cells[slot], latest.kinds[slot], latest.qualities[slot])
@@ -489,8 +512,8 @@ pub(crate) fn bools(expr: &Expr, slots: &mut Slots) -> Eval<bool> {
             let value = *value;
             Box::new(move |_| (value, Quality::GOOD))
         }
-        Expr::Tag(tag, _) => {
-            let slot = slots.slot(*tag);
+        Expr::Tag(..) | Expr::Local(..) => {
+            let Some(slot) = slots.of(expr) else { return ill_typed(false) };
             Box::new(move |frame| {
                 let latest = frame.latest;
                 as_bool(latest.cells[slot], latest.kinds[slot], latest.qualities[slot])
@@ -576,8 +599,8 @@ pub(crate) fn texts(expr: &Expr, slots: &mut Slots) -> Eval<Arc<str>> {
             let text = text.clone();
             Box::new(move |_| (text.clone(), Quality::GOOD))
         }
-        Expr::Tag(tag, _) => {
-            let slot = slots.slot(*tag);
+        Expr::Tag(..) | Expr::Local(..) => {
+            let Some(slot) = slots.of(expr) else { return ill_typed(empty) };
             Box::new(move |frame| match (&frame.latest.texts[slot], frame.latest.kinds[slot]) {
                 (Some(text), Kind::Text) => (text.clone(), frame.latest.qualities[slot]),
                 _ => (empty.clone(), missing(frame.latest.qualities[slot])),

@@ -29,6 +29,8 @@ pub enum Expr {
     Tag(TagId, Type),
     /// A word of the current sample; only in stages of a route.
     Word(Word),
+    /// A result computed before, next to the expression: of an operator, an aggregate, a column.
+    Local(u32, Type),
     /// `-x`: int (checked) or float.
     Neg(Box<Expr>),
     Not(Box<Expr>),
@@ -162,7 +164,7 @@ impl Expr {
                 Value::Time(_) => Type::Time,
                 Value::Nothing | Value::Bytes(_) => return None,
             },
-            Expr::Tag(_, ty) | Expr::Word(Word::Value(ty)) => *ty,
+            Expr::Tag(_, ty) | Expr::Local(_, ty) | Expr::Word(Word::Value(ty)) => *ty,
             Expr::Word(Word::Quality) | Expr::Quality(_) | Expr::ToInt(_) => Type::Int,
             Expr::Word(Word::Time) | Expr::TimeOf(_) => Type::Time,
             Expr::Word(_) | Expr::ToText(_) => Type::Text,
@@ -180,7 +182,7 @@ impl Expr {
     pub fn for_each_tag(&self, visit: &mut dyn FnMut(TagId)) {
         match self {
             Expr::Tag(tag, _) | Expr::TimeOf(tag) => visit(*tag),
-            Expr::Const(_) | Expr::Word(_) => {}
+            Expr::Const(_) | Expr::Word(_) | Expr::Local(..) => {}
             Expr::Neg(a)
             | Expr::Not(a)
             | Expr::Good(a)

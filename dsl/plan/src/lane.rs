@@ -491,7 +491,7 @@ fn time_driven(plan: &Plan, calcs: &[RunningCalc]) -> Vec<u32> {
 fn uses_time(expr: &Expr) -> bool {
     match expr {
         Expr::Call(Function::Within(_), _) => true,
-        Expr::Const(_) | Expr::Tag(..) | Expr::Word(_) | Expr::TimeOf(_) => false,
+        Expr::Const(_) | Expr::Tag(..) | Expr::Local(..) | Expr::Word(_) | Expr::TimeOf(_) => false,
         Expr::Neg(a)
         | Expr::Not(a)
         | Expr::Good(a)

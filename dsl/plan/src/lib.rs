@@ -11,20 +11,27 @@
 //!   Lane of one sink:  latest values -> calcs -> routes (stages) -> entries of that sink's journal
 //! ```
 
+pub mod calendar;
 pub mod condition;
 pub mod eval;
 pub mod expr;
+pub mod fold;
 pub mod lane;
 pub mod mask;
 pub mod plan;
 pub mod schedule;
 pub mod snapshot;
 pub mod stage;
+pub mod state;
 
+pub use calendar::{Calendar, Period};
 pub use condition::Conditioner;
 pub use expr::{BinaryOp, Expr, Function, Type, Word};
+pub use fold::AggregateFunction;
 pub use lane::{Entry, Lane, Payload};
 pub use plan::{
-    BadPolicy, Calc, FlowSummary, FullPolicy, GatewayPlan, Group, JournalPolicy, KeyPart, Linear,
-    MirrorPolicy, OnDisconnect, Order, Origin, Plan, RetryPolicy, Route, SinkPlan, SourcePlan, Stage, Tag,
+    Aggregate, Alarm, AlarmSeverity, BadPolicy, Calc, Column, FlowSummary, FullPolicy, GatewayPlan, Group,
+    JournalPolicy, KeyPart, Linear, MirrorPolicy, OnDisconnect, Operator, Order, Origin, Plan, RetryPolicy,
+    Route, SinkPlan, SourcePlan, Stage, Tag, Window, WindowInstance, WindowKind,
 };
+pub use state::{Counter, StateFunction};

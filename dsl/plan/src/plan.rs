@@ -5,7 +5,10 @@
 //! items in the text remains. Equal meaning gives equal bytes and so an equal
 //! [`PlanId`].
 
-use crate::expr::Expr;
+use crate::calendar::Calendar;
+use crate::expr::{Expr, Type};
+use crate::fold::AggregateFunction;
+use crate::state::StateFunction;
 use gwp_core::manifest::Standby;
 use gwp_core::source::{GroupDeclaration, PlcType, PointDeclaration, SourceDeclaration};
 use gwp_core::{Declaration, GroupId, Kind, PlanId, Settings, TagId, TagInfo, TagTable};
@@ -14,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Version of the plan's own format, part of its bytes.
-pub const PLAN_VERSION: u16 = 1;
+pub const PLAN_VERSION: u16 = 2;
 
 /// Bytes of the hash behind a stored plan.
 const CHECK_BYTES: usize = 8;
@@ -75,6 +78,8 @@ pub enum Origin {
     Calc,
     /// Built-in `connected` of the source with this index.
     Connected { source: u32 },
+    /// A column of rows: of a window or of alarm events.
+    Column,
 }
 
 /// `value * gain + offset`.
@@ -124,12 +129,71 @@ pub enum OnDisconnect {
     Hold(i64),
 }
 
-/// A `calc` member.
+/// A `calc` or `alarm` member: computed in event time, whenever a tag it reads has a sample.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Calc {
     pub tag: TagId,
-    /// Result has the tag's kind; unit factors are folded in.
+    /// State functions inside the expressions, in evaluation order;
+    /// [`Expr::Local`] with index i reads the result of the i-th.
+    pub operators: Vec<Operator>,
+    /// Result has the tag's kind; unit factors are folded in. The condition of an alarm.
     pub expr: Expr,
+    /// With it the tag is the alarm's: true while it stands.
+    pub alarm: Option<Box<Alarm>>,
+}
+
+impl Calc {
+    /// A calc without state.
+    pub fn pure(tag: TagId, expr: Expr) -> Calc {
+        Calc { tag, operators: Vec::new(), expr, alarm: None }
+    }
+
+    /// Calls `visit` with every expression in it.
+    pub fn for_each_expr(&self, visit: &mut dyn FnMut(&Expr)) {
+        self.operators.iter().flat_map(|operator| &operator.args).for_each(&mut *visit);
+        visit(&self.expr);
+        if let Some(alarm) = &self.alarm {
+            alarm.clear.iter().chain([&alarm.message]).for_each(visit);
+        }
+    }
+}
+
+/// A state function at one place of an expression.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Operator {
+    pub function: StateFunction,
+    /// May read the results of operators before it.
+    pub args: Vec<Expr>,
+    /// Of its result.
+    pub ty: Type,
+}
+
+/// What makes a condition an alarm (ISA-18.2).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Alarm {
+    /// `for`: how long the condition must hold, nanoseconds.
+    pub on_delay_ns: i64,
+    /// `clear`: ends the alarm; without it the condition's end does.
+    pub clear: Option<Expr>,
+    /// `clear_for`: how long that must hold, nanoseconds.
+    pub off_delay_ns: i64,
+    pub severity: AlarmSeverity,
+    /// Text, evaluated when the alarm is raised.
+    pub message: Expr,
+    /// Columns of the device's alarm events: alarm, event, severity, message, state.
+    pub columns: [TagId; ALARM_COLUMNS],
+}
+
+/// Columns of an alarm event: name of the alarm, what happened, severity, message, state.
+pub const ALARM_COLUMNS: usize = 5;
+
+/// Severity of an alarm; the numbers are the labels' raw values.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum AlarmSeverity {
+    Low = 1,
+    Medium = 2,
+    High = 3,
+    Critical = 4,
 }
 
 /// A `sink` item and everything that flows into it.
@@ -218,7 +282,13 @@ pub struct Route {
     pub flow: Arc<str>,
     /// Ascending.
     pub tags: Vec<TagId>,
+    /// On samples; rows have not met any of them.
     pub stages: Vec<Stage>,
+    /// Makes rows of the samples.
+    pub window: Option<Box<Window>>,
+    /// Conditions on rows, all of which must hold; [`Expr::Local`] with index i reads the i-th
+    /// column of the row. Bad counts as no.
+    pub row_conditions: Vec<Expr>,
     /// Names given by `rename`, the last one on the way.
     pub names: BTreeMap<TagId, Arc<str>>,
     /// Higher goes first at CPU, disk and catch-up.
@@ -236,6 +306,75 @@ pub enum Stage {
     Changes { deadband: BTreeMap<TagId, f64>, heartbeat_ns: Option<i64> },
     /// `sample(period)`: the first sample of each tag in each period of the calendar grid.
     Sample { period_ns: i64 },
+}
+
+/// A window: folds samples to rows, one instance per device with `by device`, else one.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Window {
+    /// Name of its rows: that of the flow, or the one given with `as`.
+    pub name: Arc<str>,
+    pub kind: WindowKind,
+    /// How long after its end a window waits for samples, nanoseconds.
+    pub wait_ns: i64,
+    /// How long after its end a window is issued again when samples come, nanoseconds; 0 = never.
+    pub revise_ns: i64,
+    /// Share of good time below which a column is uncertain, 0 to 1.
+    pub min_coverage: f64,
+    pub instances: Vec<WindowInstance>,
+}
+
+/// When windows begin and end. Windows are [start, end).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum WindowKind {
+    /// `every`: by the calendar; with `over` each row folds that long a time before its end.
+    Every { calendar: Calendar, over_ns: Option<i64> },
+    /// `on`: a row at each rising edge of the condition, over the time since the one before.
+    On,
+    /// `while`: a row per run of the condition.
+    While,
+}
+
+/// The window of one device.
+///
+/// Its expressions read [`Expr::Local`]s: 0 start (time), 1 end (time), 2 length (float, s),
+/// 3 coverage (float, %), 4 revision (int), then the results of the operators, of the
+/// aggregates and of the columns, in that order. Operators and the arguments of aggregates
+/// may read operators only; columns may read everything before them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct WindowInstance {
+    pub device: Arc<str>,
+    /// Tags of the route whose samples it takes, ascending. Other tags that its expressions
+    /// read are taken as they are, not through the stages.
+    pub tags: Vec<TagId>,
+    pub operators: Vec<Operator>,
+    /// Of `on` and `while`.
+    pub condition: Option<Expr>,
+    pub aggregates: Vec<Aggregate>,
+    pub columns: Vec<Column>,
+    /// Tags of the columns that every row has: start, end, length, device, coverage, revision.
+    pub built_in: [TagId; ROW_BUILT_IN],
+}
+
+/// Columns that every row of a window has.
+pub const ROW_BUILT_IN: usize = 6;
+
+/// Locals of a window in front of its operators.
+pub const WINDOW_LOCALS: usize = 5;
+
+/// An aggregate at one place of a column.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Aggregate {
+    pub function: AggregateFunction,
+    pub arg: Expr,
+    /// Of its result.
+    pub ty: Type,
+}
+
+/// A column of a row.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Column {
+    pub tag: TagId,
+    pub expr: Expr,
 }
 
 /// A flow in words.

@@ -40,6 +40,8 @@ pub struct TagInfo {
     /// Labels of an enum by raw value, ascending; empty for others.
     pub labels: Arc<[(i64, Arc<str>)]>,
     pub desc: Arc<str>,
+    /// Name of the rows it is a column of: of a window, or `alarms`. Empty for tags of their own.
+    pub row: Arc<str>,
 }
 
 /// All tags of a plan by [`TagId`]; shared by everything that shows names.

@@ -15,6 +15,7 @@ pub fn names(tags: usize, unit: &str, enumerated: usize) -> Arc<FlowNames> {
         unit: unit.into(),
         labels: if number == enumerated { labels.clone() } else { Arc::new([]) },
         desc: "".into(),
+        row: "".into(),
     });
     Arc::new(FlowNames {
         flow: "live".into(),

@@ -14,6 +14,7 @@ pub fn names(tags: usize) -> Arc<FlowNames> {
         unit: "kW".into(),
         labels: Arc::new([]),
         desc: "".into(),
+        row: "".into(),
     });
     Arc::new(FlowNames {
         flow: "live".into(),

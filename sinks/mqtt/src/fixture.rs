@@ -18,6 +18,7 @@ pub fn names(paths: &[&str]) -> Arc<FlowNames> {
                 unit: "".into(),
                 labels: Arc::new([]),
                 desc: "".into(),
+                row: "".into(),
             }
         })
         .collect();

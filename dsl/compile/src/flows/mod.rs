@@ -457,6 +457,8 @@ impl<'a> Compiler<'_, '_, 'a> {
             flow: flow.name.text.as_str().into(),
             tags: way.tags.clone(),
             stages: way.stages.clone(),
+            window: None,
+            row_conditions: Vec::new(),
             names: way.names.clone(),
             high_priority: flow.high_priority,
         });

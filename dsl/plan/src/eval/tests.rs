@@ -66,7 +66,7 @@ fn walk(expr: &Expr, env: &Env) -> (Value, Quality) {
         Expr::Word(Word::Value(ty)) => read((env.sample.0.clone(), env.sample.1), *ty),
         Expr::Word(Word::Quality) => (Value::Int(severity_number(env.sample.1)), Quality::GOOD),
         Expr::Word(Word::Time) => (Value::Time(env.sample.2), Quality::GOOD),
-        Expr::Word(_) => (Value::Nothing, Quality::NOT_A_NUMBER),
+        Expr::Word(_) | Expr::Local(..) => (Value::Nothing, Quality::NOT_A_NUMBER),
         Expr::TimeOf(tag) => (Value::Time(env.latest[tag.index()].2), Quality::GOOD),
         Expr::Good(inner) => (Value::Bool(walk(inner, env).1.is_good()), Quality::GOOD),
         Expr::Quality(inner) => (Value::Int(severity_number(walk(inner, env).1)), Quality::GOOD),

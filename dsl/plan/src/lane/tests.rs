@@ -28,7 +28,15 @@ fn above(limit: f64) -> Stage {
 
 fn route(flow: &str, tags: &[u32], stages: Vec<Stage>) -> Route {
     let tags = tags.iter().copied().map(TagId).collect();
-    Route { flow: flow.into(), tags, stages, names: BTreeMap::new(), high_priority: false }
+    Route {
+        flow: flow.into(),
+        tags,
+        stages,
+        window: None,
+        row_conditions: Vec::new(),
+        names: BTreeMap::new(),
+        high_priority: false,
+    }
 }
 
 fn plan(bad: BadPolicy, routes: Vec<Route>) -> Plan {
@@ -36,12 +44,12 @@ fn plan(bad: BadPolicy, routes: Vec<Route>) -> Plan {
     plan.groups[0].tags = (0..POLLED).map(TagId).collect();
     (10..13).for_each(|index: usize| plan.tags[index].origin = Origin::Calc);
     plan.calcs = vec![
-        Calc { tag: TagId(10), expr: add(0, 1) },
-        Calc { tag: TagId(11), expr: add(10, 13) },
-        Calc {
-            tag: TagId(12),
-            expr: Expr::Call(Function::Within(WeekSchedule::parse("00:00-12:00", "UTC").unwrap()), vec![]),
-        },
+        Calc::pure(TagId(10), add(0, 1)),
+        Calc::pure(TagId(11), add(10, 13)),
+        Calc::pure(
+            TagId(12),
+            Expr::Call(Function::Within(WeekSchedule::parse("00:00-12:00", "UTC").unwrap()), vec![]),
+        ),
     ];
     plan.sinks.push(SinkPlan {
         name: "s".into(),
@@ -243,7 +251,7 @@ fn many_computed_samples_are_split_into_batches() {
         let mut tag = wide.tags[10].clone();
         tag.info.path = format!("w.t{index:05}").into();
         wide.tags.push(tag);
-        wide.calcs.push(Calc { tag: TagId(first + index), expr: add(0, 1) });
+        wide.calcs.push(Calc::pure(TagId(first + index), add(0, 1)));
     }
     let computed: Vec<u32> = (first..first + count).collect();
     wide.sinks[0].routes = vec![route("f", &computed, vec![]), route("g", &[0, first], vec![])];

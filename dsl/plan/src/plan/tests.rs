@@ -13,6 +13,7 @@ pub(crate) fn plan(count: usize) -> Plan {
             unit: "".into(),
             labels: [].into(),
             desc: "".into(),
+            row: "".into(),
         },
         kind: Kind::Float,
         origin: Origin::Point { address: format!("hr {index}").into(), plc_type: PlcType::Int },
@@ -58,7 +59,7 @@ fn equal_plans_have_equal_ids_and_other_plans_others() {
 fn another_format_is_told() {
     let mut newer = plan(1);
     newer.version = PLAN_VERSION + 1;
-    assert!(matches!(Plan::from_bytes(&newer.to_bytes()), Err(PlanError::Version { found: 2 })));
+    assert!(matches!(Plan::from_bytes(&newer.to_bytes()), Err(PlanError::Version { found: 3 })));
 }
 
 /// A tree deep enough to overflow the stack is not decoded when its check does not fit.
@@ -77,7 +78,7 @@ proptest! {
             Box::new(Expr::Tag(TagId(0), crate::Type::Float)),
             Box::new(Expr::Const(Value::Float(2.5))),
         );
-        plan.calcs.push(Calc { tag: TagId(2), expr: sum });
+        plan.calcs.push(Calc::pure(TagId(2), sum));
         let bytes = plan.to_bytes();
         let mut flipped = bytes.clone();
         let at = at % bytes.len();

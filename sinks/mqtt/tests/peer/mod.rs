@@ -289,6 +289,7 @@ pub fn names(tags: usize) -> Arc<FlowNames> {
         unit: "".into(),
         labels: Arc::new([]),
         desc: "".into(),
+        row: "".into(),
     });
     Arc::new(FlowNames {
         flow: "live".into(),
