@@ -27,3 +27,17 @@ pub enum Period {
     /// Months; 12 begin in January.
     Months(u16),
 }
+
+use gwp_core::Timestamp;
+use jiff::tz::TimeZone;
+impl Calendar {
+    pub fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
+    pub fn start_of(&self, time: Timestamp, _zone: &TimeZone) -> Timestamp {
+        time
+    }
+    pub fn next_after(&self, time: Timestamp, _zone: &TimeZone) -> Timestamp {
+        time.plus(1)
+    }
+}

@@ -84,11 +84,21 @@ impl Latest {
 
     /// Sets a slot from a single value.
     pub fn set(&mut self, slot: usize, value: Value, quality: Quality, time: Timestamp) {
-        let mut column = gwp_core::Column::new();
-        column.push(value);
-        let mut one = Batch::uniform(gwp_core::GroupId::NONE, [TagId(0)].into(), time, column);
-        one.qualities = gwp_core::Qualities::Same(quality);
-        self.take(slot, &one, 0);
+        self.kinds[slot] = value.kind();
+        self.qualities[slot] = quality;
+        self.times[slot] = time;
+        self.cells[slot] = match value {
+            Value::Nothing | Value::Bytes(_) => 0,
+            Value::Bool(value) => u64::from(value),
+            Value::Int(value) => value as u64,
+            Value::UInt(value) => value,
+            Value::Float(value) => value.to_bits(),
+            Value::Time(value) => value.0 as u64,
+            Value::Text(text) => {
+                self.texts[slot] = Some(text);
+                0
+            }
+        };
     }
 
     /// Value, quality and time of a slot.

@@ -178,25 +178,34 @@ impl Expr {
         })
     }
 
-    /// Calls `visit` with every tag it reads.
-    pub fn for_each_tag(&self, visit: &mut dyn FnMut(TagId)) {
+    /// Calls `visit` with it and every expression in it.
+    pub fn for_each(&self, visit: &mut dyn FnMut(&Expr)) {
+        visit(self);
         match self {
-            Expr::Tag(tag, _) | Expr::TimeOf(tag) => visit(*tag),
-            Expr::Const(_) | Expr::Word(_) | Expr::Local(..) => {}
+            Expr::Const(_) | Expr::Tag(..) | Expr::TimeOf(_) | Expr::Word(_) | Expr::Local(..) => {}
             Expr::Neg(a)
             | Expr::Not(a)
             | Expr::Good(a)
             | Expr::Quality(a)
             | Expr::ToFloat(a)
             | Expr::ToInt(a)
-            | Expr::ToText(a) => a.for_each_tag(visit),
+            | Expr::ToText(a) => a.for_each(visit),
             Expr::Binary(_, a, b) | Expr::Otherwise(a, b) => {
-                a.for_each_tag(visit);
-                b.for_each_tag(visit);
+                a.for_each(visit);
+                b.for_each(visit);
             }
-            Expr::If(a, b, c) => [a, b, c].into_iter().for_each(|part| part.for_each_tag(visit)),
-            Expr::Call(_, args) => args.iter().for_each(|arg| arg.for_each_tag(visit)),
+            Expr::If(a, b, c) => [a, b, c].into_iter().for_each(|part| part.for_each(visit)),
+            Expr::Call(_, args) => args.iter().for_each(|arg| arg.for_each(visit)),
         }
+    }
+
+    /// Calls `visit` with every tag it reads.
+    pub fn for_each_tag(&self, visit: &mut dyn FnMut(TagId)) {
+        self.for_each(&mut |expr| {
+            if let Expr::Tag(tag, _) | Expr::TimeOf(tag) = expr {
+                visit(*tag);
+            }
+        });
     }
 }
 

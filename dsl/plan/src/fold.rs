@@ -31,3 +31,32 @@ pub enum AggregateFunction {
     /// Seconds in which a condition held. Float.
     TimeIn,
 }
+
+use gwp_core::{Quality, Timestamp, Value};
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Fold {
+    None,
+}
+pub struct Folded {
+    pub value: Value,
+    pub quality: Quality,
+    pub covered_ns: i64,
+}
+impl AggregateFunction {
+    pub fn begin(&self, _start: Timestamp, _held: Option<&(Value, Quality)>) -> Fold {
+        Fold::None
+    }
+}
+impl Fold {
+    pub fn sample(
+        &mut self,
+        _function: &AggregateFunction,
+        _time: Timestamp,
+        _value: &Value,
+        _quality: Quality,
+    ) {
+    }
+    pub fn finish(&self, _function: &AggregateFunction, _end: Timestamp) -> Folded {
+        Folded { value: Value::Nothing, quality: Quality::GOOD, covered_ns: 0 }
+    }
+}

@@ -1,7 +1,9 @@
 //! A lane: everything that is computed for one sink, as a function of (state, record).
 //!
 //! ```text
-//! record --> latest values --> calcs (evaluation order) --> routes: selection, stages --> entries
+//!            +--> circuits (calcs, alarms; event time) --samples, events--+
+//! record ----+                                                            +--> routes --> entries
+//!            +--> routes: selection, stages, windows <--------------------+
 //! ```
 //! Each sink has a lane of its own, with its own copy of the calcs and stages
 //! above it. That costs the computation once per sink, and buys that a sink
@@ -9,23 +11,22 @@
 //! to join or to barrier (one lane sees all records in position order), and
 //! that a checkpoint is one value. The bench `lane` shows what it costs.
 //!
-//! A calc is evaluated once per record and time at which one of its inputs has
-//! a sample, after all samples of that time are taken over; so inputs that are
-//! read together never make intermediate results. Calcs that depend on the time
-//! alone are evaluated at ticks and give a sample when their result changes.
+//! Calcs and alarms that wait for the same poll groups make one circuit. Stages
+//! act on samples in the order of the log; conditions in them read other tags
+//! as they are at that position.
 
-use crate::eval::{Compiled, Frame, Latest, Slots, compile};
-use crate::expr::{Expr, Function};
-use crate::mask::{Scene, retain_quality};
-use crate::plan::{BadPolicy, Plan, SinkPlan};
-use crate::stage::{LastByTag, Running};
+use crate::eval::{Latest, Slots};
+use crate::event::Progress;
+use crate::event::circuit::{Circuit, Happened, Output, Outputs};
+use crate::plan::{Calc, Plan, SinkPlan};
+use crate::route::{BatchKind, RunningRoute, Surroundings};
+use crate::stage::LastByTag;
 use gwp_core::limits::BATCH_SAMPLES_MAX;
-use gwp_core::{Batch, Column, Fact, GroupId, Qualities, Quality, Record, TagId, Timestamp, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use gwp_core::{Batch, Column, Fact, GroupId, Qualities, Quality, Record, TagId, Times, Timestamp, Value};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Fewer samples than this are never journaled by reference.
-const REFERENCE_SAMPLES_MIN: usize = 8;
+pub use crate::route::unpack;
 
 /// What a record gives to the journal of a sink.
 #[derive(Clone, Debug)]
@@ -57,395 +58,384 @@ impl Payload {
 pub struct Lane {
     pub(crate) plan: Arc<Plan>,
     pub(crate) sink: usize,
+    pub(crate) progress: Progress,
+    /// What conditions of stages read.
     pub(crate) slots: Slots,
     pub(crate) latest: Latest,
-    calcs: Vec<RunningCalc>,
-    /// Per poll group: which samples expressions read, and the calcs they reach.
+    /// A circuit stands after those it reads.
+    pub(crate) circuits: Vec<LaneCircuit>,
+    /// Circuits that read each tag, with their slots.
+    readers: BTreeMap<TagId, Vec<(u32, usize)>>,
+    /// What a full batch of each poll group feeds.
     groups: BTreeMap<GroupId, GroupReads>,
-    /// Calcs that each tag reaches, as indexes into `calcs`, ascending.
-    reached: BTreeMap<TagId, Vec<u32>>,
-    time_driven: Vec<u32>,
+    /// Poll groups with a gap before their next record: nobody read them over a restart.
+    pub(crate) interrupted: BTreeSet<GroupId>,
     pub(crate) routes: Vec<RunningRoute>,
     /// Last usable sample per tag, for `bad = last`.
     pub(crate) usable: LastByTag,
+    /// Time of the last alarm event of a device and how many there were at it, by its first column.
+    pub(crate) events: BTreeMap<TagId, (Timestamp, u32)>,
 }
 
-struct RunningCalc {
-    tag: TagId,
-    slot: usize,
-    eval: Compiled,
+/// A circuit and what its steps stand for.
+pub(crate) struct LaneCircuit {
+    pub(crate) circuit: Circuit,
+    /// Poll groups whose progress it waits for.
+    pub(crate) groups: Vec<GroupId>,
+    /// By step: the calc, and the operator in it or `None` for its result.
+    pub(crate) steps: Vec<(TagId, Option<u32>)>,
+    /// Has got something since it advanced.
+    fed: bool,
+    /// Computed, but not routed yet.
+    ready: Outputs,
 }
 
+/// What a full batch of a poll group feeds; pairs are (index in the batch, slot).
+#[derive(Default)]
 struct GroupReads {
-    /// (index in the batch, slot)
+    stages: Vec<(u32, usize)>,
+    circuits: Vec<CircuitReads>,
+    /// Circuits that wait for the group.
+    waiting: Vec<u32>,
+}
+
+struct CircuitReads {
+    circuit: u32,
     reads: Vec<(u32, usize)>,
-    calcs: Vec<u32>,
-    /// Tags of `calcs`, one allocation for all batches.
-    calc_tags: Arc<[TagId]>,
-}
-
-pub(crate) struct RunningRoute {
-    pub(crate) flow: Arc<str>,
-    tags: BTreeSet<TagId>,
-    pub(crate) stages: Vec<Running>,
-    /// Which samples of a batch belong here, by the address of its tags.
-    selections: BTreeMap<GroupId, Selection>,
-}
-
-/// Samples of a poll group that a route takes.
-#[derive(Clone)]
-enum Selection {
-    All,
-    None,
-    Part(Vec<bool>),
+    /// Steps that these reach.
+    reached: Vec<u32>,
 }
 
 impl Lane {
     /// A lane without state. `sink` must be an index into the plan's sinks.
     pub fn new(plan: Arc<Plan>, sink: usize) -> Lane {
         let mut slots = Slots::default();
-        let empty = Vec::new();
-        let declared = plan.sinks.get(sink).map_or(&empty, |sink| &sink.routes);
-        let routes = declared
-            .iter()
-            .map(|route| RunningRoute {
-                flow: route.flow.clone(),
-                tags: route.tags.iter().copied().collect(),
-                stages: route.stages.iter().map(|stage| Running::new(stage, &mut slots)).collect(),
-                selections: BTreeMap::new(),
-            })
-            .collect::<Vec<_>>();
-        let calcs = needed_calcs(&plan, &routes, &slots)
-            .into_iter()
-            .map(|calc| RunningCalc {
-                tag: calc.tag,
-                eval: compile(&calc.expr, &mut slots),
-                slot: slots.slot(calc.tag),
-            })
-            .collect::<Vec<_>>();
+        let declared = plan.sinks.get(sink).map_or(&[][..], |sink: &SinkPlan| &sink.routes);
+        let mut routes: Vec<RunningRoute> =
+            declared.iter().map(|route| RunningRoute::new(route, &plan, &mut slots)).collect();
+        let needed = needed_calcs(&plan, &routes, &slots);
+        let waits = waits(&plan);
+        for instance in
+            routes.iter_mut().filter_map(|route| route.window.as_mut()).flat_map(|w| &mut w.instances)
+        {
+            let tags = instance.inputs();
+            let groups: BTreeSet<GroupId> =
+                tags.iter().filter_map(|(tag, _)| waits.get(tag)).flatten().copied().collect();
+            instance.wait_for(groups.into_iter().collect());
+        }
+        let circuits = circuits(&needed, &waits);
         let latest = Latest::new(slots.len());
         let mut lane = Lane {
-            reached: reached(&plan, &calcs),
-            time_driven: time_driven(&plan, &calcs),
+            progress: Progress::new(&plan),
+            readers: BTreeMap::new(),
             groups: BTreeMap::new(),
+            interrupted: BTreeSet::new(),
             plan,
             sink,
             slots,
             latest,
-            calcs,
+            circuits,
             routes,
             usable: LastByTag::new(),
+            events: BTreeMap::new(),
         };
-        lane.index_groups();
+        lane.index();
         lane
     }
 
-    /// The plan it runs.
-    pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
-    }
-
-    /// The sink it computes for.
-    pub fn sink(&self) -> &SinkPlan {
-        &self.plan.sinks[self.sink]
-    }
-
-    fn index_groups(&mut self) {
-        for (id, group) in (0..).map(GroupId).zip(&self.plan.groups) {
-            let reads: Vec<_> = (0u32..)
-                .zip(group.tags.iter())
-                .filter_map(|(index, tag)| self.slots.get(*tag).map(|slot| (index, slot)))
-                .collect();
-            let calcs = self.calcs_reached_by(group.tags.iter().copied());
-            let calc_tags = calcs.iter().map(|&calc| self.calcs[calc as usize].tag).collect();
-            if !reads.is_empty() {
-                self.groups.insert(id, GroupReads { reads, calcs, calc_tags });
-            }
-            for route in &mut self.routes {
-                let selection = route.select(&group.tags);
-                route.selections.insert(id, selection);
+    /// Who reads what.
+    fn index(&mut self) {
+        for (number, one) in (0u32..).zip(&self.circuits) {
+            let own: BTreeSet<TagId> =
+                one.steps.iter().filter(|(_, operator)| operator.is_none()).map(|(tag, _)| *tag).collect();
+            for (tag, slot) in one.circuit.tags().filter(|(tag, _)| !own.contains(tag)) {
+                self.readers.entry(tag).or_default().push((number, slot));
             }
         }
-    }
-
-    fn calcs_reached_by(&self, tags: impl Iterator<Item = TagId>) -> Vec<u32> {
-        let set: BTreeSet<u32> = tags.filter_map(|tag| self.reached.get(&tag)).flatten().copied().collect();
-        set.into_iter().collect()
+        for (id, group) in (0..).map(GroupId).zip(&self.plan.groups) {
+            let mut reads = GroupReads::default();
+            let mut by_circuit: BTreeMap<u32, Vec<(u32, usize)>> = BTreeMap::new();
+            for (index, tag) in (0u32..).zip(group.tags.iter()) {
+                reads.stages.extend(self.slots.get(*tag).map(|slot| (index, slot)));
+                for (circuit, slot) in self.readers.get(tag).into_iter().flatten() {
+                    by_circuit.entry(*circuit).or_default().push((index, *slot));
+                }
+            }
+            for (circuit, of_circuit) in by_circuit {
+                let slots = of_circuit.iter().map(|(_, slot)| *slot);
+                let reached = self.circuits[circuit as usize].circuit.reached(slots);
+                reads.circuits.push(CircuitReads { circuit, reads: of_circuit, reached });
+            }
+            let waits = |one: &LaneCircuit| one.groups.contains(&id);
+            reads.waiting = (0u32..)
+                .zip(&self.circuits)
+                .filter(|(_, one)| waits(one))
+                .map(|(number, _)| number)
+                .collect();
+            self.groups.insert(id, reads);
+        }
     }
 
     /// Computes one record; appends its entries in part order.
     pub fn step(&mut self, record: &Record, out: &mut Vec<Entry>) {
+        self.gaps(&record.fact);
+        self.progress.record(&record.fact);
+        let first = out.len();
         match &record.fact {
-            Fact::Samples { batch, .. } => {
-                let derived = self.derive(batch);
-                self.route(batch, true, out);
-                if let Some(derived) = derived {
-                    self.route_derived(derived, out);
-                    self.order_parts(out);
-                }
+            Fact::Samples { batch, .. } => self.samples(batch, out),
+            Fact::Failed { group, .. } => {
+                self.wake(*group);
+                self.compute(false, out);
             }
-            Fact::Tick { now } => {
-                if let Some(derived) = self.tick(*now) {
-                    self.route_derived(derived, out);
-                    self.order_parts(out);
-                }
-            }
-            Fact::Activated { .. } | Fact::Configured { .. } | Fact::Anchor { .. } | Fact::Failed { .. } => {}
+            Fact::Tick { .. } | Fact::Anchor { .. } | Fact::Activated { .. } => self.compute(true, out),
+            Fact::Configured { .. } => {}
         }
-    }
-
-    /// Routes computed samples, as many at a time as a batch may have.
-    fn route_derived(&mut self, derived: Batch, out: &mut Vec<Entry>) {
-        if derived.len() <= BATCH_SAMPLES_MAX {
-            return self.route(&Arc::new(derived), false, out);
-        }
-        let indexes: Vec<u32> = (0..derived.len() as u32).collect();
-        for (part, tags) in indexes.chunks(BATCH_SAMPLES_MAX).zip(derived.tags.chunks(BATCH_SAMPLES_MAX)) {
-            self.route(&Arc::new(derived.select(part, tags.into())), false, out);
-        }
-    }
-
-    /// Parts at one position are ordered by route; `sort_by_key` keeps emission order within one.
-    fn order_parts(&self, out: &mut [Entry]) {
-        if self.routes.len() > 1 {
-            out.sort_by_key(|entry| entry.route);
-        }
-    }
-
-    /// Takes a batch over into the latest values and evaluates what it reaches.
-    fn derive(&mut self, batch: &Batch) -> Option<Batch> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        if let (Some(group), gwp_core::Times::Same(time)) = (self.groups.get(&batch.group), &batch.times)
-            && self.plan.group(batch.group).is_some_and(|plan| plan.tags.len() == batch.len())
+        // Parts at one position are ordered by route, then by emission.
+        if self.routes.len() > 1
+            && let Some(new) = out.get_mut(first..)
         {
-            for &(index, slot) in &group.reads {
-                self.latest.take(slot, batch, index as usize);
-            }
-            if group.calcs.is_empty() {
-                return None;
-            }
-            let (values, qualities) = evaluate(&self.calcs, &mut self.latest, &group.calcs, *time);
-            let mut derived = Batch::uniform(GroupId::NONE, group.calc_tags.clone(), *time, values);
-            derived.qualities = qualities;
-            return Some(derived);
+            new.sort_by_key(|entry| entry.route);
         }
-        if batch.group != GroupId::NONE && !self.groups.contains_key(&batch.group) {
-            return None;
-        }
-        self.derive_each_time(batch)
     }
 
-    /// The general case: samples of several times, or not of a whole poll group.
-    fn derive_each_time(&mut self, batch: &Batch) -> Option<Batch> {
-        let mut tags = Vec::new();
-        let mut times = Vec::new();
-        let mut values = Column::new();
-        let mut qualities = Vec::new();
-        // A device may give each of its tags a run of times; what belongs together is one time.
-        let mut order: Vec<usize> = (0..batch.len()).collect();
-        order.sort_by_key(|&index| batch.times.get(index));
-        for same in order.chunk_by(|&a, &b| batch.times.get(a) == batch.times.get(b)) {
-            let time = batch.times.get(same[0]);
-            for &index in same {
-                if let Some(slot) = self.slots.get(batch.tags[index]) {
+    fn samples(&mut self, batch: &Arc<Batch>, out: &mut Vec<Entry>) {
+        let full = self.plan.group(batch.group).is_some_and(|group| group.tags.len() == batch.len());
+        let arrival = !self.progress.keeps_order(batch.group);
+        self.take(batch, full, arrival);
+        let derived = self.circuits_compute(false);
+        self.route(batch, BatchKind { in_log: true, full, arrival }, out);
+        self.route_derived(derived, out);
+        self.windows(false, out);
+    }
+
+    /// Computes what has become due without samples; `all`: whoever waits for whatever.
+    fn compute(&mut self, all: bool, out: &mut Vec<Entry>) {
+        let derived = self.circuits_compute(all);
+        self.route_derived(derived, out);
+        self.windows(all, out);
+    }
+
+    /// Windows learn that a polled group was read by nobody over a restart.
+    fn gaps(&mut self, fact: &Fact) {
+        let (group, slot) = match fact {
+            Fact::Activated { .. } => {
+                self.interrupted = (0..).map(GroupId).take(self.plan.groups.len()).collect();
+                return;
+            }
+            Fact::Samples { batch, .. } => (batch.group, batch.times.get(0)),
+            Fact::Failed { group, time, .. } => (*group, *time),
+            _ => return,
+        };
+        if !self.interrupted.remove(&group) {
+            return;
+        }
+        let (Some(before), Some(period)) = (self.progress.newest(group), self.progress.period_ns(group))
+        else {
+            return;
+        };
+        let due = before.plus(period);
+        if slot > due {
+            let windows = self.routes.iter_mut().filter_map(|route| route.window.as_mut());
+            windows.for_each(|window| window.gap(group, due));
+        }
+    }
+
+    /// Takes a batch over: into what stages read, and into the circuits.
+    fn take(&mut self, batch: &Batch, full: bool, arrival: bool) {
+        if !full {
+            for (index, tag) in batch.tags.iter().enumerate() {
+                if let Some(slot) = self.slots.get(*tag) {
                     self.latest.take(slot, batch, index);
                 }
             }
-            let calcs = self.calcs_reached_by(same.iter().map(|&index| batch.tags[index]));
-            if calcs.is_empty() {
+            for (index, tag) in batch.tags.iter().enumerate() {
+                self.feed(
+                    *tag,
+                    batch.times.get(index),
+                    &batch.values.get(index),
+                    batch.qualities.get(index),
+                    arrival,
+                );
+            }
+            return self.wake(batch.group);
+        }
+        let Some(reads) = self.groups.get(&batch.group) else { return };
+        for &(index, slot) in &reads.stages {
+            self.latest.take(slot, batch, index as usize);
+        }
+        for to in &reads.circuits {
+            let one = &mut self.circuits[to.circuit as usize];
+            one.fed = true;
+            match batch.times {
+                Times::Same(time) if one.groups.len() <= 1 && one.circuit.is_idle_until(time) => {
+                    one.circuit.take_slot(batch, time, &to.reads, &to.reached, &mut one.ready);
+                }
+                _ => {
+                    for &(index, slot) in &to.reads {
+                        let index = index as usize;
+                        let (time, value) = (batch.times.get(index), batch.values.get(index));
+                        one.circuit.push(time, slot, value, batch.qualities.get(index), arrival);
+                    }
+                }
+            }
+        }
+        self.wake(batch.group);
+    }
+
+    /// Circuits that wait for a group may go on.
+    fn wake(&mut self, group: GroupId) {
+        for circuit in self.groups.get(&group).map_or(&[][..], |reads| &reads.waiting) {
+            self.circuits[*circuit as usize].fed = true;
+        }
+    }
+
+    /// Hands a sample to the circuits that read its tag.
+    fn feed(&mut self, tag: TagId, time: Timestamp, value: &Value, quality: Quality, arrival: bool) {
+        for &(circuit, slot) in self.readers.get(&tag).map_or(&[][..], |readers| readers) {
+            let one = &mut self.circuits[circuit as usize];
+            one.circuit.push(time, slot, value.clone(), quality, arrival);
+            one.fed = true;
+        }
+    }
+
+    /// Lets circuits compute up to their watermarks, in order; gives samples and alarm events.
+    fn circuits_compute(&mut self, all: bool) -> Derived {
+        let mut derived = Derived::default();
+        for number in 0..self.circuits.len() {
+            let one = &mut self.circuits[number];
+            if !std::mem::take(&mut one.fed) && !all {
                 continue;
             }
-            let (new_values, new_qualities) = evaluate(&self.calcs, &mut self.latest, &calcs, time);
-            for (at, &calc) in calcs.iter().enumerate() {
-                tags.push(self.calcs[calc as usize].tag);
-                times.push(time);
-                values.push(new_values.get(at));
-                qualities.push(new_qualities.get(at));
+            let mut outputs = std::mem::take(&mut one.ready);
+            one.circuit.advance(self.progress.watermark(&one.groups), &mut outputs);
+            for output in outputs.samples.drain(..) {
+                let (tag, _) = self.circuits[number].steps[output.step as usize];
+                self.feed(tag, output.time, &output.value, output.quality, false);
+                if let Some(slot) = self.slots.get(tag) {
+                    self.latest.set(slot, output.value.clone(), output.quality, output.time);
+                }
+                derived.samples.push((tag, output));
             }
+            let steps = &self.circuits[number].steps;
+            derived
+                .events
+                .extend(outputs.events.drain(..).map(|event| (steps[event.step as usize].0, event)));
+            self.circuits[number].ready = outputs;
         }
-        let first = *times.first()?;
-        let mut out = Batch::uniform(GroupId::NONE, tags.into(), first, values);
-        if times.iter().any(|time| *time != first) {
-            out.times = gwp_core::Times::Each(times);
-        }
-        out.qualities = Qualities::Each(qualities);
-        Some(out)
+        derived
     }
 
-    /// Evaluates the calcs that depend on the time alone; gives those that changed.
-    fn tick(&mut self, now: Timestamp) -> Option<Batch> {
-        let mut changed = Vec::new();
-        for &calc in &self.time_driven {
-            let running = &self.calcs[calc as usize];
-            let (value, quality) =
-                running.eval.value(&Frame { latest: &self.latest, time: now, sample: None });
-            let (old, old_quality, _) = self.latest.get(running.slot);
-            if (old, old_quality) != (value, quality) {
-                changed.push(running.tag);
+    /// Routes computed samples, as many at a time as a batch may have, then events.
+    fn route_derived(&mut self, derived: Derived, out: &mut Vec<Entry>) {
+        for part in derived.samples.chunks(BATCH_SAMPLES_MAX) {
+            let batch = Arc::new(batch_of(part));
+            self.route(&batch, BatchKind { in_log: false, full: false, arrival: false }, out);
+        }
+        for (tag, event) in derived.events {
+            let Some(row) = self.event_row(tag, &event) else { continue };
+            let bad = self.plan.sinks[self.sink].bad;
+            for (number, route) in (0u32..).zip(&mut self.routes) {
+                route.event(number, &row, bad, out);
             }
         }
-        if changed.is_empty() {
-            return None;
-        }
-        let own = changed.iter().filter_map(|tag| self.calcs.iter().position(|calc| calc.tag == *tag));
-        let mut calcs: BTreeSet<u32> = own.map(|index| index as u32).collect();
-        calcs.extend(self.calcs_reached_by(changed.into_iter()));
-        let calcs: Vec<u32> = calcs.into_iter().collect();
-        let (values, qualities) = evaluate(&self.calcs, &mut self.latest, &calcs, now);
-        let tags = calcs.iter().map(|&calc| self.calcs[calc as usize].tag).collect();
-        let mut derived = Batch::uniform(GroupId::NONE, tags, now, values);
-        derived.qualities = qualities;
-        Some(derived)
     }
 
-    fn route(&mut self, batch: &Arc<Batch>, in_log: bool, out: &mut Vec<Entry>) {
+    /// The row of an alarm event. Events of a device at one time are told apart by their repeat number.
+    fn event_row(&mut self, tag: TagId, event: &Happened) -> Option<Batch> {
+        let calc = self.plan.calcs.iter().find(|calc| calc.tag == tag)?;
+        let alarm = calc.alarm.as_ref()?;
+        let name = self.plan.tag(tag)?.info.tag.clone();
+        let mut values = Column::with_capacity(alarm.columns.len());
+        values.push(Value::Text(name));
+        values.push(Value::Text(event.event.word().into()));
+        values.push(Value::Int(alarm.severity as i64));
+        values.push(event.message.clone());
+        values.push(Value::Text(event.state.into()));
+        let mut row = Batch::uniform(GroupId::NONE, alarm.columns.into(), event.time, values);
+        let last = self.events.entry(alarm.columns[0]).or_insert((Timestamp(i64::MIN), 0));
+        *last = if last.0 == event.time { (event.time, last.1.saturating_add(1)) } else { (event.time, 0) };
+        if last.1 > 0 {
+            row.repeats = vec![last.1; row.len()];
+        }
+        Some(row)
+    }
+
+    fn route(&mut self, batch: &Arc<Batch>, kind: BatchKind, out: &mut Vec<Entry>) {
+        let around =
+            Surroundings { plan: &self.plan, latest: &self.latest, bad: self.plan.sinks[self.sink].bad };
+        for (number, route) in (0u32..).zip(&mut self.routes) {
+            route.samples(number, batch, kind, &around, &mut self.usable, out);
+        }
+    }
+
+    fn windows(&mut self, all: bool, out: &mut Vec<Entry>) {
         let bad = self.plan.sinks[self.sink].bad;
-        for (index, route) in (0u32..).zip(&mut self.routes) {
-            let Some(mut pass) = route.selection(batch) else { continue };
-            let everything = pass.is_empty();
-            if everything && (!route.stages.is_empty() || bad == BadPolicy::Skip) {
-                pass = vec![true; batch.len()];
-            }
-            let scene = Scene { latest: &self.latest, tags: &self.plan.tags, flow: &route.flow };
-            for stage in &mut route.stages {
-                stage.apply(batch, &scene, &mut pass);
-            }
-            if bad == BadPolicy::Skip {
-                retain_quality(batch, &mut pass, |quality| !quality.is_bad());
-            }
-            let Some(mut payload) = narrow(batch, &pass, in_log) else { continue };
-            if bad == BadPolicy::Last
-                && let Some(mended) = hold_last(&mut self.usable, payload.batch())
-            {
-                payload = Payload::Values(Arc::new(mended));
-            }
-            out.push(Entry { route: index, payload });
-        }
-    }
-}
-
-impl RunningRoute {
-    fn select(&self, tags: &[TagId]) -> Selection {
-        let pass: Vec<bool> = tags.iter().map(|tag| self.tags.contains(tag)).collect();
-        match pass.iter().filter(|pass| **pass).count() {
-            0 => Selection::None,
-            all if all == tags.len() => Selection::All,
-            _ => Selection::Part(pass),
+        for (number, route) in (0u32..).zip(&mut self.routes) {
+            route.advance(number, all, &self.progress, bad, out);
         }
     }
 
-    /// Samples of the batch that belong here: `None` = none, empty = all.
-    fn selection(&self, batch: &Batch) -> Option<Vec<bool>> {
-        let known = self.selections.get(&batch.group).filter(|selection| match selection {
-            Selection::Part(pass) => pass.len() == batch.len(),
-            _ => true,
-        });
-        match known.cloned().unwrap_or_else(|| self.select(&batch.tags)) {
-            Selection::None => None,
-            Selection::All => Some(Vec::new()),
-            Selection::Part(pass) => Some(pass),
-        }
+    /// The latest sample of a tag that an expression reads or gives, for tests and status.
+    pub fn latest(&self, tag: TagId) -> Option<(Value, Quality, Timestamp)> {
+        let in_circuit = self
+            .circuits
+            .iter()
+            .find_map(|one| one.circuit.slot(tag).map(|slot| one.circuit.latest().get(slot)));
+        in_circuit.or_else(|| self.slots.get(tag).map(|slot| self.latest.get(slot)))
+    }
+
+    /// Samples that came behind what was already computed with them.
+    pub fn late(&self) -> u64 {
+        let windows = self.routes.iter().filter_map(|route| route.window.as_ref());
+        self.circuits.iter().map(|one| one.circuit.late()).sum::<u64>()
+            + windows.flat_map(|window| &window.instances).map(|instance| instance.late()).sum::<u64>()
     }
 }
 
-/// What remains of a batch; `None` when nothing does. An empty `pass` means all of it.
-fn narrow(batch: &Arc<Batch>, pass: &[bool], in_log: bool) -> Option<Payload> {
-    let count = if pass.is_empty() { batch.len() } else { pass.iter().filter(|pass| **pass).count() };
-    if count == 0 {
-        return None;
-    }
-    // A reference keeps its record in the log, so it must be worth at least half of it.
-    let refer = in_log && count >= REFERENCE_SAMPLES_MIN && count * 2 >= batch.len();
-    if count == batch.len() {
-        return Some(match refer {
-            true => Payload::Reference { bits: None, batch: batch.clone() },
-            false => Payload::Values(batch.clone()),
-        });
-    }
-    let indexes: Vec<u32> = (0u32..).zip(pass).filter(|(_, pass)| **pass).map(|(index, _)| index).collect();
-    let tags = indexes.iter().map(|&index| batch.tags[index as usize]).collect();
-    let mut selected = batch.select(&indexes, tags);
-    selected.group = GroupId::NONE;
-    let selected = Arc::new(selected);
-    Some(match refer {
-        true => Payload::Reference { bits: Some(pack(pass)), batch: selected },
-        false => Payload::Values(selected),
-    })
+/// What circuits gave.
+#[derive(Default)]
+struct Derived {
+    samples: Vec<(TagId, Output)>,
+    events: Vec<(TagId, Happened)>,
 }
 
-fn pack(pass: &[bool]) -> Arc<[u8]> {
-    pass.chunks(8)
-        .map(|bits| bits.iter().enumerate().fold(0, |byte, (bit, pass)| byte | u8::from(*pass) << bit))
-        .collect()
-}
-
-/// The samples of `batch` whose bit is set, as a reference in a journal means them.
-pub fn unpack(batch: &Batch, bits: &[u8]) -> Batch {
-    let set = |index: &u32| bits.get(*index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1);
-    let indexes: Vec<u32> = (0..batch.len() as u32).filter(set).collect();
-    let tags = indexes.iter().map(|&index| batch.tags[index as usize]).collect();
-    Batch { group: GroupId::NONE, ..batch.select(&indexes, tags) }
-}
-
-/// Replaces bad samples by the last usable one of their tag; `None` when there was nothing to replace.
-fn hold_last(usable: &mut LastByTag, batch: &Batch) -> Option<Batch> {
-    let mut mended: Option<(Column, Qualities)> = None;
-    for index in 0..batch.len() {
-        let (tag, value, quality) = (batch.tags[index], batch.values.get(index), batch.qualities.get(index));
-        let replaced = match quality.is_bad().then(|| usable.get(&tag)) {
-            Some(Some(last)) => Some((last.value.clone(), Quality::LAST_USABLE)),
-            Some(None) => None,
-            None => {
-                let time = batch.times.get(index);
-                usable.insert(tag, crate::stage::LastSent { value: value.clone(), quality, time });
-                None
-            }
-        };
-        if replaced.is_some() && mended.is_none() {
-            let before: Vec<u32> = (0..index as u32).collect();
-            mended = Some((batch.values.select(&before), batch.qualities.clone()));
-        }
-        if let Some((values, qualities)) = &mut mended {
-            let (value, quality) = replaced.unwrap_or((value, quality));
-            values.push(value);
-            qualities.set(index, quality, batch.len());
-        }
-    }
-    let (values, qualities) = mended?;
-    Some(Batch { values, qualities, group: GroupId::NONE, ..batch.clone() })
-}
-
-/// Evaluates calcs in order; each result is at once the latest sample of its tag.
-fn evaluate(
-    calcs: &[RunningCalc],
-    latest: &mut Latest,
-    which: &[u32],
-    time: Timestamp,
-) -> (Column, Qualities) {
-    let mut values = Column::with_capacity(which.len());
+/// Computed samples as a batch.
+fn batch_of(samples: &[(TagId, Output)]) -> Batch {
+    let first = samples.first().map_or(Timestamp::default(), |(_, output)| output.time);
+    let tags = samples.iter().map(|(tag, _)| *tag).collect();
+    let mut values = Column::with_capacity(samples.len());
     let mut qualities = Qualities::Same(Quality::GOOD);
-    for (at, &index) in which.iter().enumerate() {
-        let calc = &calcs[index as usize];
-        let (value, quality) = calc.eval.value(&Frame { latest, time, sample: None });
-        latest.set(calc.slot, value.clone(), quality, time);
-        values.push(value);
-        qualities.set(at, quality, which.len());
+    for (index, (_, output)) in samples.iter().enumerate() {
+        values.push(output.value.clone());
+        qualities.set(index, output.quality, samples.len());
     }
-    (values, qualities)
+    let mut batch = Batch::uniform(GroupId::NONE, tags, first, values);
+    batch.qualities = qualities;
+    if samples.iter().any(|(_, output)| output.time != first) {
+        batch.times = Times::Each(samples.iter().map(|(_, output)| output.time).collect());
+    }
+    if samples.iter().any(|(_, output)| output.repeat > 0) {
+        batch.repeats = samples.iter().map(|(_, output)| output.repeat).collect();
+    }
+    batch
 }
 
 /// The calcs a lane needs: those its routes take or its stages read, and what these read.
-fn needed_calcs<'a>(plan: &'a Plan, routes: &[RunningRoute], slots: &Slots) -> Vec<&'a crate::plan::Calc> {
+fn needed_calcs<'a>(plan: &'a Plan, routes: &[RunningRoute], slots: &Slots) -> Vec<&'a Calc> {
     let mut needed: BTreeSet<TagId> = routes.iter().flat_map(|route| route.tags.iter().copied()).collect();
     needed.extend(slots.iter().map(|(tag, _)| tag));
+    for instance in routes.iter().filter_map(|route| route.window.as_ref()).flat_map(|w| &w.instances) {
+        needed.extend(instance.inputs().into_iter().map(|(tag, _)| tag));
+    }
     let mut kept = Vec::new();
     // Backwards: every calc stands after those it reads.
     for calc in plan.calcs.iter().rev() {
-        if needed.contains(&calc.tag) {
-            calc.expr.for_each_tag(&mut |tag| {
-                needed.insert(tag);
+        let event = calc.alarm.as_ref().is_some_and(|alarm| needed.contains(&alarm.columns[0]));
+        if event || needed.contains(&calc.tag) {
+            calc.for_each_expr(&mut |expr| {
+                expr.for_each_tag(&mut |tag| {
+                    needed.insert(tag);
+                });
             });
             kept.push(calc);
         }
@@ -454,62 +444,44 @@ fn needed_calcs<'a>(plan: &'a Plan, routes: &[RunningRoute], slots: &Slots) -> V
     kept
 }
 
-/// For each tag the calcs that change with it, directly or through other calcs.
-fn reached(plan: &Plan, calcs: &[RunningCalc]) -> BTreeMap<TagId, Vec<u32>> {
-    let expr_of: BTreeMap<TagId, &Expr> = plan.calcs.iter().map(|calc| (calc.tag, &calc.expr)).collect();
-    let mut sources: BTreeMap<TagId, BTreeSet<TagId>> = BTreeMap::new();
-    let mut reached: BTreeMap<TagId, Vec<u32>> = BTreeMap::new();
-    for (index, calc) in (0u32..).zip(calcs) {
-        let mut inputs = BTreeSet::new();
-        if let Some(expr) = expr_of.get(&calc.tag) {
-            expr.for_each_tag(&mut |tag| {
-                inputs.insert(tag);
-                if let Some(deeper) = sources.get(&tag) {
-                    inputs.extend(deeper.iter().copied());
-                }
-            });
+/// For each tag the poll groups whose progress it depends on; tags that wait for none are left out.
+fn waits(plan: &Plan) -> HashMap<TagId, BTreeSet<GroupId>> {
+    let mut waits: HashMap<TagId, BTreeSet<GroupId>> = HashMap::new();
+    for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
+        for tag in group.tags.iter() {
+            waits.entry(*tag).or_default().insert(id);
         }
-        for tag in &inputs {
-            reached.entry(*tag).or_default().push(index);
+    }
+    for calc in &plan.calcs {
+        let mut own = BTreeSet::new();
+        calc.for_each_expr(&mut |expr| {
+            expr.for_each_tag(&mut |tag| own.extend(waits.get(&tag).into_iter().flatten().copied()));
+        });
+        waits.insert(calc.tag, own);
+    }
+    waits
+}
+
+/// Calcs that wait for the same groups, together; a circuit stands after those it reads,
+/// because they wait for fewer groups.
+fn circuits(calcs: &[&Calc], waits: &HashMap<TagId, BTreeSet<GroupId>>) -> Vec<LaneCircuit> {
+    let mut by_groups: BTreeMap<(usize, Vec<GroupId>), Vec<&Calc>> = BTreeMap::new();
+    for calc in calcs {
+        let groups: Vec<GroupId> = waits.get(&calc.tag).into_iter().flatten().copied().collect();
+        by_groups.entry((groups.len(), groups)).or_default().push(calc);
+    }
+    let circuit = |((_, groups), calcs): ((usize, Vec<GroupId>), Vec<&Calc>)| {
+        let mut circuit = Circuit::new();
+        let mut steps = Vec::new();
+        for calc in calcs {
+            circuit.add_calc(calc);
+            steps.extend((0u32..).take(calc.operators.len()).map(|operator| (calc.tag, Some(operator))));
+            steps.push((calc.tag, None));
         }
-        sources.insert(calc.tag, inputs);
-    }
-    reached
-}
-
-/// Calcs that look at the time, whatever else they read.
-fn time_driven(plan: &Plan, calcs: &[RunningCalc]) -> Vec<u32> {
-    let looks_at_time: BTreeSet<TagId> =
-        plan.calcs.iter().filter(|calc| uses_time(&calc.expr)).map(|calc| calc.tag).collect();
-    (0u32..)
-        .zip(calcs)
-        .filter(|(_, calc)| looks_at_time.contains(&calc.tag))
-        .map(|(index, _)| index)
-        .collect()
-}
-
-fn uses_time(expr: &Expr) -> bool {
-    match expr {
-        Expr::Call(Function::Within(_), _) => true,
-        Expr::Const(_) | Expr::Tag(..) | Expr::Local(..) | Expr::Word(_) | Expr::TimeOf(_) => false,
-        Expr::Neg(a)
-        | Expr::Not(a)
-        | Expr::Good(a)
-        | Expr::Quality(a)
-        | Expr::ToFloat(a)
-        | Expr::ToInt(a)
-        | Expr::ToText(a) => uses_time(a),
-        Expr::Binary(_, a, b) | Expr::Otherwise(a, b) => uses_time(a) || uses_time(b),
-        Expr::If(a, b, c) => uses_time(a) || uses_time(b) || uses_time(c),
-        Expr::Call(_, args) => args.iter().any(uses_time),
-    }
-}
-
-/// A value for tests and status: the latest sample of a tag, if an expression reads it.
-impl Lane {
-    pub fn latest(&self, tag: TagId) -> Option<(Value, Quality, Timestamp)> {
-        self.slots.get(tag).map(|slot| self.latest.get(slot))
-    }
+        circuit.finish();
+        LaneCircuit { circuit, groups, steps, fed: false, ready: Outputs::default() }
+    };
+    by_groups.into_iter().map(circuit).collect()
 }
 
 #[cfg(test)]

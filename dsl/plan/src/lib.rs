@@ -11,14 +11,17 @@
 //!   Lane of one sink:  latest values -> calcs -> routes (stages) -> entries of that sink's journal
 //! ```
 
+pub mod alarm;
 pub mod calendar;
 pub mod condition;
 pub mod eval;
+pub mod event;
 pub mod expr;
 pub mod fold;
 pub mod lane;
 pub mod mask;
 pub mod plan;
+pub(crate) mod route;
 pub mod schedule;
 pub mod snapshot;
 pub mod stage;

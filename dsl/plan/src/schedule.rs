@@ -48,6 +48,27 @@ impl WeekSchedule {
         jiff::tz::TimeZone::get(&self.timezone).unwrap_or(jiff::tz::TimeZone::UTC)
     }
 
+    /// The first time after `time` at which [`contains`](Self::contains) changes, if it ever does.
+    pub fn next_change(&self, time: Timestamp, zone: &jiff::tz::TimeZone) -> Option<Timestamp> {
+        let instant = jiff::Timestamp::from_nanosecond(i128::from(time.0)).ok()?;
+        let today = zone.to_datetime(instant).date();
+        let inside = self.contains(time, zone);
+        // A week and a day, so that a schedule of one span a week is seen to its end.
+        let days = (0..=8).filter_map(|ahead| today.checked_add(jiff::Span::new().days(ahead)).ok());
+        let minutes = |span: &WeekSpan| [span.from_min % MINUTES_PER_DAY, span.to_min % MINUTES_PER_DAY];
+        let mut edges: Vec<Timestamp> = days
+            .flat_map(|day| self.spans.iter().flat_map(minutes).map(move |minute| (day, minute)))
+            .filter_map(|(day, minute)| {
+                let local = day.at((minute / 60) as i8, (minute % 60) as i8, 0, 0);
+                let edge = zone.to_zoned(local).ok()?.timestamp().as_nanosecond();
+                i64::try_from(edge).ok().map(Timestamp)
+            })
+            .filter(|edge| *edge > time)
+            .collect();
+        edges.sort_unstable();
+        edges.into_iter().find(|edge| self.contains(*edge, zone) != inside)
+    }
+
     /// Whether `time` lies in one of the spans.
     pub fn contains(&self, time: Timestamp, zone: &jiff::tz::TimeZone) -> bool {
         let Ok(instant) = jiff::Timestamp::from_nanosecond(i128::from(time.0)) else {
@@ -143,6 +164,18 @@ mod tests {
         assert!(!schedule.contains(at("2026-03-28T06:00:00Z"), &zone));
         assert!(!schedule.contains(at("2026-03-28T23:00:00Z"), &zone));
         assert!(schedule.contains(at("2026-03-29T23:59:00Z"), &zone));
+    }
+
+    #[test]
+    fn the_next_change_is_where_it_begins_or_ends() {
+        let schedule = WeekSchedule::parse("Mon-Fri 06:00-22:00", "Europe/Berlin").unwrap();
+        let zone = schedule.zone();
+        let next = |text| schedule.next_change(at(text), &zone).unwrap();
+        assert_eq!(next("2026-03-27T04:59:59Z"), at("2026-03-27T05:00:00Z"));
+        assert_eq!(next("2026-03-27T05:00:00Z"), at("2026-03-27T21:00:00Z"));
+        assert_eq!(next("2026-03-27T21:00:00Z"), at("2026-03-30T04:00:00Z"));
+        let always = WeekSchedule::parse("00:00-24:00", "UTC").unwrap();
+        assert_eq!(always.next_change(at("2026-03-27T21:00:00Z"), &always.zone()), None);
     }
 
     #[test]

@@ -4,24 +4,34 @@
 //! moves it to the new lane by the names of tags and flows, so state follows
 //! what did not change.
 
-use crate::lane::{Lane, RunningRoute};
+use crate::event::circuit::CircuitState;
+use crate::event::progress::ProgressState;
+use crate::event::window::InstanceState;
+use crate::lane::{Lane, LaneCircuit};
 use crate::plan::Plan;
+use crate::route::RunningRoute;
 use crate::stage::LastByTag;
-use gwp_core::{PlanId, Quality, TagId, Timestamp, Value};
+use gwp_core::{GroupId, PlanId, Quality, TagId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Version of the snapshot format, its first byte.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Snapshot {
     plan: PlanId,
+    progress: ProgressState,
     latest: Vec<(TagId, Value, Quality, Timestamp)>,
+    circuits: Vec<CircuitState>,
+    interrupted: BTreeSet<GroupId>,
     /// Per route and stage; stages without state have none.
     stages: Vec<Vec<Option<LastByTag>>>,
+    /// Per route and instance of its window.
+    windows: Vec<Vec<InstanceState>>,
     usable: LastByTag,
+    events: BTreeMap<TagId, (Timestamp, u32)>,
 }
 
 /// Snapshot bytes that cannot be used.
@@ -42,15 +52,24 @@ impl Lane {
             let (value, quality, time) = self.latest.get(slot);
             (tag, value, quality, time)
         });
+        let windows = |route: &RunningRoute| {
+            let instances = route.window.iter().flat_map(|window| &window.instances);
+            instances.map(|instance| instance.state()).collect()
+        };
         let snapshot = Snapshot {
             plan,
+            progress: self.progress.state().clone(),
             latest: latest.collect(),
+            circuits: self.circuits.iter().map(|one| one.circuit.state()).collect(),
+            interrupted: self.interrupted.clone(),
             stages: self
                 .routes
                 .iter()
                 .map(|route| route.stages.iter().map(|stage| stage.state().cloned()).collect())
                 .collect(),
+            windows: self.routes.iter().map(windows).collect(),
             usable: self.usable.clone(),
+            events: self.events.clone(),
         };
         // Plain data into a growing buffer: nothing here can fail.
         postcard::to_extend(&snapshot, vec![SNAPSHOT_VERSION]).expect("a snapshot can always be encoded")
@@ -69,10 +88,14 @@ impl Lane {
         if snapshot.plan != plan {
             return Err(SnapshotError::Plan(snapshot.plan));
         }
+        self.progress.set_state(snapshot.progress);
         for (tag, value, quality, time) in snapshot.latest {
             if let Some(slot) = self.slots.get(tag) {
                 self.latest.set(slot, value, quality, time);
             }
+        }
+        for (one, state) in self.circuits.iter_mut().zip(snapshot.circuits) {
+            one.circuit.set_state(state);
         }
         for (route, states) in self.routes.iter_mut().zip(snapshot.stages) {
             for (stage, state) in route.stages.iter_mut().zip(states) {
@@ -81,20 +104,40 @@ impl Lane {
                 }
             }
         }
+        for (route, states) in self.routes.iter_mut().zip(snapshot.windows) {
+            let instances = route.window.iter_mut().flat_map(|window| &mut window.instances);
+            instances.zip(states).for_each(|(instance, state)| instance.set_state(state));
+        }
+        self.interrupted = snapshot.interrupted;
         self.usable = snapshot.usable;
+        self.events = snapshot.events;
         Ok(())
     }
 
     /// A lane for the same sink under a new plan, with the state of what has kept its
-    /// name: latest values by tag, stages by flow, way in it, place and kind.
+    /// name: latest values by tag, calcs by tag and their operators by place and function,
+    /// stages by flow, way in it, place and kind, windows by row name and device.
     pub fn migrate(&self, plan: Arc<Plan>, sink: usize) -> Lane {
         let mut next = Lane::new(plan, sink);
-        let ids = next.plan.tag_ids();
+        let next_plan = next.plan.clone();
+        let ids = next_plan.tag_ids();
         let renumber = |tag: TagId| ids.get(&self.plan.tag(tag)?.info.path).copied();
         for (tag, slot) in self.slots.iter() {
             if let Some(to) = renumber(tag).and_then(|tag| next.slots.get(tag)) {
                 let (value, quality, time) = self.latest.get(slot);
                 next.latest.set(to, value, quality, time);
+            }
+        }
+        next.progress.adopt(&self.progress, &|group| {
+            let old = self.plan.group(group)?;
+            let tag = old.tags.iter().find_map(|tag| renumber(*tag))?;
+            let same = |new: &crate::plan::Group| new.period_ns == old.period_ns && new.tags.contains(&tag);
+            next_plan.groups.iter().position(same).map(|at| GroupId(at as u32))
+        });
+        for new in &mut next.circuits {
+            let steps = new.steps.clone();
+            for old in &self.circuits {
+                adopt_circuit(new, &steps, old, &renumber);
             }
         }
         let moved = |state: &LastByTag| -> LastByTag {
@@ -115,8 +158,34 @@ impl Lane {
                 }
             }
         }
+        let old_windows: Vec<_> = self.routes.iter().filter_map(|route| route.window.as_ref()).collect();
+        for new in next.routes.iter_mut().filter_map(|route| route.window.as_mut()) {
+            let old = old_windows.iter().find(|old| old.name == new.name);
+            for instance in &mut new.instances {
+                let same = old.and_then(|old| old.instances.iter().find(|old| instance.is_like(old)));
+                if let Some(same) = same {
+                    instance.adopt(same, &renumber);
+                }
+            }
+        }
         next.usable = moved(&self.usable);
         next
+    }
+}
+
+/// Steps of the same calcs, results and operators at the same place, keep their states.
+fn adopt_circuit(
+    new: &mut LaneCircuit,
+    steps: &[(TagId, Option<u32>)],
+    old: &LaneCircuit,
+    renumber: &dyn Fn(TagId) -> Option<TagId>,
+) {
+    let before: HashMap<(TagId, Option<u32>), u32> = (0u32..)
+        .zip(&old.steps)
+        .filter_map(|(index, (tag, operator))| Some(((renumber(*tag)?, *operator), index)))
+        .collect();
+    if steps.iter().any(|step| before.contains_key(step)) {
+        new.circuit.adopt(&old.circuit, renumber, &|step| before.get(steps.get(step as usize)?).copied());
     }
 }
 

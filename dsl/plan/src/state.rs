@@ -43,3 +43,27 @@ pub struct Counter {
     /// Lowest and highest value, if it wraps there; without it a fall is a reset to 0.
     pub wrap: Option<(f64, f64)>,
 }
+
+use gwp_core::{Quality, Timestamp, Value};
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum State {
+    None,
+}
+impl StateFunction {
+    pub fn initial(&self) -> State {
+        State::None
+    }
+}
+impl State {
+    pub fn step(
+        &mut self,
+        _function: &StateFunction,
+        _time: Timestamp,
+        args: &[(Value, Quality)],
+    ) -> (Value, Quality) {
+        args[0].clone()
+    }
+    pub fn due(&self, _function: &StateFunction) -> Option<Timestamp> {
+        None
+    }
+}

@@ -1,8 +1,9 @@
 use super::*;
-use crate::expr::{BinaryOp, Type, Word};
+use crate::expr::{BinaryOp, Expr, Function, Type, Word};
 use crate::plan::tests::plan as tags;
 use crate::plan::{
-    Calc, FullPolicy, JournalPolicy, MirrorPolicy, Order, Origin, RetryPolicy, Route, SinkPlan, Stage,
+    BadPolicy, Calc, FullPolicy, JournalPolicy, MirrorPolicy, Order, Origin, RetryPolicy, Route, SinkPlan,
+    Stage,
 };
 use crate::schedule::WeekSchedule;
 use gwp_core::record::SlotMark;
@@ -159,8 +160,15 @@ fn a_calc_is_evaluated_once_per_record_and_a_chain_follows() {
     // Both inputs are in the record: one result, not two; the chain waits for tag 13.
     assert_eq!(first[0], (0, 10, 1, Value::Float(4.0), Quality::GOOD));
     assert_eq!((first.len(), first[1].1, first[1].4), (2, 11, Quality::WAITING));
-    let next = shown(&step(&mut lane, &loose(&[(13, 2, 0.5)])));
-    assert_eq!(next, [(0, 11, 2, Value::Float(4.5), Quality::GOOD)]);
+    // What was computed at a time already is computed again, told apart by its repeat number.
+    let again = step(&mut lane, &loose(&[(13, 1, 0.5)]));
+    assert_eq!(shown(&again), [(0, 11, 1, Value::Float(4.5), Quality::GOOD)]);
+    assert_eq!(again[0].payload.batch().repeat(0), 1);
+    // A sample of the next slot's time waits for the slot: one result, not two.
+    assert!(step(&mut lane, &loose(&[(13, 2, 1.5)])).is_empty());
+    let joined = step(&mut lane, &slot(2, all(2.0)));
+    assert_eq!(values_of(&joined, 11), [(2, Value::Float(5.5))]);
+    assert_eq!(joined[0].payload.batch().repeat(0), 0);
     let mut one_bad = all(2.0);
     one_bad[1] = None;
     let bad = shown(&step(&mut lane, &slot(3, one_bad)));
@@ -170,7 +178,9 @@ fn a_calc_is_evaluated_once_per_record_and_a_chain_follows() {
 
 #[test]
 fn interleaved_device_times_are_computed_time_by_time() {
-    let mut lane = lane(plan(BadPolicy::Send, vec![route("f", &[10], vec![])]));
+    let mut plan = plan(BadPolicy::Send, vec![route("f", &[10], vec![])]);
+    plan.groups[0].period_ns = 0;
+    let mut lane = lane(plan);
     let record = loose(&[(0, 1, 1.0), (0, 2, 2.0), (1, 1, 10.0), (1, 2, 20.0), (1, 3, 30.0)]);
     let sums = values_of(&step(&mut lane, &record), 10);
     let expected = [(1, 11.0), (2, 22.0), (3, 32.0)].map(|(at, value)| (at, Value::Float(value)));
@@ -261,6 +271,60 @@ fn many_computed_samples_are_split_into_batches() {
     assert_eq!(tags, computed);
     assert!(entries.is_sorted_by_key(|entry| entry.route));
     assert_eq!(entries.iter().filter(|entry| entry.route == 0).count(), 3);
+}
+
+/// A slot of one of two poll groups of five tags each, one second apart in their slots.
+fn half(group: u32, second: i64, value: f64) -> Record {
+    let tags = (group * 5..group * 5 + 5).map(TagId).collect();
+    let column = Column::uniform(Kind::Float, vec![value.to_bits(); 5]);
+    samples(Batch::uniform(GroupId(group), tags, Timestamp(second * SECOND), column))
+}
+
+fn failed(group: u32, second: i64) -> Record {
+    let (slot, time) = (SlotMark::default(), Timestamp(second * SECOND));
+    record(Fact::Failed { group: GroupId(group), slot, time, why: Quality::TIMEOUT })
+}
+
+/// A calc over two devices: tag 10 = tag 0 + tag 5.
+fn two_devices() -> Lane {
+    let mut plan = plan(BadPolicy::Send, vec![route("f", &[10], vec![])]);
+    plan.calcs = vec![Calc::pure(TagId(10), add(0, 5))];
+    plan.groups.push(plan.groups[0].clone());
+    plan.groups[0].tags = (0..5).map(TagId).collect();
+    plan.groups[1].tags = (5..10).map(TagId).collect();
+    lane(plan)
+}
+
+#[test]
+fn values_read_at_one_time_by_two_devices_give_one_result() {
+    let mut lane = two_devices();
+    assert!(step(&mut lane, &half(0, 1, 1.0)).is_empty());
+    assert_eq!(values_of(&step(&mut lane, &half(1, 1, 10.0)), 10), [(1, Value::Float(11.0))]);
+    // The other order, and one of them two slots behind.
+    assert!(step(&mut lane, &half(1, 2, 20.0)).is_empty());
+    assert!(step(&mut lane, &half(1, 3, 30.0)).is_empty());
+    assert_eq!(values_of(&step(&mut lane, &half(0, 2, 2.0)), 10), [(2, Value::Float(22.0))]);
+    assert_eq!(values_of(&step(&mut lane, &half(0, 3, 3.0)), 10), [(3, Value::Float(33.0))]);
+    // A slot that failed again has no samples, but is over.
+    assert!(step(&mut lane, &half(0, 4, 4.0)).is_empty());
+    assert_eq!(values_of(&step(&mut lane, &failed(1, 4)), 10), [(4, Value::Float(34.0))]);
+    assert_eq!(lane.late(), 0);
+}
+
+#[test]
+fn a_device_that_gives_nothing_is_waited_for_only_so_long() {
+    let mut lane = two_devices();
+    step(&mut lane, &tick(0));
+    assert!(step(&mut lane, &half(0, 1, 1.0)).is_empty());
+    assert!(step(&mut lane, &tick(12)).is_empty());
+    // Then it keeps nobody waiting.
+    assert_eq!(values_of(&step(&mut lane, &tick(13)), 10), [(1, Value::Nothing)]);
+    assert_eq!(values_of(&step(&mut lane, &half(0, 14, 1.5)), 10), [(14, Value::Nothing)]);
+    // Once it is back it counts again; its slot was overtaken.
+    assert!(step(&mut lane, &half(1, 13, 9.0)).is_empty());
+    assert_eq!(lane.late(), 1);
+    assert!(step(&mut lane, &half(0, 15, 2.0)).is_empty());
+    assert_eq!(values_of(&step(&mut lane, &half(1, 15, 10.0)), 10), [(15, Value::Float(12.0))]);
 }
 
 /// Everything that keeps state, on two ways of one flow.

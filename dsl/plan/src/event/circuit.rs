@@ -1,0 +1,664 @@
+//! Circuits: calcs and alarms that read the same groups, computed together in event time.
+//!
+//! ```text
+//! push(time, input) --> pending, by time
+//! advance(watermark): for each time T in pending or due, ascending:
+//!     take the inputs of T into the latest values -> run the steps they reach, in order
+//! ```
+//! A step is an operator (a state function), a calc, an alarm, or an expression that somebody
+//! asked for. After all inputs of one time are in, every step they reach runs once. A step that
+//! is due by itself (a timer, a schedule) runs at that very time and gives a sample only if its
+//! result has changed.
+
+use crate::alarm::{AlarmEvent, AlarmState};
+use crate::eval::{Compiled, Frame, Latest, Slots, compile};
+use crate::event::progress::Watermark;
+use crate::expr::{Expr, Function};
+use crate::plan::{Alarm, Calc, Operator};
+use crate::schedule::WeekSchedule;
+use crate::state::{State, StateFunction};
+use gwp_core::{Batch, Quality, TagId, Timestamp, Value};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Inputs that may wait; beyond it the oldest are computed before their time has come.
+const PENDING_MAX: usize = 1_000_000;
+
+/// A result of a step.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Output {
+    /// Index of the step.
+    pub step: u32,
+    pub time: Timestamp,
+    pub value: Value,
+    pub quality: Quality,
+    /// How many times the circuit has computed at this time before.
+    pub repeat: u32,
+}
+
+/// What happened to an alarm.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Happened {
+    pub step: u32,
+    pub time: Timestamp,
+    pub event: AlarmEvent,
+    pub message: Value,
+    /// The state it is in now.
+    pub state: &'static str,
+}
+
+/// What came out of a circuit, in order.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Outputs {
+    pub samples: Vec<Output>,
+    pub events: Vec<Happened>,
+}
+
+enum Kind {
+    Operator { function: StateFunction, args: Vec<Compiled>, state: State },
+    Value(Compiled),
+    Alarm { condition: Compiled, clear: Option<Compiled>, message: Compiled, alarm: Alarm, state: AlarmState },
+}
+
+struct Step {
+    kind: Kind,
+    /// Slot of its result.
+    slot: usize,
+    /// Gives samples or is looked at from outside; operators do not.
+    shown: bool,
+    schedules: Vec<(WeekSchedule, jiff::tz::TimeZone)>,
+    /// When it is due by itself because of a schedule, or because it reads nothing.
+    change: Option<Timestamp>,
+    has_run: bool,
+}
+
+struct Input {
+    slot: u32,
+    value: Value,
+    quality: Quality,
+}
+
+/// Inputs that were taken out of a circuit.
+pub(crate) struct Pending(BTreeMap<Timestamp, Vec<Input>>);
+
+/// State of a circuit as plain data; only for the circuit of the same plan.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct CircuitState {
+    /// By slot.
+    latest: Vec<(Value, Quality, Timestamp)>,
+    steps: Vec<StepState>,
+    pending: BTreeMap<Timestamp, Vec<SavedInput>>,
+    at: Timestamp,
+    round: u32,
+    late: u64,
+}
+
+/// Slot, value, quality.
+type SavedInput = (u32, Value, Quality);
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct StepState {
+    operator: Option<State>,
+    alarm: Option<AlarmState>,
+    change: Option<Timestamp>,
+    has_run: bool,
+}
+
+impl CircuitState {
+    /// Equal values and states, whenever they were computed and whatever waits.
+    pub fn is_like(&self, other: &CircuitState) -> bool {
+        self.latest == other.latest && self.steps == other.steps
+    }
+}
+
+/// A set of small numbers.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(len: usize) -> Bits {
+        Bits(vec![0; len.div_ceil(64)])
+    }
+
+    fn set(&mut self, index: u32) {
+        self.0[index as usize / 64] |= 1 << (index % 64);
+    }
+
+    /// Takes out the smallest member that is at least `from`.
+    fn take_from(&mut self, from: u32) -> Option<u32> {
+        let first = from as usize / 64;
+        for (word, bits) in self.0.iter_mut().enumerate().skip(first) {
+            let seen = if word == first { *bits & (u64::MAX << (from % 64)) } else { *bits };
+            if seen != 0 {
+                let bit = seen.trailing_zeros();
+                *bits &= !(1 << bit);
+                return Some(word as u32 * 64 + bit);
+            }
+        }
+        None
+    }
+}
+
+pub(crate) struct Circuit {
+    slots: Slots,
+    latest: Latest,
+    steps: Vec<Step>,
+    /// Steps that read each slot, by slot, ascending.
+    readers: Vec<Vec<u32>>,
+    dirty: Bits,
+    /// Steps that can be due by themselves.
+    timers: Vec<u32>,
+    next_due: Option<Timestamp>,
+    started: bool,
+    pending: BTreeMap<Timestamp, Vec<Input>>,
+    pending_count: usize,
+    /// Newest time computed.
+    at: Timestamp,
+    round: u32,
+    /// Inputs that came behind it.
+    late: u64,
+}
+
+impl Circuit {
+    pub fn new() -> Circuit {
+        Circuit {
+            slots: Slots::default(),
+            latest: Latest::new(0),
+            steps: Vec::new(),
+            readers: Vec::new(),
+            dirty: Bits::default(),
+            timers: Vec::new(),
+            next_due: None,
+            started: false,
+            pending: BTreeMap::new(),
+            pending_count: 0,
+            at: Timestamp(i64::MIN),
+            round: 0,
+            late: 0,
+        }
+    }
+
+    /// Adds a calc or an alarm with its operators; gives the step of its result.
+    pub fn add_calc(&mut self, calc: &Calc) -> u32 {
+        self.slots.open_scope();
+        self.add_operators(&calc.operators, 0);
+        let slot = self.slots.slot(calc.tag);
+        let kind = match &calc.alarm {
+            None => Kind::Value(compile(&calc.expr, &mut self.slots)),
+            Some(alarm) => Kind::Alarm {
+                condition: compile(&calc.expr, &mut self.slots),
+                clear: alarm.clear.as_ref().map(|clear| compile(clear, &mut self.slots)),
+                message: compile(&alarm.message, &mut self.slots),
+                alarm: (**alarm).clone(),
+                state: AlarmState::default(),
+            },
+        };
+        let mut exprs = vec![&calc.expr];
+        if let Some(alarm) = &calc.alarm {
+            // The message is only read when something happens.
+            exprs.extend(&alarm.clear);
+            alarm.message.for_each_tag(&mut |tag| {
+                self.slots.slot(tag);
+            });
+        }
+        self.add(kind, slot, true, &exprs)
+    }
+
+    /// Adds operators of the open scope; the result of the first is the local `first`.
+    pub fn add_operators(&mut self, operators: &[Operator], first: u32) {
+        for (index, operator) in (first..).zip(operators) {
+            let args = operator.args.iter().map(|arg| compile(arg, &mut self.slots)).collect();
+            let slot = self.slots.local(index);
+            let (function, state) = (operator.function.clone(), operator.function.initial());
+            let exprs: Vec<&Expr> = operator.args.iter().collect();
+            self.add(Kind::Operator { function, args, state }, slot, false, &exprs);
+        }
+    }
+
+    /// Adds an expression of the open scope whose result is wanted outside, as a local of it.
+    pub fn add_value(&mut self, expr: &Expr, local: u32) -> u32 {
+        let eval = compile(expr, &mut self.slots);
+        let slot = self.slots.local(local);
+        self.add(Kind::Value(eval), slot, true, &[expr])
+    }
+
+    fn add(&mut self, kind: Kind, slot: usize, shown: bool, exprs: &[&Expr]) -> u32 {
+        let index = self.steps.len() as u32;
+        let mut reads = Vec::new();
+        let mut schedules = Vec::new();
+        for expr in exprs {
+            expr.for_each(&mut |part| match part {
+                Expr::Tag(tag, _) | Expr::TimeOf(tag) => reads.push(self.slots.slot(*tag)),
+                Expr::Local(local, _) => reads.push(self.slots.local(*local)),
+                Expr::Call(Function::Within(schedule), _) => {
+                    schedules.push((schedule.clone(), schedule.zone()));
+                }
+                _ => {}
+            });
+        }
+        self.readers.resize(self.slots.len(), Vec::new());
+        reads.sort_unstable();
+        reads.dedup();
+        // What reads nothing is computed once, at the start.
+        let by_itself = !schedules.is_empty() || reads.is_empty();
+        for read in reads {
+            self.readers[read].push(index);
+        }
+        if by_itself || !matches!(kind, Kind::Value(_)) {
+            self.timers.push(index);
+        }
+        let change = by_itself.then_some(Timestamp(i64::MIN));
+        self.steps.push(Step { kind, slot, shown, schedules, change, has_run: false });
+        index
+    }
+
+    /// Opens a new scope of locals.
+    pub fn open_scope(&mut self) {
+        self.slots.open_scope();
+    }
+
+    /// The slot of a local of the open scope.
+    pub fn local(&mut self, index: u32) -> usize {
+        self.slots.local(index)
+    }
+
+    /// Compiles an expression of the open scope that [`value`](Self::value) evaluates on demand.
+    pub fn compile(&mut self, expr: &Expr) -> Compiled {
+        compile(expr, &mut self.slots)
+    }
+
+    /// Evaluates an expression with the latest values.
+    pub fn value(&self, eval: &Compiled, time: Timestamp) -> (Value, Quality) {
+        eval.value(&Frame { latest: &self.latest, time, sample: None })
+    }
+
+    /// Sets a local that no step computes.
+    pub fn set(&mut self, slot: usize, value: Value, quality: Quality, time: Timestamp) {
+        self.latest.set(slot, value, quality, time);
+    }
+
+    /// Ends the building: nothing may be added any more.
+    pub fn finish(&mut self) {
+        self.latest = Latest::new(self.slots.len());
+        self.readers.resize(self.slots.len(), Vec::new());
+        self.dirty = Bits::new(self.steps.len());
+    }
+
+    /// Tags it reads or computes, with their slots.
+    pub fn tags(&self) -> impl Iterator<Item = (TagId, usize)> + '_ {
+        self.slots.iter()
+    }
+
+    pub fn slot(&self, tag: TagId) -> Option<usize> {
+        self.slots.get(tag)
+    }
+
+    pub fn latest(&self) -> &Latest {
+        &self.latest
+    }
+
+    /// Newest time computed.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Time passes although nothing is computed: what comes before it is late.
+    pub fn pass(&mut self, time: Timestamp) {
+        if time > self.at {
+            (self.at, self.round) = (time, 0);
+        }
+    }
+
+    /// Inputs that came too late to be folded.
+    pub fn late(&self) -> u64 {
+        self.late
+    }
+
+    /// Steps that samples in these slots reach, ascending.
+    pub fn reached(&mut self, slots: impl Iterator<Item = usize>) -> Vec<u32> {
+        for slot in slots {
+            self.readers[slot].iter().for_each(|step| self.dirty.set(*step));
+        }
+        let mut reached = Vec::new();
+        let mut from = 0;
+        while let Some(step) = self.dirty.take_from(from) {
+            self.readers[self.steps[step as usize].slot].iter().for_each(|next| self.dirty.set(*next));
+            reached.push(step);
+            from = step + 1;
+        }
+        reached
+    }
+
+    /// Takes an input. `arrival`: what came is the present, whatever its time says; other
+    /// inputs behind what is computed are late. True if it was taken.
+    pub fn push(
+        &mut self,
+        time: Timestamp,
+        slot: usize,
+        value: Value,
+        quality: Quality,
+        arrival: bool,
+    ) -> bool {
+        if time < self.at && !arrival {
+            self.late += 1;
+            return false;
+        }
+        let input = Input { slot: slot as u32, value, quality };
+        self.pending.entry(time.max(self.at)).or_default().push(input);
+        self.pending_count += 1;
+        true
+    }
+
+    /// True if nothing waits and nothing is due up to `time`: a slot may be taken as it is.
+    pub fn is_idle_until(&self, time: Timestamp) -> bool {
+        self.started
+            && self.pending.is_empty()
+            && time > self.at
+            && self.next_due.is_none_or(|due| due > time)
+    }
+
+    /// Takes all samples of a slot at once and computes `reached`; only when idle until its time.
+    pub fn take_slot(
+        &mut self,
+        batch: &Batch,
+        time: Timestamp,
+        reads: &[(u32, usize)],
+        reached: &[u32],
+        out: &mut Outputs,
+    ) {
+        for &(index, slot) in reads {
+            self.latest.take(slot, batch, index as usize);
+        }
+        (self.at, self.round) = (time, 0);
+        let mut timed = false;
+        for &step in reached {
+            timed |= self.run(step, time, true, out).timed;
+        }
+        if timed {
+            self.find_due();
+        }
+    }
+
+    /// The next time at which there is something to compute.
+    pub fn next(&mut self, until: Watermark) -> Option<Timestamp> {
+        if !self.started && until.timer > Timestamp(i64::MIN) {
+            self.started = true;
+            for step in self.steps.iter_mut().filter(|step| !step.has_run && step.change.is_some()) {
+                step.change = Some(until.timer);
+            }
+            self.find_due();
+        }
+        let waiting = self.pending.first_key_value().map(|(time, _)| *time);
+        let overfull = self.pending_count > PENDING_MAX;
+        let input = waiting.filter(|time| overfull || *time <= until.input);
+        let due = self.next_due.filter(|due| *due <= until.timer).map(|due| due.max(self.at));
+        match (input, due) {
+            (Some(input), Some(due)) => Some(input.min(due)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Computes at a time that [`next`](Self::next) gave.
+    pub fn compute(&mut self, time: Timestamp, out: &mut Outputs) {
+        self.round = if time == self.at { self.round.saturating_add(1) } else { 0 };
+        self.at = time;
+        if self.next_due.is_some_and(|due| due <= time) {
+            self.mark_due(time);
+            if !self.pending.contains_key(&time) {
+                return self.run_dirty(time, false, out);
+            }
+        }
+        let mut inputs = self.pending.remove(&time).unwrap_or_default();
+        self.pending_count -= inputs.len();
+        // Several samples of one tag at one time are taken one after the other.
+        inputs.sort_by_key(|input| input.slot);
+        let mut first = true;
+        while !inputs.is_empty() {
+            let mut again = Vec::new();
+            let mut before = None;
+            for input in inputs {
+                if before == Some(input.slot) {
+                    again.push(input);
+                    continue;
+                }
+                before = Some(input.slot);
+                let slot = input.slot as usize;
+                self.latest.set(slot, input.value, input.quality, time);
+                self.readers[slot].iter().for_each(|step| self.dirty.set(*step));
+            }
+            if !first {
+                self.round = self.round.saturating_add(1);
+            }
+            first = false;
+            self.run_dirty(time, true, out);
+            inputs = again;
+        }
+    }
+
+    /// Computes everything up to a watermark.
+    pub fn advance(&mut self, until: Watermark, out: &mut Outputs) {
+        while let Some(time) = self.next(until) {
+            self.compute(time, out);
+        }
+    }
+
+    fn due_of(step: &Step) -> Option<Timestamp> {
+        let own = match &step.kind {
+            Kind::Operator { function, state, .. } => state.due(function),
+            Kind::Alarm { alarm, state, .. } => state.due(alarm),
+            Kind::Value(_) => None,
+        };
+        match (own, step.change) {
+            (Some(own), Some(change)) => Some(own.min(change)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn find_due(&mut self) {
+        let due = |step: &u32| Self::due_of(&self.steps[*step as usize]);
+        self.next_due = self.timers.iter().filter_map(due).min();
+    }
+
+    fn mark_due(&mut self, time: Timestamp) {
+        for &step in &self.timers {
+            if Self::due_of(&self.steps[step as usize]).is_some_and(|due| due <= time) {
+                self.dirty.set(step);
+            }
+        }
+    }
+
+    fn run_dirty(&mut self, time: Timestamp, by_input: bool, out: &mut Outputs) {
+        let (mut from, mut timed) = (0, false);
+        while let Some(step) = self.dirty.take_from(from) {
+            let ran = self.run(step, time, by_input, out);
+            timed |= ran.timed;
+            if by_input || ran.changed {
+                let slot = self.steps[step as usize].slot;
+                self.readers[slot].iter().for_each(|next| self.dirty.set(*next));
+            }
+            from = step + 1;
+        }
+        if timed {
+            self.find_due();
+        }
+    }
+
+    fn run(&mut self, index: u32, time: Timestamp, by_input: bool, out: &mut Outputs) -> Ran {
+        let step = &mut self.steps[index as usize];
+        let frame = Frame { latest: &self.latest, time, sample: None };
+        let mut only_changes = !by_input;
+        let (value, quality) = match &mut step.kind {
+            Kind::Value(eval) => eval.value(&frame),
+            Kind::Operator { function, args, state } => {
+                let args: Vec<(Value, Quality)> = args.iter().map(|arg| arg.value(&frame)).collect();
+                state.step(function, time, &args)
+            }
+            Kind::Alarm { condition, clear, message, alarm, state } => {
+                only_changes = true;
+                let condition = truth(condition.value(&frame));
+                let clear = clear.as_ref().map(|clear| truth(clear.value(&frame)));
+                if let Some(event) = state.step(alarm, time, condition, clear) {
+                    let (message, _) = message.value(&frame);
+                    out.events.push(Happened { step: index, time, event, message, state: state.word() });
+                }
+                let quality = if condition.1.is_bad() { Quality::LAST_USABLE } else { Quality::GOOD };
+                (Value::Bool(state.is_active()), quality)
+            }
+        };
+        let (old, old_quality, _) = self.latest.get(step.slot);
+        let changed = !step.has_run || (&old, old_quality) != (&value, quality);
+        step.has_run = true;
+        if step.change.is_some_and(|change| change <= time) {
+            let next = step.schedules.iter().filter_map(|(schedule, zone)| schedule.next_change(time, zone));
+            step.change = next.min();
+        }
+        self.latest.set(step.slot, value.clone(), quality, time);
+        if step.shown && (changed || !only_changes) {
+            out.samples.push(Output { step: index, time, value, quality, repeat: self.round });
+        }
+        Ran { changed, timed: step.change.is_some() || !matches!(step.kind, Kind::Value(_)) }
+    }
+
+    /// Takes out what waits.
+    pub fn take_pending(&mut self) -> Pending {
+        self.pending_count = 0;
+        Pending(std::mem::take(&mut self.pending))
+    }
+
+    /// Puts it back.
+    pub fn put_pending(&mut self, pending: Pending) {
+        self.pending = pending.0;
+        self.pending_count = self.pending.values().map(Vec::len).sum();
+    }
+
+    pub fn state(&self) -> CircuitState {
+        let step = |step: &Step| StepState {
+            operator: match &step.kind {
+                Kind::Operator { state, .. } => Some(state.clone()),
+                _ => None,
+            },
+            alarm: match &step.kind {
+                Kind::Alarm { state, .. } => Some(state.clone()),
+                _ => None,
+            },
+            change: step.change.filter(|_| self.started),
+            has_run: step.has_run,
+        };
+        let pending = self.pending.iter().map(|(time, inputs)| {
+            (*time, inputs.iter().map(|input| (input.slot, input.value.clone(), input.quality)).collect())
+        });
+        CircuitState {
+            latest: (0..self.slots.len()).map(|slot| self.latest.get(slot)).collect(),
+            steps: self.steps.iter().map(step).collect(),
+            pending: pending.collect(),
+            at: self.at,
+            round: self.round,
+            late: self.late,
+        }
+    }
+
+    /// Takes over a state of the same circuit; one that does not fit is ignored.
+    pub fn set_state(&mut self, state: CircuitState) {
+        let slots = self.slots.len();
+        let fits = |inputs: &Vec<SavedInput>| inputs.iter().all(|(slot, ..)| (*slot as usize) < slots);
+        if state.latest.len() != slots
+            || state.steps.len() != self.steps.len()
+            || !state.pending.values().all(fits)
+        {
+            return;
+        }
+        for (slot, (value, quality, time)) in state.latest.into_iter().enumerate() {
+            self.latest.set(slot, value, quality, time);
+        }
+        for (step, from) in self.steps.iter_mut().zip(state.steps) {
+            step.adopt(from);
+        }
+        self.pending.clear();
+        for (time, inputs) in state.pending {
+            let input = |(slot, value, quality)| Input { slot, value, quality };
+            self.pending.insert(time, inputs.into_iter().map(input).collect());
+        }
+        self.pending_count = self.pending.values().map(Vec::len).sum();
+        (self.at, self.round, self.late) = (state.at, state.round, state.late);
+        self.started = self.at > Timestamp(i64::MIN);
+        self.find_due();
+    }
+
+    /// Adopts from the circuit of another plan what has kept its meaning: values of tags by
+    /// `renumber`, and states of steps by `same`, which names the old step of a new one.
+    pub fn adopt(
+        &mut self,
+        old: &Circuit,
+        renumber: &dyn Fn(TagId) -> Option<TagId>,
+        same: &dyn Fn(u32) -> Option<u32>,
+    ) {
+        for (tag, slot) in old.slots.iter() {
+            if let Some(to) = renumber(tag).and_then(|tag| self.slots.get(tag)) {
+                let (value, quality, time) = old.latest.get(slot);
+                self.latest.set(to, value, quality, time);
+            }
+        }
+        let states = old.state();
+        for index in 0..self.steps.len() as u32 {
+            let Some(from) = same(index) else { continue };
+            let (Some(state), Some(before)) = (states.steps.get(from as usize), old.steps.get(from as usize))
+            else {
+                continue;
+            };
+            let step = &mut self.steps[index as usize];
+            if step.kind.is_same_function(&before.kind) {
+                let (value, quality, time) = old.latest.get(before.slot);
+                self.latest.set(step.slot, value, quality, time);
+                step.adopt(state.clone());
+            }
+        }
+        let moved =
+            old.pending.iter().flat_map(|(time, inputs)| inputs.iter().map(move |input| (*time, input)));
+        let tags: BTreeMap<usize, TagId> = old.slots.iter().map(|(tag, slot)| (slot, tag)).collect();
+        for (time, input) in moved {
+            let slot = tags.get(&(input.slot as usize)).and_then(|tag| self.slots.get(renumber(*tag)?));
+            if let Some(slot) = slot {
+                let input = Input { slot: slot as u32, value: input.value.clone(), quality: input.quality };
+                self.pending.entry(time).or_default().push(input);
+                self.pending_count += 1;
+            }
+        }
+        self.at = self.at.max(old.at);
+        self.started = false;
+    }
+}
+
+impl Kind {
+    fn is_same_function(&self, other: &Kind) -> bool {
+        match (self, other) {
+            (Kind::Operator { function: a, .. }, Kind::Operator { function: b, .. }) => a == b,
+            (Kind::Alarm { .. }, Kind::Alarm { .. }) | (Kind::Value(_), Kind::Value(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Step {
+    fn adopt(&mut self, from: StepState) {
+        match (&mut self.kind, from.operator, from.alarm) {
+            (Kind::Operator { state, .. }, Some(saved), _) => *state = saved,
+            (Kind::Alarm { state, .. }, _, Some(saved)) => *state = saved,
+            _ => {}
+        }
+        if self.change.is_some() && from.change.is_some() {
+            self.change = from.change;
+        }
+        self.has_run = from.has_run;
+    }
+}
+
+/// What running a step showed.
+struct Ran {
+    changed: bool,
+    /// It may be due at another time now.
+    timed: bool,
+}
+
+fn truth((value, quality): (Value, Quality)) -> (bool, Quality) {
+    (value == Value::Bool(true), quality)
+}

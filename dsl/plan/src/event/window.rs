@@ -1,0 +1,566 @@
+//! Windows at work: samples in event time become rows.
+//!
+//! ```text
+//! inputs --> circuit (operators, condition, arguments) --> folds of the open windows
+//!                                                              | at the end of a window
+//!                                            row: built-in columns, aggregates -> columns
+//! ```
+//! A window is [start, end): its end is dealt with before the inputs of that time. With `wait`
+//! the whole instance runs that long behind the watermark. Samples that come later still make
+//! a new revision of their window within `revise`: the window is folded again from what is kept
+//! of its inputs, and so are the windows behind it whose start it has changed.
+
+use crate::calendar::Calendar;
+use crate::eval::Compiled;
+use crate::event::circuit::{Circuit, CircuitState, Outputs};
+use crate::event::progress::Watermark;
+use crate::fold::Fold;
+use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, Window, WindowInstance, WindowKind};
+use gwp_core::time::NS_PER_S;
+use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Timestamp, Value};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Rows without any sample in a row; then the windows up to the next one are left out.
+const EMPTY_ROWS_MAX: u32 = 1_000;
+
+/// Windows that can be issued again, per instance.
+const REVISABLE_WINDOWS_MAX: usize = 1_000;
+
+/// Samples kept for `revise`, per instance.
+const REVISABLE_INPUTS_MAX: usize = 50_000;
+
+/// Locals of values that only the window itself looks at.
+const OWN_LOCALS: u32 = 1 << 30;
+
+/// A window that is being folded.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct Open {
+    start: Timestamp,
+    /// Largest time if the end is not known.
+    end: Timestamp,
+    folds: Vec<Fold>,
+}
+
+/// A window that has been issued and may be again.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct Issued {
+    start: Timestamp,
+    end: Timestamp,
+    revision: u32,
+    at_start: Start,
+}
+
+/// What a window begins with.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct Start {
+    circuit: CircuitState,
+    held: Vec<Option<(Value, Quality)>>,
+}
+
+/// An input that may be needed again: slot, value, quality.
+type Kept = (u32, Value, Quality);
+
+/// State of an instance as plain data.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct InstanceState {
+    circuit: CircuitState,
+    open: Vec<Open>,
+    next: Option<(Timestamp, Timestamp)>,
+    held: Vec<Option<(Value, Quality)>>,
+    condition: bool,
+    empty_rows: u32,
+    start: Option<Start>,
+    issued: VecDeque<Issued>,
+    kept: BTreeMap<Timestamp, Vec<Kept>>,
+}
+
+/// The window of one device at work.
+pub(crate) struct Instance {
+    plan: WindowInstance,
+    rule: Arc<Rule>,
+    circuit: Circuit,
+    groups: Vec<GroupId>,
+    /// Step of the argument of each aggregate, ascending.
+    args: Vec<u32>,
+    condition: Option<u32>,
+    columns: Vec<Compiled>,
+    /// Slots of the locals that a row sets: built-in, aggregates, columns.
+    built_in_slots: Vec<usize>,
+    aggregate_slots: Vec<usize>,
+    column_slots: Vec<usize>,
+    row_tags: Arc<[TagId]>,
+
+    open: Vec<Open>,
+    /// Start and end of the window that opens next.
+    next: Option<(Timestamp, Timestamp)>,
+    /// Value of each argument before the present time.
+    held: Vec<Option<(Value, Quality)>>,
+    /// The condition held at its last good evaluation.
+    condition_held: bool,
+    empty_rows: u32,
+    start: Option<Start>,
+    issued: VecDeque<Issued>,
+    kept: BTreeMap<Timestamp, Vec<Kept>>,
+    /// Times of late samples that change what has been folded.
+    changed: Vec<Timestamp>,
+}
+
+/// What all instances of a window share.
+pub(crate) struct Rule {
+    pub window: Window,
+    pub zone: jiff::tz::TimeZone,
+}
+
+impl Rule {
+    pub fn new(window: &Window) -> Rule {
+        let zone = match &window.kind {
+            WindowKind::Every { calendar, .. } => calendar.zone(),
+            _ => jiff::tz::TimeZone::UTC,
+        };
+        // Every instance has its own part of it.
+        Rule { window: Window { instances: Vec::new(), ..window.clone() }, zone }
+    }
+
+    fn calendar(&self) -> Option<(&Calendar, Option<i64>)> {
+        match &self.window.kind {
+            WindowKind::Every { calendar, over_ns } => Some((calendar, *over_ns)),
+            _ => None,
+        }
+    }
+}
+
+impl Instance {
+    pub fn new(rule: Arc<Rule>, plan: &WindowInstance) -> Instance {
+        let mut circuit = Circuit::new();
+        circuit.open_scope();
+        let operators = WINDOW_LOCALS as u32;
+        circuit.add_operators(&plan.operators, operators);
+        let mut own = OWN_LOCALS..;
+        let mut value = |circuit: &mut Circuit, expr| circuit.add_value(expr, own.next().unwrap_or(u32::MAX));
+        let args = plan.aggregates.iter().map(|aggregate| value(&mut circuit, &aggregate.arg)).collect();
+        let condition = plan.condition.as_ref().map(|condition| value(&mut circuit, condition));
+        let columns = plan.columns.iter().map(|column| circuit.compile(&column.expr)).collect();
+        let aggregates = operators + plan.operators.len() as u32;
+        let first_column = aggregates + plan.aggregates.len() as u32;
+        let slots = |circuit: &mut Circuit, first: u32, count: usize| -> Vec<usize> {
+            (first..).take(count).map(|local| circuit.local(local)).collect()
+        };
+        let built_in_slots = slots(&mut circuit, 0, WINDOW_LOCALS);
+        let aggregate_slots = slots(&mut circuit, aggregates, plan.aggregates.len());
+        let column_slots = slots(&mut circuit, first_column, plan.columns.len());
+        circuit.finish();
+        Instance {
+            row_tags: plan.built_in.iter().copied().chain(plan.columns.iter().map(|c| c.tag)).collect(),
+            held: vec![None; plan.aggregates.len()],
+            plan: plan.clone(),
+            rule,
+            circuit,
+            groups: Vec::new(),
+            args,
+            condition,
+            columns,
+            built_in_slots,
+            aggregate_slots,
+            column_slots,
+            open: Vec::new(),
+            next: None,
+            condition_held: false,
+            empty_rows: 0,
+            start: None,
+            issued: VecDeque::new(),
+            kept: BTreeMap::new(),
+            changed: Vec::new(),
+        }
+    }
+
+    /// Tags it reads, with their slots.
+    pub fn inputs(&self) -> Vec<(TagId, usize)> {
+        self.circuit.tags().collect()
+    }
+
+    /// Whether a tag's samples come through the stages of the route.
+    pub fn takes(&self, tag: TagId) -> bool {
+        self.plan.tags.binary_search(&tag).is_ok()
+    }
+
+    pub fn wait_for(&mut self, groups: Vec<GroupId>) {
+        self.groups = groups;
+    }
+
+    pub fn groups(&self) -> &[GroupId] {
+        &self.groups
+    }
+
+    /// Samples that came too late for any row.
+    pub fn late(&self) -> u64 {
+        self.circuit.late()
+    }
+
+    fn revises(&self) -> bool {
+        self.rule.window.revise_ns > 0
+            && matches!(self.rule.window.kind, WindowKind::Every { over_ns: None, .. })
+    }
+
+    /// Takes a sample; `arrival` as in [`Circuit::push`].
+    pub fn push(&mut self, time: Timestamp, slot: usize, value: Value, quality: Quality, arrival: bool) {
+        let revises = self.revises() && !arrival;
+        let kept = revises.then(|| (slot as u32, value.clone(), quality));
+        let late = revises && time < self.circuit.at();
+        if late {
+            let issued = self.issued.iter().any(|issued| (issued.start..issued.end).contains(&time));
+            let in_open = self.open.iter().any(|open| (open.start..open.end).contains(&time));
+            if issued || in_open {
+                self.changed.push(time);
+            } else {
+                self.circuit.push(time, slot, value, quality, false);
+                return;
+            }
+        } else if !self.circuit.push(time, slot, value, quality, arrival) {
+            return;
+        }
+        if let Some(kept) = kept {
+            self.kept.entry(time).or_default().push(kept);
+        }
+    }
+
+    /// Computes up to a watermark; gives rows.
+    pub fn advance(&mut self, until: Watermark, rows: &mut Vec<Batch>) {
+        let until = until.before(self.rule.window.wait_ns);
+        if !self.changed.is_empty() {
+            self.fold_again(rows);
+        }
+        let mut outputs = Outputs::default();
+        loop {
+            let input = self.circuit.next(until);
+            self.open_first(input, until);
+            let edge = self.edge().filter(|edge| *edge <= until.timer);
+            match (edge, input) {
+                (Some(edge), input) if input.is_none_or(|input| edge <= input) => {
+                    self.pass_edge(edge, rows);
+                    if self.empty_rows > EMPTY_ROWS_MAX {
+                        self.skip_to(input.unwrap_or(until.timer));
+                    }
+                }
+                (_, Some(input)) => {
+                    self.empty_rows = 0;
+                    self.compute(input, &mut outputs, rows);
+                }
+                _ => break,
+            }
+        }
+        self.forget(until.timer);
+    }
+
+    fn compute(&mut self, time: Timestamp, outputs: &mut Outputs, rows: &mut Vec<Batch>) {
+        outputs.samples.clear();
+        self.circuit.compute(time, outputs);
+        if let Some(condition) = self.condition {
+            let now = outputs.samples.iter().rev().find(|output| output.step == condition);
+            if let Some(now) = now.filter(|output| !output.quality.is_bad()) {
+                self.decide(now.value == Value::Bool(true), time, rows);
+            }
+        }
+        for output in outputs.samples.drain(..) {
+            let Ok(index) = self.args.binary_search(&output.step) else { continue };
+            let function = &self.plan.aggregates[index].function;
+            for open in &mut self.open {
+                open.folds[index].sample(function, time, &output.value, output.quality);
+            }
+            self.held[index] = Some((output.value, output.quality));
+        }
+    }
+
+    /// The condition of `on` or `while` is known at a time.
+    fn decide(&mut self, holds: bool, time: Timestamp, rows: &mut Vec<Batch>) {
+        let rises = holds && !self.condition_held;
+        let falls = !holds && self.condition_held;
+        self.condition_held = holds;
+        let ends = match self.rule.window.kind {
+            WindowKind::On => rises,
+            WindowKind::While => falls,
+            WindowKind::Every { .. } => false,
+        };
+        if ends && let Some(open) = self.open.pop() {
+            self.issue(&open, time, 0, rows);
+        }
+        if rises {
+            self.open_window(time, Timestamp(i64::MAX));
+        }
+    }
+
+    /// Opens the first windows of the calendar; `on` counts from the first time, too.
+    fn open_first(&mut self, input: Option<Timestamp>, until: Watermark) {
+        if self.next.is_some() || !self.open.is_empty() || until.timer == Timestamp(i64::MIN) {
+            return;
+        }
+        let first = input.map_or(until.timer, |input| input.min(until.timer));
+        match self.rule.clone().calendar() {
+            Some((calendar, over)) => self.open_calendar(calendar, over, first),
+            None if self.rule.window.kind == WindowKind::On => {
+                self.open_window(first, Timestamp(i64::MAX));
+            }
+            None => {}
+        }
+    }
+
+    fn open_calendar(&mut self, calendar: &Calendar, over: Option<i64>, first: Timestamp) {
+        let zone = &self.rule.clone().zone;
+        let start = calendar.start_of(first, zone);
+        let Some(over) = over else {
+            self.next = Some((start, calendar.next_after(start, zone)));
+            return self.open_due(first);
+        };
+        let end = calendar.next_after(first, zone);
+        self.next = Some((end.plus(-over), end));
+        self.open_due(first);
+    }
+
+    /// Opens every window that starts at `time` or before.
+    fn open_due(&mut self, time: Timestamp) {
+        let rule = self.rule.clone();
+        let Some((calendar, over)) = rule.calendar() else { return };
+        while let Some((start, end)) = self.next.filter(|(start, _)| *start <= time) {
+            self.open_window(start, end);
+            let after = calendar.next_after(end, &rule.zone);
+            self.next = Some(match over {
+                Some(over) => (after.plus(-over), after),
+                None => (end, after),
+            });
+        }
+    }
+
+    fn open_window(&mut self, start: Timestamp, end: Timestamp) {
+        if self.revises() {
+            self.start = Some(Start { circuit: self.circuit.state(), held: self.held.clone() });
+        }
+        let begin = |(aggregate, held): (&crate::plan::Aggregate, &Option<(Value, Quality)>)| {
+            aggregate.function.begin(start, held.as_ref())
+        };
+        let folds = self.plan.aggregates.iter().zip(&self.held).map(begin).collect();
+        self.open.push(Open { start, end, folds });
+    }
+
+    /// The next time at which a window of the calendar ends or starts.
+    fn edge(&self) -> Option<Timestamp> {
+        let end = self.open.first().map(|open| open.end).filter(|end| end.0 != i64::MAX);
+        match (end, self.next) {
+            (Some(end), Some((start, _))) => Some(end.min(start)),
+            (end, next) => end.or(next.map(|(start, _)| start)),
+        }
+    }
+
+    fn pass_edge(&mut self, edge: Timestamp, rows: &mut Vec<Batch>) {
+        self.circuit.pass(edge);
+        while self.open.first().is_some_and(|open| open.end <= edge) {
+            let open = self.open.remove(0);
+            self.empty_rows = self.empty_rows.saturating_add(1);
+            self.issue(&open, open.end, 0, rows);
+            if let Some(at_start) = self.start.take().filter(|_| self.revises()) {
+                self.issued.push_back(Issued { start: open.start, end: open.end, revision: 0, at_start });
+            }
+        }
+        self.open_due(edge);
+    }
+
+    /// Leaves out windows nobody has samples of.
+    fn skip_to(&mut self, time: Timestamp) {
+        (self.empty_rows, self.next) = (0, None);
+        self.open.clear();
+        if let Some((calendar, over)) = self.rule.clone().calendar() {
+            self.open_calendar(calendar, over, time);
+        }
+    }
+
+    /// Makes the row of a window that ends at `end`.
+    fn issue(&mut self, open: &Open, end: Timestamp, revision: u32, rows: &mut Vec<Batch>) {
+        let length_ns = end.0.saturating_sub(open.start.0).max(0);
+        let min_coverage = self.rule.window.min_coverage;
+        let mut coverage: f64 = 1.0;
+        for ((fold, aggregate), slot) in
+            open.folds.iter().zip(&self.plan.aggregates).zip(&self.aggregate_slots)
+        {
+            let folded = fold.finish(&aggregate.function, end);
+            let share = if length_ns == 0 { 1.0 } else { folded.covered_ns as f64 / length_ns as f64 };
+            coverage = coverage.min(share);
+            let quality = if folded.quality.is_bad() || share >= min_coverage {
+                folded.quality
+            } else {
+                folded.quality.worst(Quality::UNCERTAIN)
+            };
+            self.circuit.set(*slot, folded.value, quality, end);
+        }
+        let length = length_ns as f64 / NS_PER_S as f64;
+        let coverage = coverage.clamp(0.0, 1.0) * 100.0;
+        let built_in = [
+            Value::Time(open.start),
+            Value::Time(end),
+            Value::Float(length),
+            Value::Float(coverage),
+            Value::Int(i64::from(revision)),
+        ];
+        for (slot, value) in self.built_in_slots.iter().zip(built_in) {
+            self.circuit.set(*slot, value, Quality::GOOD, end);
+        }
+        let mut values = Column::with_capacity(self.row_tags.len());
+        let device = Value::Text(self.plan.device.clone());
+        for value in [
+            Value::Time(open.start),
+            Value::Time(end),
+            Value::Float(length),
+            device,
+            Value::Float(coverage),
+            Value::Int(i64::from(revision)),
+        ] {
+            values.push(value);
+        }
+        let mut qualities = Qualities::Same(Quality::GOOD);
+        for (index, (column, slot)) in self.columns.iter().zip(&self.column_slots).enumerate() {
+            let (value, quality) = self.circuit.value(column, end);
+            self.circuit.set(*slot, value.clone(), quality, end);
+            values.push(value);
+            qualities.set(ROW_BUILT_IN + index, quality, self.row_tags.len());
+        }
+        let mut row = Batch::uniform(GroupId::NONE, self.row_tags.clone(), open.start, values);
+        row.qualities = qualities;
+        if revision > 0 {
+            row.repeats = vec![revision; self.row_tags.len()];
+        }
+        rows.push(row);
+    }
+
+    /// Folds the windows of late samples again, and those behind them that they change.
+    fn fold_again(&mut self, rows: &mut Vec<Batch>) {
+        let changed = std::mem::take(&mut self.changed);
+        let touched = |start, end| changed.iter().any(|time| (start..end).contains(time));
+        let mut scratch = Instance::new(self.rule.clone(), &self.plan);
+        let mut carry: Option<Start> = None;
+        for issued in &mut self.issued {
+            let moved = carry.take().filter(|start| !start.is_like(&issued.at_start));
+            if moved.is_none() && !touched(issued.start, issued.end) {
+                continue;
+            }
+            if let Some(start) = moved {
+                issued.at_start = start;
+            }
+            issued.revision += 1;
+            let open = scratch.replay(&issued.at_start, issued.start, issued.end, &self.kept);
+            carry = Some(Start { circuit: scratch.circuit.state(), held: scratch.held.clone() });
+            scratch.issue(&open, issued.end, issued.revision, rows);
+        }
+        let (Some(open), Some(start)) = (self.open.first(), self.start.clone()) else { return };
+        let moved = carry.filter(|carry| !carry.is_like(&start));
+        if moved.is_none() && !touched(open.start, open.end) {
+            return;
+        }
+        let start = moved.unwrap_or(start);
+        let now = self.circuit.at().plus(1);
+        let pending = self.circuit.take_pending();
+        let replayed = scratch.replay(&start, open.start, now, &self.kept);
+        self.circuit.set_state(scratch.circuit.state());
+        self.circuit.pass(now.plus(-1));
+        self.circuit.put_pending(pending);
+        self.held = scratch.held;
+        self.start = Some(start);
+        self.open[0].folds = replayed.folds;
+    }
+
+    /// Folds kept inputs of [start, end) from a start.
+    fn replay(
+        &mut self,
+        from: &Start,
+        start: Timestamp,
+        end: Timestamp,
+        kept: &BTreeMap<Timestamp, Vec<Kept>>,
+    ) -> Open {
+        self.circuit.set_state(from.circuit.clone());
+        self.circuit.take_pending();
+        self.held = from.held.clone();
+        self.open.clear();
+        self.open_window(start, Timestamp(i64::MAX));
+        let mut outputs = Outputs::default();
+        for (time, inputs) in kept.range(start..end) {
+            for (slot, value, quality) in inputs {
+                self.circuit.push(*time, *slot as usize, value.clone(), *quality, false);
+            }
+        }
+        let last = end.plus(-1);
+        let until = Watermark { input: last, timer: last };
+        while let Some(time) = self.circuit.next(until) {
+            self.compute(time, &mut outputs, &mut Vec::new());
+        }
+        self.open.pop().unwrap_or(Open { start, end, folds: Vec::new() })
+    }
+
+    /// Forgets what can no longer be issued again.
+    fn forget(&mut self, now: Timestamp) {
+        if !self.revises() {
+            return;
+        }
+        let since = now.plus(-self.rule.window.revise_ns);
+        let mut inputs: usize = self.kept.values().map(Vec::len).sum();
+        while let Some(issued) = self.issued.front() {
+            let over = self.issued.len() > REVISABLE_WINDOWS_MAX || inputs > REVISABLE_INPUTS_MAX;
+            if issued.end >= since && !over {
+                break;
+            }
+            let rest = self.kept.split_off(&issued.end);
+            inputs -= self.kept.values().map(Vec::len).sum::<usize>();
+            self.kept = rest;
+            self.issued.pop_front();
+        }
+    }
+
+    pub fn state(&self) -> InstanceState {
+        InstanceState {
+            circuit: self.circuit.state(),
+            open: self.open.clone(),
+            next: self.next,
+            held: self.held.clone(),
+            condition: self.condition_held,
+            empty_rows: self.empty_rows,
+            start: self.start.clone(),
+            issued: self.issued.clone(),
+            kept: self.kept.clone(),
+        }
+    }
+
+    /// Takes over a state of the same instance; one that does not fit is ignored.
+    pub fn set_state(&mut self, state: InstanceState) {
+        let folds = self.plan.aggregates.len();
+        if state.held.len() != folds || state.open.iter().any(|open| open.folds.len() != folds) {
+            return;
+        }
+        self.circuit.set_state(state.circuit);
+        (self.open, self.next, self.held) = (state.open, state.next, state.held);
+        (self.condition_held, self.empty_rows) = (state.condition, state.empty_rows);
+        (self.start, self.issued, self.kept) = (state.start, state.issued, state.kept);
+    }
+
+    /// True if a state of `other` means the same here, but for the numbers of tags.
+    pub fn is_like(&self, other: &Instance) -> bool {
+        let functions = |instance: &Instance| {
+            instance.plan.aggregates.iter().map(|aggregate| aggregate.function.clone()).collect::<Vec<_>>()
+        };
+        self.rule.window.kind == other.rule.window.kind
+            && self.plan.device == other.plan.device
+            && functions(self) == functions(other)
+            && self.plan.operators.len() == other.plan.operators.len()
+            && self.plan.columns.len() == other.plan.columns.len()
+    }
+
+    /// Adopts the state of the same window under another plan.
+    pub fn adopt(&mut self, old: &Instance, renumber: &dyn Fn(TagId) -> Option<TagId>) {
+        self.circuit.adopt(&old.circuit, renumber, &Some);
+        (self.open, self.next, self.held) = (old.open.clone(), old.next, old.held.clone());
+        (self.condition_held, self.empty_rows) = (old.condition_held, old.empty_rows);
+    }
+}
+
+impl Start {
+    /// Equal values and states, whenever they were computed.
+    fn is_like(&self, other: &Start) -> bool {
+        self.held == other.held && self.circuit.is_like(&other.circuit)
+    }
+}

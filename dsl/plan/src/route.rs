@@ -1,0 +1,376 @@
+//! Routes: the ways of samples and rows to one sink.
+
+use crate::eval::{Compiled, Frame, Latest, Slots, compile};
+use crate::event::Progress;
+use crate::event::window::{Instance, Rule};
+use crate::lane::{Entry, Payload};
+use crate::mask::{Scene, retain_quality};
+use crate::plan::{BadPolicy, Origin, Plan, Route, Window};
+use crate::stage::{LastByTag, Running};
+use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Fewer samples than this are never journaled by reference.
+const REFERENCE_SAMPLES_MIN: usize = 8;
+
+/// A route with its state.
+pub(crate) struct RunningRoute {
+    pub(crate) flow: Arc<str>,
+    pub(crate) tags: BTreeSet<TagId>,
+    pub(crate) stages: Vec<Running>,
+    pub(crate) window: Option<RunningWindow>,
+    conditions: RowConditions,
+    /// It carries rows of others: alarm events.
+    rows: bool,
+    /// Which samples of a batch belong here, by poll group.
+    selections: BTreeMap<GroupId, Selection>,
+}
+
+/// Samples of a poll group that a route takes.
+#[derive(Clone)]
+enum Selection {
+    All,
+    None,
+    Part(Vec<bool>),
+}
+
+/// Conditions on rows, with the columns as locals.
+struct RowConditions {
+    conditions: Vec<Compiled>,
+    /// Slot of each column.
+    slots: Vec<usize>,
+    latest: Latest,
+}
+
+/// The window of a route: its instances and who feeds them.
+pub(crate) struct RunningWindow {
+    pub(crate) name: Arc<str>,
+    pub(crate) instances: Vec<Instance>,
+    feeds: BTreeMap<TagId, Vec<Feed>>,
+    /// The same for full batches of poll groups: index in the batch.
+    by_group: BTreeMap<GroupId, Vec<(u32, Feed)>>,
+    /// Instances that have got something since they advanced.
+    fed: Vec<bool>,
+}
+
+/// An input of an instance.
+#[derive(Clone, Copy)]
+struct Feed {
+    instance: u32,
+    slot: u32,
+    /// Only samples that have passed the stages of the route.
+    through_stages: bool,
+}
+
+/// What a lane knows when it routes.
+pub(crate) struct Surroundings<'a> {
+    pub plan: &'a Plan,
+    pub latest: &'a Latest,
+    pub bad: BadPolicy,
+}
+
+impl RunningWindow {
+    pub(crate) fn new(window: &Window, plan: &Plan) -> RunningWindow {
+        let rule = Arc::new(Rule::new(window));
+        let instances: Vec<Instance> =
+            window.instances.iter().map(|instance| Instance::new(rule.clone(), instance)).collect();
+        let mut feeds: BTreeMap<TagId, Vec<Feed>> = BTreeMap::new();
+        for (number, instance) in (0u32..).zip(&instances) {
+            for (tag, slot) in instance.inputs() {
+                let through_stages = instance.takes(tag);
+                feeds.entry(tag).or_default().push(Feed {
+                    instance: number,
+                    slot: slot as u32,
+                    through_stages,
+                });
+            }
+        }
+        let mut by_group = BTreeMap::new();
+        for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
+            let of_group: Vec<(u32, Feed)> = (0u32..)
+                .zip(group.tags.iter())
+                .filter_map(|(index, tag)| Some((index, feeds.get(tag)?)))
+                .flat_map(|(index, feeds)| feeds.iter().map(move |feed| (index, *feed)))
+                .collect();
+            by_group.insert(id, of_group);
+        }
+        RunningWindow {
+            name: window.name.clone(),
+            fed: vec![false; instances.len()],
+            instances,
+            feeds,
+            by_group,
+        }
+    }
+
+    /// Takes the samples it wants. `pass`: those that have passed the stages; `None` = none.
+    fn take(&mut self, batch: &Batch, full: bool, pass: Option<&[bool]>, arrival: bool) {
+        let (instances, fed) = (&mut self.instances, &mut self.fed);
+        let mut feed_one = |index: u32, feed: &Feed| {
+            let index = index as usize;
+            // Progress moves even where a stage keeps a sample back.
+            if let Some(fed) = fed.get_mut(feed.instance as usize) {
+                *fed = true;
+            }
+            let passes = !feed.through_stages || pass.is_some_and(|pass| pass.is_empty() || pass[index]);
+            if passes && let Some(instance) = instances.get_mut(feed.instance as usize) {
+                let (time, value) = (batch.times.get(index), batch.values.get(index));
+                instance.push(time, feed.slot as usize, value, batch.qualities.get(index), arrival);
+            }
+        };
+        match self.by_group.get(&batch.group).filter(|_| full) {
+            Some(feeds) => feeds.iter().for_each(|(index, feed)| feed_one(*index, feed)),
+            None => {
+                for (index, tag) in (0u32..).zip(batch.tags.iter()) {
+                    self.feeds.get(tag).into_iter().flatten().for_each(|feed| feed_one(index, feed));
+                }
+            }
+        }
+    }
+
+    /// The tags of a group had no value from a time on, because nobody was there to read them.
+    pub(crate) fn gap(&mut self, group: GroupId, time: gwp_core::Timestamp) {
+        for (_, feed) in self.by_group.get(&group).into_iter().flatten() {
+            if let Some(instance) = self.instances.get_mut(feed.instance as usize) {
+                instance.push(time, feed.slot as usize, Value::Nothing, Quality::NOT_CONNECTED, false);
+            }
+        }
+    }
+}
+
+impl RowConditions {
+    fn new(conditions: &[crate::expr::Expr], columns: usize) -> RowConditions {
+        let mut slots = Slots::default();
+        let conditions = conditions.iter().map(|condition| compile(condition, &mut slots)).collect();
+        let columns: Vec<usize> = (0u32..).take(columns).map(|column| slots.local(column)).collect();
+        RowConditions { conditions, slots: columns, latest: Latest::new(slots.len()) }
+    }
+
+    /// Whether a row passes; bad counts as no.
+    fn hold(&mut self, row: &Batch) -> bool {
+        if self.conditions.is_empty() {
+            return true;
+        }
+        for (index, slot) in self.slots.iter().enumerate().take(row.len()) {
+            self.latest.set(*slot, row.values.get(index), row.qualities.get(index), row.times.get(index));
+        }
+        let time = row.times.get(0);
+        let frame = Frame { latest: &self.latest, time, sample: None };
+        self.conditions.iter().all(|condition| {
+            let (value, quality) = condition.value(&frame);
+            value == Value::Bool(true) && !quality.is_bad()
+        })
+    }
+}
+
+impl RunningRoute {
+    pub(crate) fn new(route: &Route, plan: &Plan, slots: &mut Slots) -> RunningRoute {
+        let is_column = |tag: &TagId| plan.tag(*tag).is_some_and(|tag| tag.origin == Origin::Column);
+        let columns = match &route.window {
+            Some(window) => {
+                window.instances.iter().map(|i| i.columns.len()).max().unwrap_or(0)
+                    + crate::plan::ROW_BUILT_IN
+            }
+            None => crate::plan::ALARM_COLUMNS,
+        };
+        let mut selections = BTreeMap::new();
+        let mut running = RunningRoute {
+            flow: route.flow.clone(),
+            tags: route.tags.iter().copied().collect(),
+            stages: route.stages.iter().map(|stage| Running::new(stage, slots)).collect(),
+            window: route.window.as_ref().map(|window| RunningWindow::new(window, plan)),
+            conditions: RowConditions::new(&route.row_conditions, columns),
+            rows: route.window.is_none() && !route.tags.is_empty() && route.tags.iter().all(is_column),
+            selections: BTreeMap::new(),
+        };
+        for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
+            selections.insert(id, running.select(&group.tags));
+        }
+        running.selections = selections;
+        running
+    }
+
+    /// Lets samples pass: to the journal, or into the window.
+    pub(crate) fn samples(
+        &mut self,
+        number: u32,
+        batch: &Arc<Batch>,
+        kind: BatchKind,
+        around: &Surroundings<'_>,
+        usable: &mut LastByTag,
+        out: &mut Vec<Entry>,
+    ) {
+        if self.rows {
+            return;
+        }
+        let mut pass = self.selection(batch);
+        if let Some(pass) = &mut pass {
+            let bad_skipped = around.bad == BadPolicy::Skip && self.window.is_none();
+            if pass.is_empty() && (!self.stages.is_empty() || bad_skipped) {
+                *pass = vec![true; batch.len()];
+            }
+            let scene = Scene { latest: around.latest, tags: &around.plan.tags, flow: &self.flow };
+            for stage in &mut self.stages {
+                stage.apply(batch, &scene, pass);
+            }
+            if bad_skipped {
+                retain_quality(batch, pass, |quality| !quality.is_bad());
+            }
+        }
+        if let Some(window) = &mut self.window {
+            return window.take(batch, kind.full, pass.as_deref(), kind.arrival);
+        }
+        let Some(pass) = pass else { return };
+        let Some(mut payload) = narrow(batch, &pass, kind.in_log) else { return };
+        if around.bad == BadPolicy::Last
+            && let Some(mended) = hold_last(usable, payload.batch())
+        {
+            payload = Payload::Values(Arc::new(mended));
+        }
+        out.push(Entry { route: number, payload });
+    }
+
+    /// Lets an alarm event pass.
+    pub(crate) fn event(&mut self, number: u32, row: &Batch, bad: BadPolicy, out: &mut Vec<Entry>) {
+        if self.rows && row.tags.first().is_some_and(|tag| self.tags.contains(tag)) {
+            self.row(number, row.clone(), bad, out);
+        }
+    }
+
+    /// Lets the windows compute up to their watermarks; `all`, or those that have got something.
+    pub(crate) fn advance(
+        &mut self,
+        number: u32,
+        all: bool,
+        progress: &Progress,
+        bad: BadPolicy,
+        out: &mut Vec<Entry>,
+    ) {
+        let mut rows = Vec::new();
+        if let Some(window) = &mut self.window {
+            for (instance, fed) in window.instances.iter_mut().zip(&mut window.fed) {
+                if all || std::mem::take(fed) {
+                    instance.advance(progress.watermark(instance.groups()), &mut rows);
+                }
+            }
+        }
+        for row in rows {
+            self.row(number, row, bad, out);
+        }
+    }
+
+    fn row(&mut self, number: u32, row: Batch, bad: BadPolicy, out: &mut Vec<Entry>) {
+        if !self.conditions.hold(&row) {
+            return;
+        }
+        let mut pass = Vec::new();
+        if bad == BadPolicy::Skip {
+            pass = vec![true; row.len()];
+            retain_quality(&row, &mut pass, |quality| !quality.is_bad());
+        }
+        if let Some(payload) = narrow(&Arc::new(row), &pass, false) {
+            out.push(Entry { route: number, payload });
+        }
+    }
+
+    fn select(&self, tags: &[TagId]) -> Selection {
+        let pass: Vec<bool> = tags.iter().map(|tag| self.tags.contains(tag)).collect();
+        match pass.iter().filter(|pass| **pass).count() {
+            0 => Selection::None,
+            all if all == tags.len() => Selection::All,
+            _ => Selection::Part(pass),
+        }
+    }
+
+    /// Samples of the batch that belong here: `None` = none, empty = all.
+    fn selection(&self, batch: &Batch) -> Option<Vec<bool>> {
+        let known = self.selections.get(&batch.group).filter(|selection| match selection {
+            Selection::Part(pass) => pass.len() == batch.len(),
+            _ => true,
+        });
+        match known.cloned().unwrap_or_else(|| self.select(&batch.tags)) {
+            Selection::None => None,
+            Selection::All => Some(Vec::new()),
+            Selection::Part(pass) => Some(pass),
+        }
+    }
+}
+
+/// How a batch came.
+#[derive(Clone, Copy)]
+pub(crate) struct BatchKind {
+    /// The log holds it.
+    pub in_log: bool,
+    /// All tags of its poll group, in their order.
+    pub full: bool,
+    /// Stamped on arrival.
+    pub arrival: bool,
+}
+
+/// What remains of a batch; `None` when nothing does. An empty `pass` means all of it.
+fn narrow(batch: &Arc<Batch>, pass: &[bool], in_log: bool) -> Option<Payload> {
+    let count = if pass.is_empty() { batch.len() } else { pass.iter().filter(|pass| **pass).count() };
+    if count == 0 {
+        return None;
+    }
+    // A reference keeps its record in the log, so it must be worth at least half of it.
+    let refer = in_log && count >= REFERENCE_SAMPLES_MIN && count * 2 >= batch.len();
+    if count == batch.len() {
+        return Some(match refer {
+            true => Payload::Reference { bits: None, batch: batch.clone() },
+            false => Payload::Values(batch.clone()),
+        });
+    }
+    let indexes: Vec<u32> = (0u32..).zip(pass).filter(|(_, pass)| **pass).map(|(index, _)| index).collect();
+    let tags = indexes.iter().map(|&index| batch.tags[index as usize]).collect();
+    let mut selected = batch.select(&indexes, tags);
+    selected.group = GroupId::NONE;
+    let selected = Arc::new(selected);
+    Some(match refer {
+        true => Payload::Reference { bits: Some(pack(pass)), batch: selected },
+        false => Payload::Values(selected),
+    })
+}
+
+fn pack(pass: &[bool]) -> Arc<[u8]> {
+    pass.chunks(8)
+        .map(|bits| bits.iter().enumerate().fold(0, |byte, (bit, pass)| byte | u8::from(*pass) << bit))
+        .collect()
+}
+
+/// The samples of `batch` whose bit is set, as a reference in a journal means them.
+pub fn unpack(batch: &Batch, bits: &[u8]) -> Batch {
+    let set = |index: &u32| bits.get(*index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1);
+    let indexes: Vec<u32> = (0..batch.len() as u32).filter(set).collect();
+    let tags = indexes.iter().map(|&index| batch.tags[index as usize]).collect();
+    Batch { group: GroupId::NONE, ..batch.select(&indexes, tags) }
+}
+
+/// Replaces bad samples by the last usable one of their tag; `None` when there was nothing to replace.
+fn hold_last(usable: &mut LastByTag, batch: &Batch) -> Option<Batch> {
+    let mut mended: Option<(Column, Qualities)> = None;
+    for index in 0..batch.len() {
+        let (tag, value, quality) = (batch.tags[index], batch.values.get(index), batch.qualities.get(index));
+        let replaced = match quality.is_bad().then(|| usable.get(&tag)) {
+            Some(Some(last)) => Some((last.value.clone(), Quality::LAST_USABLE)),
+            Some(None) => None,
+            None => {
+                let time = batch.times.get(index);
+                usable.insert(tag, crate::stage::LastSent { value: value.clone(), quality, time });
+                None
+            }
+        };
+        if replaced.is_some() && mended.is_none() {
+            let before: Vec<u32> = (0..index as u32).collect();
+            mended = Some((batch.values.select(&before), batch.qualities.clone()));
+        }
+        if let Some((values, qualities)) = &mut mended {
+            let (value, quality) = replaced.unwrap_or((value, quality));
+            values.push(value);
+            qualities.set(index, quality, batch.len());
+        }
+    }
+    let (values, qualities) = mended?;
+    Some(Batch { values, qualities, group: GroupId::NONE, ..batch.clone() })
+}
