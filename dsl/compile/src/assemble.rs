@@ -15,15 +15,13 @@ use crate::world::{TagDecl, World};
 
 /// A source whose driver is known.
 pub(crate) struct SourcePart {
-    /// It and the devices on it have no settings in error, so that the driver can look at it.
-    pub clean: bool,
     pub fields: SourceFields,
     pub polled: bool,
     /// Settings of the tags in the source itself.
     pub device_settings: Settings,
 }
 
-/// All parts of a program. Sources and sinks that are in error are left out of the plan.
+/// All parts of a program. Sources and sinks whose driver is not known are left out of the plan.
 pub(crate) struct Parts<'p, 'a> {
     pub world: &'p World<'a>,
     pub gateway: GatewayPlan,
@@ -58,12 +56,10 @@ fn number_of(order: &[usize]) -> HashMap<usize, u32> {
 /// Builds the plan.
 pub(crate) fn assemble(parts: Parts<'_, '_>) -> Assembled {
     let world = parts.world;
-    let clean = parts.sources.iter().map(|part| part.as_ref().is_some_and(|part| part.clean));
     let names = world.items.sources.iter().map(|source| source.name.text.as_str());
-    let sources = by_name(names.zip(clean));
+    let sources = by_name(names.zip(parts.sources.iter().map(Option::is_some)));
     let names = world.items.sinks.iter().map(|sink| sink.name.text.as_str());
-    let sinks =
-        by_name(names.zip(parts.sinks.iter().map(|part| part.as_ref().is_some_and(|part| part.clean))));
+    let sinks = by_name(names.zip(parts.sinks.iter().map(Option::is_some)));
     let source_number = number_of(&sources);
     let real = world.real_tags();
     let tags: Vec<Tag> =

@@ -56,6 +56,8 @@ pub(crate) struct Items<'a> {
     names: HashMap<&'a str, Named>,
     /// Names of items that could not be read: nothing is said of them again.
     broken: HashSet<&'a str>,
+    /// Words of items that could not be read in full.
+    mentioned: HashSet<&'a str>,
 }
 
 impl<'a> Items<'a> {
@@ -65,6 +67,7 @@ impl<'a> Items<'a> {
         let mut names = Names::default();
         for file in files {
             items.broken.extend(file.broken.iter().map(|name| name.text.as_str()));
+            items.mentioned.extend(file.mentioned.iter().map(String::as_str));
             for item in &file.items {
                 items.take(item, &mut names, report);
             }
@@ -133,6 +136,11 @@ impl<'a> Items<'a> {
     /// True for the name of an item that could not be read.
     pub(crate) fn is_broken(&self, name: &str) -> bool {
         self.broken.contains(name)
+    }
+
+    /// True if an item that could not be read may use what goes by that name: it is not said to be unused.
+    pub(crate) fn is_mentioned(&self, name: &str) -> bool {
+        self.mentioned.contains(name)
     }
 
     /// Names of all items of some kinds.

@@ -27,18 +27,16 @@ mod types;
 mod units;
 mod world;
 
-use std::collections::HashMap;
-
 use gwp_plan::Plan;
 use gwp_syntax::{Diagnostic, Diagnostics, SourceMap};
 
 pub use catalog::Catalog;
 pub use load::{EntryFile, Project};
 pub use places::Places;
+pub use settings::setting_from_text;
 
 use check::Checker;
 use items::Items;
-use units::Units;
 use world::World;
 
 /// What came out of a project.
@@ -46,8 +44,9 @@ use world::World;
 pub struct Compiled {
     /// `None` if there is an error.
     pub plan: Option<Plan>,
-    /// If there is an error: the sources and sinks that are without one themselves, for their drivers to check, so
-    /// that all errors are found in one run. It must not be run.
+    /// If there is an error: all sources and sinks whose driver is known, for it to check, so that all errors are
+    /// found in one run. A setting in error stands in it as a reference without a name, which drivers take as right
+    /// like any other reference. It must not be run.
     pub draft: Option<Plan>,
     /// Errors, warnings and notes in order of place.
     pub diagnostics: Vec<Diagnostic>,
@@ -68,22 +67,11 @@ pub fn compile(project: &Project<'_>, catalog: &Catalog) -> Compiled {
 
 /// Checks everything; the plan is only complete if nothing was reported as an error.
 fn checked(files: &[gwp_syntax::ast::File], catalog: &Catalog, report: &mut Diagnostics) -> (Plan, Places) {
-    let mut world = World {
-        items: Items::collect(files, report),
-        units: Units::default(),
-        timezone: "UTC".into(),
-        consts: HashMap::new(),
-        devices: Vec::new(),
-        by_name: HashMap::new(),
-        families: HashMap::new(),
-        tags: Vec::new(),
-    };
+    let mut world = World::new(Items::collect(files, report));
     constants::units(&mut world, report);
     constants::consts(&mut world, report);
     let gateway = settings::gateway(world.items.gateway, &mut Checker::new(&world, report));
-    if jiff::tz::TimeZone::get(&gateway.plan.timezone).is_ok() {
-        world.timezone = gateway.plan.timezone.clone();
-    }
+    world.timezone = gateway.plan.timezone.clone();
     expand::expand(&mut world, report);
     attributes::attributes(&mut world, report);
     let calcs = calcs::calcs(&mut world, report);

@@ -1,7 +1,8 @@
 //! Sinks, and what is worth a warning about them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
+use gwp_syntax::ast::Stage;
 use gwp_syntax::{Diagnostic, Diagnostics};
 
 use crate::assemble::SourcePart;
@@ -30,9 +31,7 @@ pub(crate) fn sinks(
             parts.push(None);
             continue;
         };
-        let before = report.errors();
-        let fields = settings::sink(item, driver, &mut Checker::new(world, report));
-        parts.push(Some(SinkFields { clean: report.errors() == before, ..fields }));
+        parts.push(Some(settings::sink(item, driver, &mut Checker::new(world, report))));
     }
     dead_letter_rings(world, &parts, report);
     parts
@@ -68,12 +67,13 @@ pub(crate) fn warnings(
     flows: &Flows,
     report: &mut Diagnostics,
 ) {
-    let outputs: BTreeSet<&str> =
-        flows.summaries.iter().flat_map(|flow| flow.outputs.iter().map(|name| &**name)).collect();
     let dead_letters = sinks.iter().flatten().filter_map(|sink| sink.dead_letter.as_deref());
-    let used: BTreeSet<&str> = outputs.into_iter().chain(dead_letters).collect();
+    let mut used: HashSet<&str> = dead_letters.collect();
+    // As they are written: a flow that is in error uses its sinks all the same.
+    world.items.flows.iter().for_each(|flow| targets(&flow.stages, &mut used));
     for (index, (item, fields)) in world.items.sinks.iter().zip(sinks).enumerate() {
-        if !used.contains(item.name.text.as_str()) {
+        let name = item.name.text.as_str();
+        if !used.contains(name) && !world.items.is_mentioned(name) {
             let fault =
                 Diagnostic::new("W604", item.name.span, format!("nothing flows into `{}`", item.name));
             report.push(fault.help(format!("write a flow that ends in `-> {}`", item.name)));
@@ -91,6 +91,17 @@ pub(crate) fn warnings(
             report.push(fault.help(
                 "when the input log is at its bound, new samples of this sink are lost and counted; consider `drop_oldest`",
             ));
+        }
+    }
+}
+
+/// Names at the ends of a chain of stages.
+fn targets<'a>(stages: &'a [Stage], found: &mut HashSet<&'a str>) {
+    for stage in stages {
+        match stage {
+            Stage::Targets(names, _) => found.extend(names.iter().map(|name| name.text.as_str())),
+            Stage::Split(branches, _) => branches.iter().for_each(|branch| targets(&branch.stages, found)),
+            Stage::Window(_) | Stage::Where(..) | Stage::Call(_) => {}
         }
     }
 }

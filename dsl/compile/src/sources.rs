@@ -25,7 +25,6 @@ pub(crate) fn sources(
             parts.push(None);
             continue;
         };
-        let before = report.errors();
         let mut checker = Checker::new(world, report);
         let fields = settings::source(item, driver, &mut checker);
         if fields.standby == Standby::Cold && world.items.gateway.is_some() {
@@ -38,32 +37,21 @@ pub(crate) fn sources(
         }
         let device_settings = settings::check_only_device(driver, item.name.span, &mut checker);
         let polled = driver.source().is_some_and(|traits| traits.polled);
-        let clean = report.errors() == before;
-        parts.push(Some(SourcePart { clean, fields, polled, device_settings }));
+        parts.push(Some(SourcePart { fields, polled, device_settings }));
     }
-    devices(world, catalog, &mut parts, report);
+    devices(world, catalog, report);
     parts
 }
 
 /// Checks the settings of all devices.
-fn devices(
-    world: &mut World<'_>,
-    catalog: &Catalog,
-    parts: &mut [Option<SourcePart>],
-    report: &mut Diagnostics,
-) {
+fn devices(world: &mut World<'_>, catalog: &Catalog, report: &mut Diagnostics) {
     for index in 0..world.devices.len() {
         let Some(device) = world.device(index) else { break };
         let Decl::Device(item) = device.decl else { continue };
         let driver = device.source.and_then(|source| world.items.sources.get(source));
         let driver = driver.and_then(|source| catalog.source(&source.driver.text));
         let scope = Scope { device: Some(index), ..Scope::constant() };
-        let before = report.errors();
         let fields = settings::device(item, driver, &mut Checker::new(world, report), &scope);
-        let source = device.source.and_then(|source| parts.get_mut(source)?.as_mut());
-        if let Some(part) = source.filter(|_| report.errors() > before) {
-            part.clean = false;
-        }
         if let Some(device) = world.devices.get_mut(index) {
             (device.settings, device.scan_ns) = (fields.settings, fields.scan_ns);
         }

@@ -156,6 +156,20 @@ pub(crate) struct Attributes {
 }
 
 impl<'a> World<'a> {
+    /// Nothing but items.
+    pub(crate) fn new(items: Items<'a>) -> World<'a> {
+        World {
+            items,
+            units: Units::default(),
+            timezone: "UTC".into(),
+            consts: HashMap::new(),
+            devices: Vec::new(),
+            by_name: HashMap::new(),
+            families: HashMap::new(),
+            tags: Vec::new(),
+        }
+    }
+
     pub(crate) fn device(&self, index: usize) -> Option<&Device<'a>> {
         self.devices.get(index)
     }

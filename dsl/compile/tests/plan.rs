@@ -324,7 +324,16 @@ fn drivers_can_check_what_is_right_in_a_program_with_errors() {
         .map(|source| &*source.name)
         .chain(draft.sinks.iter().map(|s| &*s.name))
         .collect();
-    assert_eq!(names, ["a", "s"]);
+    assert_eq!(names, ["a", "b", "s", "t"]);
+    let unresolved =
+        |settings: &gwp_core::Settings| settings.is_unresolved("address") || settings.is_unresolved("path");
+    let of_sources = draft.sources.iter().map(|source| unresolved(&source.settings));
+    let known = of_sources.chain(draft.sinks.iter().map(|sink| unresolved(&sink.settings)));
+    assert_eq!(
+        known.collect::<Vec<_>>(),
+        [false, true, false, true],
+        "settings in error read as not known yet"
+    );
     let declaration = draft.source_declaration(0).expect("declared");
     assert_eq!(declaration.groups[0].points.len(), 1, "the tag without an address is left out");
     let wrong = SettingError {
@@ -335,6 +344,35 @@ fn drivers_can_check_what_is_right_in_a_program_with_errors() {
     };
     let shown = result.places.source_errors(draft, 0, &[wrong]);
     assert_eq!(result.sources.text(shown[0].span), "\"bad one\"");
+}
+
+#[test]
+fn values_of_a_node_are_read_as_settings() {
+    use gwp_core::manifest::{Need, Setting, SettingKind};
+    let read = |kind: SettingKind, text: &str| {
+        gwp_compile::setting_from_text(&Setting { name: "x", kind, need: Need::Optional, doc: "" }, text)
+    };
+    let number = || SettingKind::Int { min: 0, max: 247 };
+    assert_eq!(read(number(), "17"), Ok(SettingValue::Int(17)));
+    assert_eq!(read(SettingKind::Text, "5 }"), Ok(SettingValue::Text("5 }".into())));
+    assert_eq!(read(SettingKind::Bool, "true"), Ok(SettingValue::Bool(true)));
+    assert_eq!(read(SettingKind::Choice(&["even", "odd"]), "odd"), Ok(SettingValue::Text("odd".into())));
+    let time = || SettingKind::Duration { min_ms: 10, max_ms: 60_000 };
+    assert_eq!(read(time(), "250 ms"), Ok(SettingValue::Duration(250_000_000)));
+    assert_eq!(read(number(), "300").unwrap_err(), "`300` does not do: `x` goes from 0 to 247");
+    for (kind, text) in [
+        (number(), ""),
+        (number(), "17 }"),
+        (number(), "1, y = 2"),
+        (number(), "1\n}\nsink b : c {"),
+        (number(), "node(\"y\")"),
+        (number(), "seventeen"),
+        (time(), "5"),
+        (SettingKind::Choice(&["even", "odd"]), "none"),
+        (SettingKind::TextList, "17"),
+    ] {
+        assert!(read(kind, text).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -3,16 +3,20 @@
 //! Applies `scale` and `range` before the input log, so the log holds
 //! engineering values and pass-through flows need no evaluation. Columnar: a
 //! group whose tags have neither costs nothing.
+//!
+//! 0.1 is no binary fraction, so 3 x 0.1 is 0.30000000000000004 while 3 / 10 is
+//! 0.3: a scale is therefore computed as a ratio of whole numbers where it is one
+//! ([`Ratio`]), and the result is then the number nearest to the true one.
 
-use crate::plan::{Plan, Tag};
+use crate::plan::{Linear, Plan};
 use gwp_core::batch::Kinds;
 use gwp_core::{Batch, GroupId, Kind, Quality, TagId};
 
 /// Conditions the batches of one poll group.
 #[derive(Debug)]
 pub struct Conditioner {
-    /// Tags that have a scale: index in the batch, gain, offset.
-    scaled: Vec<(u32, f64, f64)>,
+    /// Tags that have a scale, by index in the batch.
+    scaled: Vec<(u32, Ratio)>,
     /// Tags that have a range: index in the batch, low, high.
     ranged: Vec<(u32, f64, f64)>,
     len: usize,
@@ -21,16 +25,14 @@ pub struct Conditioner {
 impl Conditioner {
     /// For the tags of one group, in batch order.
     pub fn new(plan: &Plan, tags: &[TagId]) -> Self {
-        let each = |pick: &dyn Fn(&Tag) -> Option<(f64, f64)>| {
-            (0u32..)
-                .zip(tags)
-                .filter_map(|(index, &tag)| plan.tag(tag).and_then(pick).map(|(a, b)| (index, a, b)))
-                .collect::<Vec<_>>()
-        };
+        let len = tags.len();
+        let tags = || (0u32..).zip(tags).filter_map(|(index, tag)| Some((index, plan.tag(*tag)?)));
         Conditioner {
-            scaled: each(&|tag| tag.scale.map(|scale| (scale.gain, scale.offset))),
-            ranged: each(&|tag| tag.range),
-            len: tags.len(),
+            scaled: tags().filter_map(|(index, tag)| Some((index, Ratio::of(tag.scale?)))).collect(),
+            ranged: tags()
+                .filter_map(|(index, tag)| tag.range.map(|(low, high)| (index, low, high)))
+                .collect(),
+            len,
         }
     }
 
@@ -62,21 +64,86 @@ impl Conditioner {
             Kinds::Same(kind @ (Kind::Int | Kind::Float)) if all => {
                 let from_int = *kind == Kind::Int;
                 *kind = Kind::Float;
-                for (cell, &(_, gain, offset)) in batch.values.cells.iter_mut().zip(&self.scaled) {
+                for (cell, (_, ratio)) in batch.values.cells.iter_mut().zip(&self.scaled) {
                     let raw = if from_int { *cell as i64 as f64 } else { f64::from_bits(*cell) };
-                    *cell = (raw * gain + offset).to_bits();
+                    *cell = ratio.apply(raw).to_bits();
                 }
             }
             _ => {
-                for &(index, gain, offset) in &self.scaled {
+                for &(index, ratio) in &self.scaled {
                     let index = index as usize;
                     if let Some(raw) = number(batch, index) {
-                        set_float(batch, index, raw * gain + offset);
+                        set_float(batch, index, ratio.apply(raw));
                     }
                 }
             }
         }
     }
+}
+
+/// A scale as `(raw * gain + offset) / divisor`. All three are whole numbers when gain and
+/// offset are ratios of whole numbers up to [`PART_MAX`]; else the divisor is 1.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Ratio {
+    gain: f64,
+    offset: f64,
+    divisor: f64,
+}
+
+/// Larger numerators and denominators are not looked for: any number would be such a ratio.
+const PART_MAX: f64 = 1e7;
+
+/// With whole numbers up to this one, products with raw values of 16 bits are exact.
+const WHOLE_MAX: f64 = (1u64 << 37) as f64;
+
+impl Ratio {
+    fn of(scale: Linear) -> Ratio {
+        let Linear { gain, offset } = scale;
+        let whole = || {
+            let ((gain, gain_under), (offset, offset_under)) = (ratio(gain)?, ratio(offset)?);
+            let divisor = gain_under / common(gain_under, offset_under) * offset_under;
+            let (gain, offset) = (gain * (divisor / gain_under), offset * (divisor / offset_under));
+            let small = [gain, offset, divisor].into_iter().all(|whole| whole.abs() <= WHOLE_MAX);
+            small.then_some(Ratio { gain, offset, divisor })
+        };
+        whole().unwrap_or(Ratio { gain, offset, divisor: 1.0 })
+    }
+
+    fn apply(&self, raw: f64) -> f64 {
+        (raw * self.gain + self.offset) / self.divisor
+    }
+}
+
+/// The simplest ratio of whole numbers that is this number, but for the error of having
+/// computed it: the first convergent of its continued fraction within two units in the last
+/// place.
+fn ratio(value: f64) -> Option<(f64, f64)> {
+    let (mut over, mut under) = ((0.0, 1.0), (1.0, 0.0));
+    let mut rest = value.abs();
+    // Denominators grow at least like Fibonacci's numbers, so the bound is met before.
+    for _ in 0..64 {
+        let whole = rest.floor();
+        over = (over.1, whole * over.1 + over.0);
+        under = (under.1, whole * under.1 + under.0);
+        let simple = over.1 <= PART_MAX && under.1 <= PART_MAX;
+        if !simple {
+            return None;
+        }
+        if (over.1 / under.1 - value.abs()).abs() <= value.abs() * 2.0 * f64::EPSILON {
+            return Some((over.1.copysign(value), under.1));
+        }
+        rest = 1.0 / (rest - whole);
+    }
+    None
+}
+
+/// Greatest common divisor of two positive whole numbers.
+fn common(a: f64, b: f64) -> f64 {
+    let (mut a, mut b) = (a, b);
+    while b > 0.0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 fn number(batch: &Batch, index: usize) -> Option<f64> {
@@ -100,4 +167,80 @@ fn set_float(batch: &mut Batch, index: usize, value: f64) {
         kinds[index] = Kind::Float;
     }
     batch.values.cells[index] = value.to_bits();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scaled(gain: f64, offset: f64, raw: i64) -> f64 {
+        Ratio::of(Linear { gain, offset }).apply(raw as f64)
+    }
+
+    /// Tenths, hundredths and so on come out as they are written.
+    #[test]
+    fn decimal_scales_give_the_decimal_that_is_written() {
+        for raw in -70_000i64..70_000 {
+            for (gain, digits) in [(0.1, 1), (0.01, 2), (0.001, 3), (0.000_1, 4)] {
+                let sign = if raw < 0 { "-" } else { "" };
+                let power = 10u64.pow(digits);
+                let (whole, part) = (raw.unsigned_abs() / power, raw.unsigned_abs() % power);
+                let written = format!("{sign}{whole}.{part:0width$}", width = digits as usize);
+                assert_eq!(scaled(gain, 0.0, raw), written.parse::<f64>().unwrap(), "{raw} x {gain}");
+            }
+        }
+        assert_eq!(scaled(0.1, 0.0, 3).to_string(), "0.3");
+        assert_eq!(scaled(0.1, 0.0, 231).to_string(), "23.1");
+        assert_eq!(scaled(0.3, 0.0, 3).to_string(), "0.9");
+        assert_eq!(scaled(-0.05, 0.0, 7).to_string(), "-0.35");
+        assert_eq!(scaled(1.0 / 3.0, 0.0, 9), 3.0);
+    }
+
+    /// `scale 0..1000 -> -50..150`: no noise where gain and offset nearly cancel.
+    #[test]
+    fn ranges_meet_their_ends_and_their_middle() {
+        let range = |raw: (f64, f64), to: (f64, f64)| {
+            let gain = (to.1 - to.0) / (raw.1 - raw.0);
+            Ratio::of(Linear { gain, offset: to.0 - raw.0 * gain })
+        };
+        let ratio = range((0.0, 1_000.0), (-50.0, 150.0));
+        assert_eq!(
+            [0.0, 249.0, 250.0, 251.0, 1_000.0].map(|raw| ratio.apply(raw)),
+            [-50.0, -0.2, 0.0, 0.2, 150.0]
+        );
+        let ratio = range((0.0, 27_648.0), (0.0, 150.0));
+        assert_eq!([0.0, 13_824.0, 27_648.0].map(|raw| ratio.apply(raw)), [0.0, 75.0, 150.0]);
+        let ratio = range((819.0, 4_095.0), (0.0, 1.6));
+        assert_eq!([819.0, 2_457.0, 4_095.0].map(|raw| ratio.apply(raw)), [0.0, 0.8, 1.6]);
+    }
+
+    #[test]
+    fn scales_that_are_no_ratio_stay_as_they_are() {
+        for (gain, offset) in
+            [(std::f64::consts::PI, 0.0), (0.1, std::f64::consts::E), (1e-12, 0.0), (1e300, 1.0)]
+        {
+            let ratio = Ratio::of(Linear { gain, offset });
+            assert_eq!(ratio, Ratio { gain, offset, divisor: 1.0 });
+            assert_eq!(ratio.apply(7.0), 7.0 * gain + offset);
+        }
+        for gain in [f64::NAN, f64::INFINITY, f64::MIN_POSITIVE] {
+            assert_eq!(Ratio::of(Linear { gain, offset: 0.0 }).divisor, 1.0);
+        }
+    }
+
+    /// Never farther from the exact scale than the plain product was.
+    #[test]
+    fn any_scale_is_as_near_as_a_product() {
+        let mut seed = 7u64;
+        let mut random = move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 11) as f64 / (1u64 << 53) as f64
+        };
+        for _ in 0..20_000 {
+            let (gain, raw) =
+                (random() * 10f64.powi((random() * 12.0) as i32 - 6), (random() * 65_536.0).floor());
+            let (ratio, product) = (Ratio::of(Linear { gain, offset: 0.0 }).apply(raw), raw * gain);
+            assert!((ratio - product).abs() <= product * 4.0 * f64::EPSILON, "{gain} {raw}");
+        }
+    }
 }

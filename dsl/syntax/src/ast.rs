@@ -3,6 +3,8 @@
 //! Shapes follow `grammar.pest`. Whatever could not be read is left out of the tree and named in a `broken` list,
 //! so that the compiler does not complain about its absence.
 
+use std::collections::BTreeSet;
+
 use crate::lexer::Comment;
 use crate::span::{FileId, Span};
 
@@ -17,6 +19,8 @@ pub struct File {
     pub comments: Vec<Comment>,
     /// Names of items that could not be read.
     pub broken: Vec<Name>,
+    /// Words that stand in items which could not be read in full: what goes by one of them may be used there.
+    pub mentioned: BTreeSet<String>,
 }
 
 /// A name as written; the text is without quotes.

@@ -38,6 +38,7 @@ impl<'a> Place<'a> {
             .or_else(|| self.address())
             .or_else(|| self.text())
             .or_else(|| self.type_name())
+            .or_else(|| self.branch())
             .or_else(|| self.reserved())
             .or_else(|| self.equals())
             .or_else(|| self.attribute())
@@ -177,9 +178,45 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// True if `when` or `else` stands directly between the braces of a `split`.
+    fn begins_branch(&self) -> bool {
+        let mut closed = 0_usize;
+        let before = self.tokens.get(..self.at.min(self.tokens.len())).unwrap_or(&[]);
+        let open = before.iter().rposition(|token| match token.kind {
+            Kind::Close => {
+                closed += 1;
+                false
+            }
+            Kind::Open if closed > 0 => {
+                closed -= 1;
+                false
+            }
+            kind => kind == Kind::Open,
+        });
+        let of_split = open.and_then(|open| open.checked_sub(1)).is_some_and(|at| self.str(at) == "split");
+        of_split && matches!(self.str(self.at), "when" | "else")
+    }
+
+    /// A branch that does not stand on a line of its own.
+    fn branch(&self) -> Option<Diagnostic> {
+        let word = self.str(self.at);
+        let before = self.before(1).filter(|_| self.begins_branch())?;
+        let comma = self.tokens.get(..self.at)?.iter().rposition(|token| token.kind != Kind::Newline)?;
+        let help = match (self.str(comma), self.kind(before)) {
+            (",", Some(Kind::Newline)) => format!("remove the comma before `{word}`"),
+            (",", _) => format!("write a new line instead of the comma before `{word}`"),
+            (_, Some(Kind::Newline)) => return None,
+            _ if !self.ends_value(comma) => return None,
+            _ => format!("start a new line before `{word}`"),
+        };
+        let fault =
+            Diagnostic::new("E010", self.span(self.at), "each branch of a `split` stands on its own line");
+        Some(fault.here("the next branch").help(help))
+    }
+
     fn reserved(&self) -> Option<Diagnostic> {
         let word = self.str(self.at);
-        if !words::is_reserved(word) {
+        if !words::is_reserved(word) || self.begins_branch() {
             return None;
         }
         let as_value =
@@ -281,6 +318,9 @@ impl<'a> Place<'a> {
             expected.retain(|word| !kinds_of_value.contains(word));
         }
         let found = self.str(self.at);
+        if expected.contains(&"a stage or a sink") {
+            expected.retain(|word| !["`where`", "`split`", "a name"].contains(word));
+        }
         let message = match self.kind(self.at) {
             None if self.at == 0 => "nothing stands here".to_owned(),
             None => "the statement ends too early".to_owned(),

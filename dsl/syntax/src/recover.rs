@@ -86,14 +86,19 @@ impl Reader<'_> {
         }
         if unit.unreadable || self.faults.len() > before {
             tree.broken.extend(self.item_name(tokens));
-            return;
+            return self.mention(tokens, tree);
         }
-        if !self.entry_by_entry(unit, tree) {
+        let whole = self.entry_by_entry(unit, tree);
+        if !whole {
             tree.broken.extend(self.item_name(tokens));
         }
         // the entries were all fine, so the mistake lies between them
         if self.faults.len() == before {
             self.faults.extend(whole_fault);
+        }
+        // where a fault was reported before, as of a bracket, the item may be unreadable without one of its own
+        if !whole || self.faults.len() > before || self.is_unreadable(tokens) {
+            self.mention(tokens, tree);
         }
     }
 
@@ -264,6 +269,12 @@ impl Reader<'_> {
     fn span(&self, tokens: &[Token]) -> Span {
         let (start, end) = ends(tokens);
         Span::new(self.file, start, end)
+    }
+
+    /// Keeps the words of an item that could not be read in full.
+    fn mention(&self, tokens: &[Token], tree: &mut File) {
+        let names = tokens.iter().filter_map(|token| self.name_of(token));
+        tree.mentioned.extend(names.map(|name| name.text));
     }
 
     /// The name of an item: its second token.

@@ -161,3 +161,26 @@ fn an_item_of_many_lines_is_read_entry_by_entry_with_the_same_result() {
     assert_eq!(source.body.members.len(), 3000);
     assert_eq!(parsed.file.comments.len(), 3000);
 }
+
+#[test]
+fn branches_of_a_split_stand_on_lines_of_their_own() {
+    let one = |branches: &str| check(&format!("flow f = s -> split {{{branches}}}\n")).join("\n");
+    let all = [
+        " when a > 1 -> b else -> c ",
+        " when a > 1 -> b, else -> c ",
+        "\n  when a > 1 -> b,\n  else -> c\n",
+        " when a > 1 -> b when a > 0 -> c\n else -> d",
+        "\n  when a > 1 ->\n  else -> c\n",
+        "\n  when a > 1 -> split { when b -> c else -> drop }\n  else -> c\n",
+        "\n  when else > 1 -> b\n  else -> c\n",
+    ];
+    insta::assert_snapshot!(all.map(one).join("\n"), @r"
+    1:39 E010 each branch of a `split` stands on its own line | the next branch | start a new line before `else`
+    1:40 E010 each branch of a `split` stands on its own line | the next branch | write a new line instead of the comma before `else`
+    3:3 E010 each branch of a `split` stands on its own line | the next branch | remove the comma before `else`
+    1:39 E010 each branch of a `split` stands on its own line | the next branch | start a new line before `when`
+    3:3 E009 `else` does not fit here | expected a stage or a sink |
+    2:37 E010 each branch of a `split` stands on its own line | the next branch | start a new line before `else`
+    2:8 E009 `else` does not fit here | expected a value |
+    ");
+}

@@ -132,6 +132,38 @@ pub enum SettingKind {
     Block(&'static [Setting]),
 }
 
+/// A span of time as a program writes it: `250 ms`, `1.5 min`, `7 d`.
+pub fn written_duration(ns: i64) -> String {
+    written(
+        ns as f64,
+        &[("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9), ("min", 6e10), ("h", 3.6e12), ("d", 8.64e13)],
+        "s",
+    )
+}
+
+/// An amount of data as a program writes it: `256 B`, `1.5 MB`, `4 GB`; binary units where they
+/// are whole and the others are not (`256 MiB`).
+pub fn written_bytes(bytes: u64) -> String {
+    const DECIMAL: &[(&str, f64)] = &[("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)];
+    const BINARY: &[(&str, f64)] = &[
+        ("B", 1.0),
+        ("KiB", 1024.0),
+        ("MiB", 1_048_576.0),
+        ("GiB", 1_073_741_824.0),
+        ("TiB", 1_099_511_627_776.0),
+    ];
+    let binary = bytes >= 1024 && bytes.is_multiple_of(1024) && !bytes.is_multiple_of(1_000);
+    written(bytes as f64, if binary { BINARY } else { DECIMAL }, "B")
+}
+
+/// In the largest unit that leaves at least one of it, with three decimals at most.
+fn written(value: f64, units: &[(&str, f64)], of_zero: &str) -> String {
+    let fits = units.iter().rev().find(|(_, factor)| value.abs() >= *factor);
+    let Some((unit, factor)) = fits else { return format!("{value} {of_zero}") };
+    let number = format!("{:.3}", value / factor);
+    format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
+}
+
 impl Manifest {
     /// Source traits, when it is a driver.
     pub fn source(&self) -> Option<&SourceTraits> {
@@ -283,4 +315,36 @@ pub enum Place {
 pub struct Declaration {
     pub name: Arc<str>,
     pub settings: Settings,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_written_as_in_a_program() {
+        const S: i64 = 1_000_000_000;
+        for (ns, text) in [
+            (0, "0 s"),
+            (10_000_000, "10 ms"),
+            (3_500_000, "3.5 ms"),
+            (-2 * S, "-2 s"),
+            (90 * S, "1.5 min"),
+            (3_600 * S, "1 h"),
+            (10 * 366 * 86_400 * S, "3660 d"),
+        ] {
+            assert_eq!(written_duration(ns), text);
+        }
+        for (bytes, text) in [
+            (0, "0 B"),
+            (256, "256 B"),
+            (1_000_000, "1 MB"),
+            (4_096, "4 KiB"),
+            (256 << 20, "256 MiB"),
+            (1_500_000_000, "1.5 GB"),
+            (100_000_000_000_000, "100 TB"),
+        ] {
+            assert_eq!(written_bytes(bytes), text);
+        }
+    }
 }

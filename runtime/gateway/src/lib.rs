@@ -4,6 +4,7 @@
 pub mod catalog;
 mod cli;
 mod commands;
+mod log;
 pub mod metrics;
 pub mod node;
 pub mod reference;

@@ -29,6 +29,8 @@ const RESERVE_MIN: u64 = 64_000_000;
 /// What a node is told.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// The file it was read from, if any.
+    pub file: Option<PathBuf>,
     pub id: String,
     pub data: PathBuf,
     pub metrics: Option<SocketAddr>,
@@ -70,6 +72,7 @@ impl std::fmt::Debug for Secret {
 impl Default for Node {
     fn default() -> Self {
         Node {
+            file: None,
             id: "node".into(),
             data: "data".into(),
             metrics: None,
@@ -78,6 +81,33 @@ impl Default for Node {
             log_format: LogFormat::Text,
             secrets: BTreeMap::new(),
             vars: BTreeMap::new(),
+        }
+    }
+}
+
+impl Node {
+    /// The value of a secret.
+    ///
+    /// # Errors
+    /// A sentence for people that says what to do.
+    pub fn secret(&self, name: &str) -> Result<String, String> {
+        self.secrets.get(name).map_or_else(|| Err(self.lacks(name, "secrets")), Secret::value)
+    }
+
+    /// The value of a variable.
+    ///
+    /// # Errors
+    /// A sentence for people that says what to do.
+    pub fn var(&self, name: &str) -> Result<String, String> {
+        self.vars.get(name).cloned().ok_or_else(|| self.lacks(name, "vars"))
+    }
+
+    fn lacks(&self, name: &str, section: &str) -> String {
+        match &self.file {
+            Some(file) => format!("{} has no `{name}` in [{section}]", file.display()),
+            None => format!(
+                "no node.toml was given: put `{name}` in [{section}] of one and add `--node node.toml`"
+            ),
         }
     }
 }
@@ -159,7 +189,7 @@ pub fn load(path: &Path, sources: &mut SourceMap, report: &mut Diagnostics) -> s
     let text = std::fs::read_to_string(path)?;
     let file = sources.add(path.display().to_string(), text.clone());
     let folder = path.parent().unwrap_or(Path::new(""));
-    Ok(parse(file, &text, folder, report))
+    Ok(Node { file: Some(path.into()), ..parse(file, &text, folder, report) })
 }
 
 struct NodeReader<'a> {

@@ -4,7 +4,9 @@
 //! fails when they have drifted, and mends them when `GWP_WRITE_REFERENCE=1` is set.
 
 use crate::catalog;
-use gwp_core::manifest::{Manifest, Need, PlaceOfData, Setting, SettingKind};
+use gwp_core::manifest::{
+    Manifest, Need, PlaceOfData, Setting, SettingKind, written_bytes, written_duration,
+};
 use std::fmt::Write;
 
 pub const BEGIN: &str = "<!-- reference:begin -->";
@@ -104,12 +106,16 @@ fn rows(out: &mut String, prefix: &str, settings: &[Setting]) {
 fn kind(kind: &SettingKind) -> String {
     match kind {
         SettingKind::Bool => "`true` or `false`".into(),
+        SettingKind::Int { min, max: i64::MAX } => format!("whole number from {min}"),
         SettingKind::Int { min, max } => format!("whole number {min}..{max}"),
         SettingKind::Float { min, max } => format!("number {min}..{max}"),
         SettingKind::Duration { min_ms, max_ms } => {
-            format!("time {}..{}", duration(*min_ms), duration(*max_ms))
+            let written = |ms: i64| written_duration(ms.saturating_mul(1_000_000));
+            format!("time {}..{}", written(*min_ms), written(*max_ms))
         }
-        SettingKind::Bytes { min, max } => format!("amount of data {min}..{max} B"),
+        SettingKind::Bytes { min, max } => {
+            format!("amount of data {}..{}", written_bytes(*min), written_bytes(*max))
+        }
         SettingKind::Text => "text".into(),
         SettingKind::Secret => "`secret(\"name\")`".into(),
         SettingKind::Choice(words) => {
@@ -117,15 +123,6 @@ fn kind(kind: &SettingKind) -> String {
         }
         SettingKind::TextList => "list of texts".into(),
         SettingKind::Block(_) => "block".into(),
-    }
-}
-
-fn duration(ms: i64) -> String {
-    match ms {
-        ms if ms >= 3_600_000 && ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
-        ms if ms >= 60_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
-        ms if ms >= 1_000 && ms % 1_000 == 0 => format!("{} s", ms / 1_000),
-        ms => format!("{ms} ms"),
     }
 }
 

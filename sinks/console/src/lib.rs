@@ -3,7 +3,7 @@
 //! ```text
 //! text      samples -> lines, JSON lines                   (pure)
 //! table     samples -> rows -> lines of a terminal         (pure)
-//! screen    lines over lines, terminal as it was           (terminal codes)
+//! screen    lines over lines, log lines above them         (terminal codes)
 //! run       deliveries -> standard output                  (shell)
 //! ```
 
@@ -16,6 +16,7 @@ mod table;
 mod text;
 
 pub use manifest::CONSOLE;
+pub use screen::above;
 
 use gwp_core::manifest::{SettingError, Settings};
 use gwp_core::sink::{Sink, SinkContext, SinkDeclaration, SinkDriver, SinkError};

@@ -1,6 +1,6 @@
 //! From deliveries to the terminal, at most ten pictures a second.
 
-use crate::screen::Screen;
+use crate::screen::{self, Screen};
 use crate::table::Table;
 use crate::{Mode, text};
 use gwp_core::sink::{Delivery, Inlet, SinkContext, SinkError, SinkMeter};
@@ -60,14 +60,15 @@ async fn print(
         let mut bytes = Vec::new();
         delivery.parts.iter().for_each(|part| format(part, &mut bytes));
         meter.bytes.fetch_add(bytes.len() as u64, Relaxed);
-        write(out, bytes).await?;
+        let out = out.clone();
+        blocking(move || out(&bytes)).await?;
         done(&delivery, inlet, meter);
     }
     Ok(())
 }
 
 async fn draw(out: &Out, inlet: &mut Inlet, meter: &SinkMeter) -> Result<(), SinkError> {
-    let mut screen = Screen::take().ok_or_else(|| {
+    let _screen = Screen::take().ok_or_else(|| {
         SinkError::halt("another console sink draws its table already: lead both flows into one sink, or set `format = lines`")
     })?;
     let mut table = Table::default();
@@ -88,8 +89,9 @@ async fn draw(out: &Out, inlet: &mut Inlet, meter: &SinkMeter) -> Result<(), Sin
             _ = pictures.tick(), if changed => true,
         };
         let size = crossterm::terminal::size().unwrap_or(SIZE);
-        let bytes = screen.redraw(&table.draw(size.0.into(), size.1.into()), size);
-        write(out, bytes).await?;
+        let lines = table.draw(size.0.into(), size.1.into());
+        let out = out.clone();
+        blocking(move || screen::draw(&lines, size, |bytes| out(bytes))).await?;
         if !more {
             return Ok(());
         }
@@ -104,9 +106,8 @@ fn done(delivery: &Delivery, inlet: &Inlet, meter: &SinkMeter) {
 }
 
 /// Writes on a thread that may block: a terminal can be halted, a pipe be full.
-async fn write(out: &Out, bytes: Vec<u8>) -> Result<(), SinkError> {
-    let out = out.clone();
-    match tokio::task::spawn_blocking(move || out(&bytes)).await {
+async fn blocking(write: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), SinkError> {
+    match tokio::task::spawn_blocking(write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Err(SinkError::halt("nobody reads the standard output any more"))

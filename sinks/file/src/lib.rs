@@ -23,6 +23,7 @@ mod path;
 mod run;
 mod settings;
 
+pub use format::{Column, Format};
 pub use manifest::CSV;
 
 use gwp_core::manifest::{Place, SettingError};

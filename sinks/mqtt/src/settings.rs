@@ -235,7 +235,9 @@ fn read_shape(settings: &Settings, errors: &mut Vec<SettingError>) -> Shape {
         keys: if settings.text("names") == Some("tag") { KeyForm::Tag } else { KeyForm::Path },
         labels: settings.text("enums") == Some("label"),
     };
-    if errors.iter().any(|error| error.place == Place::Setting("topic")) || settings.is_unresolved("topic") {
+    // Whether they fit each other is known when all of them are.
+    let unresolved = ["topic", "message", "names"].iter().any(|name| settings.is_unresolved(name));
+    if unresolved || errors.iter().any(|error| error.place == Place::Setting("topic")) {
         return shape;
     }
     if grouping == Grouping::Tag && !shape.topic.distinguishes_tags() {
@@ -375,5 +377,14 @@ mod tests {
             ("ca", text("ca.pem")),
         ]));
         assert!(options.is_ok(), "{options:?}");
+        for (open, other) in [("message", ("topic", "gwp/{tag}")), ("names", ("message", "tag"))] {
+            let options = read(&declaration(&[
+                ("broker", text("mqtt://host")),
+                (open, SettingValue::NodeRef("var".into())),
+                (other.0, text(other.1)),
+                ("topic", text("gwp/all")),
+            ]));
+            assert!(options.is_ok(), "{open}: {options:?}");
+        }
     }
 }

@@ -128,7 +128,7 @@ impl<'a> Compiler<'_, '_, 'a> {
         let end = self.chain(&mut context, ways, &flow.stages, None);
         if let Some(ways) = end {
             let open = !matches!(flow.stages.last(), Some(ast::Stage::Targets(..)));
-            if open && !used {
+            if open && !used && !self.checker.world.items.is_mentioned(&flow.name.text) {
                 let span = flow.stages.last().map_or(flow.name.span, ast::Stage::span);
                 let fault = Diagnostic::new("E302", span, format!("the flow `{}` goes nowhere", flow.name));
                 let help = format!("add `-> sink`, or use `{}` in another flow", flow.name);

@@ -146,8 +146,6 @@ pub(crate) struct SourceFields {
 
 /// A sink's part of the plan besides its routes.
 pub(crate) struct SinkFields {
-    /// No setting is in error, so that the sink's driver can look at them.
-    pub clean: bool,
     pub settings: Settings,
     pub journal: JournalPolicy,
     pub retry: RetryPolicy,
@@ -182,6 +180,23 @@ fn split_off<'a>(fields: &mut Fields<'a>, table: &[Setting], what: String) -> Fi
     Fields { owner: what, at: fields.at, left, broken: fields.broken.clone() }
 }
 
+/// What the language itself gives to items is part of the plan, which all nodes share.
+fn no_references(settings: &Settings, list: &[ast::Setting], checker: &mut Checker<'_, '_>) {
+    for setting in list {
+        match (settings.get(&setting.name.text), &setting.value) {
+            (Some(SettingValue::Block(inner)), ast::SettingValue::Block(block)) => {
+                no_references(inner, &block.list, checker);
+            }
+            (Some(SettingValue::NodeRef(name) | SettingValue::SecretRef(name)), _) if !name.is_empty() => {
+                let message = format!("`{}` is the same on every node", setting.name);
+                let fault = Diagnostic::new("E407", setting.span, message);
+                checker.report.push(fault.help("write its value here"));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Checks the `gateway` item; without one the defaults count.
 pub(crate) fn gateway(item: Option<&ast::Gateway>, checker: &mut Checker<'_, '_>) -> GatewayFields {
     let scope = Scope::constant();
@@ -195,11 +210,14 @@ pub(crate) fn gateway(item: Option<&ast::Gateway>, checker: &mut Checker<'_, '_>
     let failback = fields.take("failback");
     let zone_at = list.iter().find(|setting| setting.name.text == "timezone").map(|setting| setting.span);
     let mut settings = fields.finish(GATEWAY, &["failback"], true, checker, &scope);
-    let timezone: Arc<str> = settings.text("timezone").unwrap_or("UTC").into();
+    no_references(&settings, list, checker);
+    let mut timezone: Arc<str> = settings.text("timezone").unwrap_or("UTC").into();
     if jiff::tz::TimeZone::get(&timezone).is_err() {
         let fault =
             Diagnostic::new("E407", zone_at.unwrap_or(span), format!("there is no time zone `{timezone}`"));
         checker.report.push(fault.help("zones have names such as `Europe/Berlin`"));
+        // Said once; not again by every sink that writes local dates.
+        timezone = "UTC".into();
     }
     settings.0.remove("timezone");
     checker.failback(failback, &timezone, &mut settings);
@@ -222,6 +240,7 @@ pub(crate) fn source(
         item.body.settings.iter().find(|setting| setting.name.text == "standby").map(|setting| setting.span);
     let common = split_off(&mut fields, SOURCE, what).finish(SOURCE, SOURCE_NAMES, true, checker, &scope);
     let settings = fields.finish(driver.settings, SOURCE_NAMES, true, checker, &scope);
+    no_references(&common, &item.body.settings, checker);
     let can = driver.source().map_or(&[] as &[Standby], |traits| traits.standby);
     let standby = match common.text("standby").and_then(standby_of) {
         Some(wanted) => {
@@ -301,6 +320,7 @@ pub(crate) fn sink(item: &ast::Sink, driver: &'static Manifest, checker: &mut Ch
     let dead_letter = fields.take("dead_letter");
     let common = split_off(&mut fields, SINK, what).finish(SINK, SINK_NAMES, true, checker, &scope);
     let settings = fields.finish(driver.settings, SINK_NAMES, true, checker, &scope);
+    no_references(&common, &item.settings.list, checker);
     let full_at = inner_setting(&item.settings.list, "journal", "full");
     if full_at.is_none() && !broken.iter().any(|name| name.text == "journal") {
         let message = format!("the journal of `{}` drops its oldest samples when it is full", item.name);
@@ -311,7 +331,6 @@ pub(crate) fn sink(item: &ast::Sink, driver: &'static Manifest, checker: &mut Ch
     let retry = common.block("retry");
     let retry_ns = |name, default| retry.and_then(|retry| retry.duration_ns(name)).unwrap_or(default);
     SinkFields {
-        clean: true,
         block_at: full_at.filter(|_| journal.full == FullPolicy::Block),
         settings,
         journal,

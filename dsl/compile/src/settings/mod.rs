@@ -6,16 +6,22 @@ mod value;
 pub(crate) use common::{
     GatewayFields, SinkFields, SourceFields, check_only_device, device, gateway, sink, source,
 };
+pub use value::setting_from_text;
 
 use std::collections::HashMap;
 
 use gwp_core::Settings;
-use gwp_core::manifest::{Need, Setting};
+use gwp_core::manifest::{Need, Setting, SettingValue};
 use gwp_syntax::ast;
 use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
 use crate::check::{Checker, Scope};
 use crate::items::nearest;
+
+/// Stands for the value of a setting in error. Drivers take references as right, so they say nothing of it again.
+fn in_error() -> SettingValue {
+    SettingValue::NodeRef("".into())
+}
 
 /// The settings of one block, taken out one by one.
 pub(crate) struct Fields<'a> {
@@ -72,13 +78,14 @@ impl<'a> Fields<'a> {
         for def in table {
             let written = self.left.iter().find(|setting| setting.name.text == def.name);
             let value = match written {
-                Some(written) => checker.setting(written, def, scope),
+                Some(written) => Some(checker.setting(written, def, scope).unwrap_or_else(in_error)),
+                None if self.broken.contains(&def.name) => Some(in_error()),
                 None => match def.need {
                     Need::Default(text) => value::default(def, text, checker, scope),
-                    Need::Required if required && !self.broken.contains(&def.name) => {
+                    Need::Required if required => {
                         let message = format!("{} needs the setting `{}`", self.owner, def.name);
                         checker.report.push(Diagnostic::new("E406", self.at, message).help(def.doc));
-                        None
+                        Some(in_error())
                     }
                     Need::Required | Need::Optional => None,
                 },
@@ -94,7 +101,12 @@ impl<'a> Fields<'a> {
             let fault = Diagnostic::new("E402", setting.name.span, message);
             let known = || table.iter().map(|def| def.name).chain(others.iter().copied());
             checker.report.push(match nearest(&setting.name.text, known()) {
-                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                Some(near) => {
+                    if let Some(meant) = table.iter().find(|def| def.name == near) {
+                        settings.set(meant.name, in_error());
+                    }
+                    fault.help(format!("did you mean `{near}`?"))
+                }
                 None => fault.help(format!("it has: {}", known().collect::<Vec<_>>().join(", "))),
             });
         }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use gwp_core::Value;
-use gwp_core::manifest::{Setting, SettingKind, SettingValue};
+use gwp_core::manifest::{Setting, SettingKind, SettingValue, written_bytes, written_duration};
 use gwp_syntax::ast::{self, Call, Expr, ExprKind, Text, TextPart};
-use gwp_syntax::{Diagnostic, Span};
+use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
 use super::Fields;
 use crate::check::resolve::Meaning;
 use crate::check::{Checker, Scope};
-use crate::items::nearest;
+use crate::items::{Items, nearest};
 use crate::units::Unit;
+use crate::world::World;
 
 /// A default as the table gives it, written like in a program.
 pub(super) fn default(
@@ -33,6 +34,32 @@ pub(super) fn default(
             let Some(ast::Item::Sink(sink)) = parsed.file.items.first() else { return None };
             sink.settings.list.first().and_then(|setting| checker.setting(setting, def, scope))
         }
+    }
+}
+
+/// The value of a setting from a text that stands outside of programs, such as a variable of a node: free text as it
+/// is, all else written as in a program (`5`, `250 ms`, `20 MB`, `true`, the word of a choice).
+///
+/// # Errors
+/// A sentence that says what the setting needs.
+pub fn setting_from_text(def: &Setting, text: &str) -> Result<SettingValue, String> {
+    if matches!(def.kind, SettingKind::Text | SettingKind::Secret) {
+        return Ok(SettingValue::Text(text.into()));
+    }
+    let wrong = || format!("`{text}` is not {}", kind_words(&def.kind));
+    let program = format!("sink node : any {{ {} = {text} }}", def.name);
+    let parsed = gwp_syntax::parse(gwp_syntax::FileId(u32::MAX), &program);
+    let [ast::Item::Sink(sink)] = parsed.file.items.as_slice() else { return Err(wrong()) };
+    let [written] = sink.settings.list.as_slice() else { return Err(wrong()) };
+    if !parsed.diagnostics.is_empty() {
+        return Err(wrong());
+    }
+    let (world, mut report) = (World::new(Items::default()), Diagnostics::default());
+    let value = Checker::new(&world, &mut report).setting(written, def, &Scope::constant());
+    match (value, report.into_sorted().first()) {
+        (Some(SettingValue::NodeRef(_) | SettingValue::SecretRef(_)) | None, None) => Err(wrong()),
+        (Some(value), None) => Ok(value),
+        (_, Some(found)) => Err(format!("`{text}` does not do: {}", found.message)),
     }
 }
 
@@ -112,7 +139,7 @@ impl Checker<'_, '_> {
             },
             SettingKind::Int { min, max } => match self.fixed_plain(value, written, def, scope)? {
                 Value::Int(number) => self
-                    .bounded(number as f64, *min as f64, *max as f64, "", value.span, written)
+                    .bounded(number, (*min, *max), |number| number.to_string(), value.span, written)
                     .map(|()| SettingValue::Int(number)),
                 _ => {
                     self.wrong_kind(written, def, value.span);
@@ -121,18 +148,21 @@ impl Checker<'_, '_> {
             },
             SettingKind::Float { min, max } => {
                 let number = self.fixed_number(value, &Unit::none(), false, scope)?;
-                self.bounded(number, *min, *max, "", value.span, written)
+                self.bounded(number, (*min, *max), |number| number.to_string(), value.span, written)
                     .map(|()| SettingValue::Float(number))
             }
             SettingKind::Duration { min_ms, max_ms } => {
                 let seconds = self.fixed_number(value, &Unit::second(), false, scope)?;
-                self.bounded(seconds, *min_ms as f64 / 1e3, *max_ms as f64 / 1e3, " s", value.span, written)?;
-                Some(SettingValue::Duration((seconds * 1e9).round() as i64))
+                let ns = (seconds * 1e9).round() as i64;
+                let bounds = (min_ms.saturating_mul(1_000_000), max_ms.saturating_mul(1_000_000));
+                self.bounded(ns, bounds, written_duration, value.span, written)?;
+                Some(SettingValue::Duration(ns))
             }
             SettingKind::Bytes { min, max } => {
                 let bytes = self.fixed_number(value, &Unit::byte(), false, scope)?;
-                self.bounded(bytes, *min as f64, *max as f64, " B", value.span, written)?;
-                Some(SettingValue::Bytes(bytes.round() as u64))
+                let bytes = bytes.round() as u64;
+                self.bounded(bytes, (*min, *max), written_bytes, value.span, written)?;
+                Some(SettingValue::Bytes(bytes))
             }
             SettingKind::TextList | SettingKind::Block(_) => {
                 self.wrong_kind(written, def, value.span);
@@ -240,20 +270,20 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn bounded(
+    /// Reports a value outside of its bounds; `words` shows it as a program writes it.
+    fn bounded<T: PartialOrd + Copy>(
         &mut self,
-        value: f64,
-        min: f64,
-        max: f64,
-        unit: &str,
+        value: T,
+        (min, max): (T, T),
+        words: impl Fn(T) -> String,
         at: Span,
         written: &ast::Setting,
     ) -> Option<()> {
         if (min..=max).contains(&value) {
             return Some(());
         }
-        let message = format!("`{}` goes from {min}{unit} to {max}{unit}", written.name);
-        self.report.push(Diagnostic::new("E407", at, message).here(format!("this is {value}{unit}")));
+        let message = format!("`{}` goes from {} to {}", written.name, words(min), words(max));
+        self.report.push(Diagnostic::new("E407", at, message).here(format!("this is {}", words(value))));
         None
     }
 

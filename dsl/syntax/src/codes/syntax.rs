@@ -79,9 +79,10 @@ pub(super) const CODES: &[Code] = &[
     },
     Code {
         code: "E010",
-        title: "a comma is missing",
+        title: "a comma or a new line is missing",
         explanation: "Entries of a block, values of a list and arguments of a function are separated by commas. In a \
-                      block a new line does the same.",
+                      block a new line does the same. The branches of a `split` are separated by new lines only, \
+                      because a comma there stands between sinks: `when c -> a, b`.",
         wrong: "source s : s7 {\n  rack = 0 slot = 1\n}",
         right: "source s : s7 {\n  rack = 0, slot = 1\n}",
     },

@@ -3,10 +3,11 @@
 use crate::cli::JournalCommand;
 use crate::status_line::grouped;
 use anyhow::{Context, bail};
-use gwp_core::sink::FlowNames;
-use gwp_core::{Batch, Cursor, PlanId, SinkId, Timestamp};
+use gwp_core::sink::{FlowNames, Part};
+use gwp_core::{Batch, Cursor, PlanId, SinkId, TagTable, Timestamp};
 use gwp_journal::{LiveEntry, Store, StoreError};
 use gwp_plan::Plan;
+use gwp_sink_file::Format;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::path::Path;
@@ -159,50 +160,38 @@ fn for_each_entry(
 struct PlanNames<'a> {
     store: &'a Store,
     sink: &'a str,
-    known: Option<(PlanId, Plan)>,
+    known: Option<(PlanId, Plan, Arc<TagTable>)>,
 }
 
 impl PlanNames<'_> {
-    fn flow(&mut self, plan: PlanId, route: u32) -> anyhow::Result<FlowNames> {
-        if self.known.as_ref().is_none_or(|(known, _)| *known != plan) {
+    /// An entry with the names its flow shows.
+    fn part(&mut self, plan: PlanId, live: &LiveEntry) -> anyhow::Result<Part> {
+        if self.known.as_ref().is_none_or(|(known, ..)| *known != plan) {
             let bytes =
                 self.store.plan_reader().get(plan)?.with_context(|| format!("plan {plan} is not kept"))?;
-            self.known = Some((plan, Plan::from_bytes(&bytes)?));
+            let read = Plan::from_bytes(&bytes)?;
+            let tags = Arc::new(read.tag_table());
+            self.known = Some((plan, read, tags));
         }
-        let plan = self.known.as_ref().map(|(_, plan)| plan).context("no plan")?;
+        let (_, plan, tags) = self.known.as_ref().context("no plan")?;
         let route = plan
             .sinks
             .iter()
             .find(|sink| &*sink.name == self.sink)
-            .and_then(|sink| sink.routes.get(route as usize));
-        Ok(FlowNames {
+            .and_then(|sink| sink.routes.get(live.entry.route as usize));
+        let flow = FlowNames {
             flow: route.map_or_else(|| "?".into(), |route| route.flow.clone()),
-            tags: Arc::new(plan.tag_table()),
+            tags: tags.clone(),
             renamed: route.map(|route| route.names.clone()).unwrap_or_default(),
-        })
+        };
+        Ok(Part { cursor: live.entry.cursor, flow: Arc::new(flow), batch: live.batch.clone() })
     }
 }
 
-fn rows(names: &FlowNames, batch: &Batch) -> Vec<String> {
-    (0..batch.len())
-        .map(|index| {
-            let tag = batch.tags[index];
-            let value = batch.values.get(index).to_string();
-            let quoted = match value.contains([',', '"', '\n']) {
-                true => format!("\"{}\"", value.replace('"', "\"\"")),
-                false => value,
-            };
-            format!(
-                "{},{},{},{},{},{}",
-                batch.times.get(index),
-                names.name(tag),
-                quoted,
-                batch.qualities.get(index),
-                names.info(tag).map_or("", |info| &info.unit),
-                names.flow
-            )
-        })
-        .collect()
+/// Lines as the sink `csv` writes them.
+fn lines_of_csv() -> Format {
+    use gwp_sink_file::Column::{Flow, Path, Quality, Time, Unit, Value};
+    Format::new(vec![Time, Path, Value, Quality, Unit, Flow], b',')
 }
 
 fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
@@ -210,18 +199,22 @@ fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
     let mut names = PlanNames { store, sink: name, known: None };
     let floor =
         store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
-    let mut last: VecDeque<String> = VecDeque::new();
+    let mut format = lines_of_csv();
+    let mut last: VecDeque<Vec<u8>> = VecDeque::new();
     for_each_entry(store, sink, floor, |plan, live| {
-        let flow = names.flow(plan, live.entry.route)?;
-        for row in rows(&flow, &live.batch) {
+        let part = names.part(plan, &live)?;
+        for index in part.batch.len().saturating_sub(count)..part.batch.len() {
             if last.len() == count {
                 last.pop_front();
             }
-            last.push_back(format!("{}  {row}", live.entry.cursor));
+            let mut line = format!("{}  ", live.entry.cursor).into_bytes();
+            format.lines(&part, index..index + 1, &mut line);
+            last.push_back(line);
         }
         Ok(())
     })?;
-    last.iter().for_each(|row| println!("{row}"));
+    let mut out = std::io::stdout().lock();
+    last.iter().try_for_each(|line| out.write_all(line))?;
     Ok(())
 }
 
@@ -231,13 +224,14 @@ fn export(store: &Store, name: &str) -> anyhow::Result<()> {
     let floor =
         store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    writeln!(out, "time,path,value,quality,unit,flow")?;
+    let mut format = lines_of_csv();
+    out.write_all(&format.header())?;
+    let mut lines = Vec::new();
     for_each_entry(store, sink, floor, |plan, live| {
-        let flow = names.flow(plan, live.entry.route)?;
-        for row in rows(&flow, &live.batch) {
-            writeln!(out, "{row}")?;
-        }
-        Ok(())
+        let part = names.part(plan, &live)?;
+        lines.clear();
+        format.lines(&part, 0..part.batch.len(), &mut lines);
+        Ok(out.write_all(&lines)?)
     })?;
     out.flush()?;
     Ok(())

@@ -3,24 +3,24 @@
 use super::program;
 use crate::cli::RunArgs;
 use crate::metrics::{self, Exported};
-use crate::node::{self, LogFormat, Node};
-use crate::{catalog, report, resolve, status_line};
+use crate::node::{self, Node};
+use crate::{catalog, log, report, resolve, status_line};
 use anyhow::{Context, bail};
-use gwp_core::Declaration;
+use gwp_core::manifest::Setting;
 use gwp_core::sink::SinkDeclaration;
 use gwp_core::source::Source;
+use gwp_core::{Declaration, Settings};
 use gwp_engine::delivery::DeliveryLimits;
 use gwp_engine::{Engine, EngineConfig, PreparedSink};
 use gwp_plan::Plan;
 use gwp_syntax::{Diagnostics, SourceMap};
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let Some(node) = load_node(args)? else { return Ok(ExitCode::FAILURE) };
-    start_logging(&node);
+    log::start(&node);
     let program = program::load(&args.project.files)?;
     report::print_problems(&program.diagnostics, &program.sources);
     let Some(plan) = program.plan else { return Ok(ExitCode::FAILURE) };
@@ -64,25 +64,6 @@ fn load_node(args: &RunArgs) -> anyhow::Result<Option<Node>> {
     Ok(Some(node))
 }
 
-fn start_logging(node: &Node) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new(format!(
-            "{},rumqttc=error,fjall=error,lsm_tree=error",
-            node.log_level
-        ))
-    });
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    // A second subscriber in one process (tests) is refused; the first one serves.
-    let _ = match node.log_format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
-}
-
 /// Resolves references and prepares all components; every error is printed.
 fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
     let mut errors = Vec::new();
@@ -90,29 +71,49 @@ fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
     for index in 0..plan.sources.len() {
         let of = format!("source/{}", plan.sources[index].name);
         let Some(mut declaration) = plan.source_declaration(index) else { continue };
-        declaration.item.settings = resolve::resolve(&declaration.item.settings, node, &of, &mut errors);
+        let Some(driver) = catalog::driver(&plan.sources[index].driver) else {
+            errors.push(format!("{of}: this gwp has no driver `{}`", plan.sources[index].driver));
+            continue;
+        };
+        let before = errors.len();
+        let resolve = |settings: &Settings, table: &[Setting], errors: &mut Vec<String>| {
+            resolve::resolve(settings, table, node, &of, errors)
+        };
+        let (manifest, item) = (driver.manifest(), &mut declaration.item);
+        item.settings = resolve(&item.settings, manifest.settings, &mut errors);
+        let of_devices = manifest.source().map_or(&[] as &[Setting], |traits| traits.device_settings);
         for group in &mut declaration.groups {
-            group.device_settings = resolve::resolve(&group.device_settings, node, &of, &mut errors);
+            group.device_settings = resolve(&group.device_settings, of_devices, &mut errors);
         }
-        match catalog::driver(&plan.sources[index].driver).map(|driver| driver.prepare(declaration)) {
-            Some(Ok(source)) => sources.push(source.into()),
-            Some(Err(found)) => errors.extend(resolve::lines(&of.into(), found)),
-            None => errors.push(format!("{of}: this gwp has no driver `{}`", plan.sources[index].driver)),
+        // What has no value is said; a check finds what else is wrong, and takes that as right.
+        let prepared = match errors.len() > before {
+            true => Err(driver.check(&declaration)),
+            false => driver.prepare(declaration),
+        };
+        match prepared {
+            Ok(source) => sources.push(source.into()),
+            Err(found) => errors.extend(resolve::lines(&of, found)),
         }
     }
     let mut sinks = Vec::new();
     for sink in &plan.sinks {
         let of = format!("sink/{}", sink.name);
-        let settings = resolve::resolve(&sink.settings, node, &of, &mut errors);
-        let declaration = SinkDeclaration {
-            item: Declaration { name: sink.name.clone(), settings },
-            timezone: plan.gateway.timezone.clone(),
-        };
         let Some(driver) = catalog::sink(&sink.driver) else {
             errors.push(format!("{of}: this gwp has no sink `{}`", sink.driver));
             continue;
         };
-        match (driver.prepare(declaration), driver.manifest().sink()) {
+        let before = errors.len();
+        let table = driver.manifest().settings;
+        let settings = resolve::resolve(&sink.settings, table, node, &of, &mut errors);
+        let declaration = SinkDeclaration {
+            item: Declaration { name: sink.name.clone(), settings },
+            timezone: plan.gateway.timezone.clone(),
+        };
+        let prepared = match errors.len() > before {
+            true => Err(driver.check(&declaration)),
+            false => driver.prepare(declaration),
+        };
+        match (prepared, driver.manifest().sink()) {
             (Ok(prepared), Some(traits)) => sinks.push(PreparedSink {
                 sink: prepared.into(),
                 limits: DeliveryLimits {
@@ -122,7 +123,7 @@ fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
                 },
             }),
             (Ok(_), None) => errors.push(format!("{of}: `{}` is not a sink", sink.driver)),
-            (Err(found), _) => errors.extend(resolve::lines(&of.into(), found)),
+            (Err(found), _) => errors.extend(resolve::lines(&of, found)),
         }
     }
     for error in &errors {
