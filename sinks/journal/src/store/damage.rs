@@ -2,9 +2,9 @@
 
 use super::model::copy_dir;
 use super::*;
-use crate::frame::JournalEntry;
+use crate::frame::{Content, JournalEntry};
 use gwp_core::record::SlotMark;
-use gwp_core::{Column, GroupId, Kind, TagId, Value};
+use gwp_core::{Batch, Column, Fact, GroupId, Kind, Record, TagId, Timestamp, Value};
 
 const SMALL: StoreOptions = StoreOptions { segment_bytes_max: 1_500, chunk_bytes_min: 300 };
 

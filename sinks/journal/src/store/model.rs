@@ -2,10 +2,10 @@
 //! restarts and kills, and after each of them everything that is promised.
 
 use super::*;
-use crate::frame::JournalEntry;
+use crate::frame::{Content, JournalEntry};
 use crate::sinks::Full;
 use gwp_core::record::SlotMark;
-use gwp_core::{Column, GroupId, Kind, Qualities, Quality, TagId};
+use gwp_core::{Batch, Column, Fact, GroupId, Kind, Qualities, Quality, Record, TagId, Timestamp};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
