@@ -26,6 +26,7 @@ pub mod stage;
 pub mod status;
 pub mod supervise;
 pub mod topology;
+pub mod trials;
 
 pub use clock::GatewayClock;
 pub use engine::{Engine, EngineConfig, PreparedSink, StartError};

@@ -25,7 +25,7 @@ mod work;
 pub(crate) use commit::split;
 pub use inspect::Verified;
 pub(crate) use work::Size;
-pub use work::{Block, Checkpoint, Committed, Delivered, LiveEntry, Rejected, Work};
+pub use work::{Block, Checkpoint, Committed, Delivered, LiveEntry, PassedOver, Rejected, Work};
 
 use crate::frame;
 use crate::ledger::Ledger;

@@ -107,6 +107,9 @@ impl Store {
             let log_segment = home(&run[0]);
             sink.append_block(&self.db, batch, block.plan, run, self.sample_bytes, log_segment, now)?;
         }
+        if let Some(passed_over) = block.passed_over {
+            sink.passed_over(batch, &mut self.ledger, passed_over, now);
+        }
         sink.state.covered = block.covered.max(sink.state.covered);
         sink.changed = true;
         sink.drop_what_must_go(batch, &self.meta, &mut self.ledger, now);

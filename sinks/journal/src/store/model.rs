@@ -353,7 +353,7 @@ impl Model {
         let covered = last.position;
         sink.at = sink.at.max(covered);
         sink.covered = sink.covered.max(covered);
-        work.blocks.push(Block { sink: sink.id, plan: *plan, entries, covered });
+        work.blocks.push(Block { sink: sink.id, plan: *plan, entries, covered, passed_over: None });
     }
 
     fn acknowledge(&mut self, work: &mut Work, sink: u8, entries: u8, refuse: bool) {

@@ -36,6 +36,16 @@ pub struct Block {
     pub entries: Vec<LiveEntry>,
     /// The lane is complete up to here.
     pub covered: Position,
+    /// A record after which the lane goes on without having computed it.
+    pub passed_over: Option<PassedOver>,
+}
+
+/// A record that a lane cannot compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    pub at: Position,
+    /// Samples of it that the sink would have been given, as far as that can be known.
+    pub samples: u64,
 }
 
 /// An entry with its samples at hand, as delivery in step takes it.
