@@ -10,9 +10,10 @@ use crate::record::SlotMark;
 use crate::stop::Stop;
 use crate::{Batch, BoxFuture, Clock, GroupId, Quality, TagId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// IEC 61131-3 types a tag can have at the device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -232,12 +233,30 @@ type Hand = dyn Fn(Emission, Credit) + Send + Sync;
 pub struct Outlet {
     edge: Edge,
     hand: Arc<Hand>,
+    /// Last slot of each poll group that a record accounts for.
+    accounted: Arc<Mutex<BTreeMap<GroupId, u64>>>,
 }
 
 impl Outlet {
     /// An outlet that passes each emission with its credit to `hand`, which must not block.
     pub fn new(edge: Edge, hand: Arc<Hand>) -> Self {
-        Outlet { edge, hand }
+        Outlet { edge, hand, accounted: Arc::default() }
+    }
+
+    /// The last slot of a group that a record accounts for. Before its first record that is
+    /// `passed`, the newest slot that had passed when this was asked first.
+    ///
+    /// It outlives a run of the source: the next run goes on after it, so that the slots
+    /// between two runs are in the `skipped` count of its first record.
+    pub fn accounted(&self, group: GroupId, passed: u64) -> u64 {
+        *self.accounted.lock().unwrap_or_else(PoisonError::into_inner).entry(group).or_insert(passed)
+    }
+
+    fn account(&self, group: GroupId, slot: SlotMark) {
+        // Samples between slots have number 0.
+        if slot.number > 0 {
+            self.accounted.lock().unwrap_or_else(PoisonError::into_inner).insert(group, slot.number);
+        }
     }
 
     /// Hands over one emission; waits while the input log is behind.
@@ -247,6 +266,11 @@ impl Outlet {
             Emission::Failed { .. } | Emission::Connected { .. } => 1,
         };
         let credit = self.edge.acquire(samples).await;
+        match &emission {
+            Emission::Samples { slot, batch } => self.account(batch.group, *slot),
+            Emission::Failed { group, slot, .. } => self.account(*group, *slot),
+            Emission::Connected { .. } => {}
+        }
         (self.hand)(emission, credit);
     }
 }

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod plans;
 pub mod recent;
 pub mod sequencer;
+pub mod source;
 pub mod stage;
 pub mod status;
 pub mod supervise;

@@ -43,6 +43,8 @@ fn plan() -> Plan {
                 flow: "f".into(),
                 tags: vec![TagId(0)],
                 stages: vec![changes],
+                window: None,
+                row_conditions: Vec::new(),
                 names: Default::default(),
                 high_priority: false,
             }],
