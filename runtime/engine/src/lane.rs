@@ -252,8 +252,9 @@ impl AtWork {
 
     async fn send(&self, seat: &LaneSeat, entries: Vec<LiveEntry>, covered: Position, stop: &mut Stop) {
         let samples: usize = entries.iter().map(|live| live.batch.len()).sum();
+        let payload = entries.iter().map(|live| live.batch.payload()).sum();
         let credit = tokio::select! {
-            credit = seat.edge.acquire(samples) => Some(credit),
+            credit = seat.edge.acquire(samples, payload) => Some(credit),
             // Stopping while the disk is full: what is not durable is computed again.
             () = stop.stopped() => None,
         };
