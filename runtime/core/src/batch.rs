@@ -103,6 +103,19 @@ pub enum Blob {
     Bytes(Arc<[u8]>),
 }
 
+impl Blob {
+    pub fn len(&self) -> usize {
+        match self {
+            Blob::Text(text) => text.len(),
+            Blob::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl Default for Column {
     fn default() -> Self {
         Column::new()
@@ -294,6 +307,11 @@ impl Batch {
         }
     }
 
+    /// Bytes of its texts and bytes values.
+    pub fn payload(&self) -> usize {
+        self.values.blobs.iter().map(Blob::len).sum()
+    }
+
     /// Bytes this batch takes in memory, roughly; the measure of every in-memory bound.
     pub fn bytes(&self) -> usize {
         let each = match &self.times {
@@ -303,15 +321,7 @@ impl Batch {
             Qualities::Same(_) => 0,
             Qualities::Each(all) => all.len() * 4,
         } + self.repeats.len() * 4;
-        let blobs: usize = self
-            .values
-            .blobs
-            .iter()
-            .map(|blob| match blob {
-                Blob::Text(text) => text.len() + 32,
-                Blob::Bytes(bytes) => bytes.len() + 32,
-            })
-            .sum();
+        let blobs = self.payload() + self.values.blobs.len() * 32;
         128 + self.values.cells.len() * 9 + each + blobs
     }
 }

@@ -1,5 +1,7 @@
-//! Bounded edges: credit counted in samples, measured depth and blocked time.
+//! Bounded edges: credit, measured depth and blocked time.
 //!
+//! Credit is counted in samples, and a sample's text or bytes count beside it:
+//! one for each started [`PAYLOAD_BYTES`]. So an edge bounds bytes, too.
 //! ractor mailboxes are unbounded, so what bounds an edge is its credit: a
 //! message carries a permit, and dropping the message gives it back. A dead
 //! consumer therefore leaks none.
@@ -8,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes of texts and bytes values that take as much credit as a sample.
+pub const PAYLOAD_BYTES: usize = 64;
 
 /// Credit of one edge.
 #[derive(Clone, Debug)]
@@ -32,18 +37,18 @@ pub struct EdgeMeter {
 #[derive(Debug)]
 pub struct Credit {
     _permit: OwnedSemaphorePermit,
-    samples: u32,
+    samples: u64,
     meter: Arc<EdgeMeter>,
 }
 
 impl Drop for Credit {
     fn drop(&mut self) {
-        self.meter.depth.fetch_sub(u64::from(self.samples), Relaxed);
+        self.meter.depth.fetch_sub(self.samples, Relaxed);
     }
 }
 
 impl Edge {
-    /// An edge that holds at most `capacity` samples.
+    /// An edge that holds at most `capacity` samples without texts.
     pub fn new(capacity: u32) -> Self {
         Edge {
             credit: Arc::new(Semaphore::new(capacity as usize)),
@@ -52,9 +57,11 @@ impl Edge {
         }
     }
 
-    /// Waits until `samples` more fit (at least 1, at most the capacity are counted).
-    pub async fn acquire(&self, samples: usize) -> Credit {
-        let counted = u32::try_from(samples).unwrap_or(u32::MAX).clamp(1, self.capacity);
+    /// Waits until `samples` with texts and bytes of `payload` bytes more fit (at least 1,
+    /// at most the capacity are counted).
+    pub async fn acquire(&self, samples: usize, payload: usize) -> Credit {
+        let wanted = samples.saturating_add(payload.div_ceil(PAYLOAD_BYTES));
+        let counted = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, self.capacity);
         let permit = match self.credit.clone().try_acquire_many_owned(counted) {
             Ok(permit) => permit,
             Err(_) => {
@@ -66,9 +73,10 @@ impl Edge {
                 permit.expect("an edge's semaphore is never closed")
             }
         };
-        self.meter.samples.fetch_add(u64::from(counted), Relaxed);
-        self.meter.depth.fetch_add(u64::from(counted), Relaxed);
-        Credit { _permit: permit, samples: counted, meter: self.meter.clone() }
+        let samples = samples as u64;
+        self.meter.samples.fetch_add(samples, Relaxed);
+        self.meter.depth.fetch_add(samples, Relaxed);
+        Credit { _permit: permit, samples, meter: self.meter.clone() }
     }
 }
 
@@ -79,11 +87,11 @@ mod tests {
     #[tokio::test]
     async fn credit_bounds_the_edge_and_comes_back_when_dropped() {
         let edge = Edge::new(10);
-        let first = edge.acquire(8).await;
+        let first = edge.acquire(8, 0).await;
         assert_eq!(edge.meter.depth.load(Relaxed), 8);
         let waiting = tokio::spawn({
             let edge = edge.clone();
-            async move { edge.acquire(5).await }
+            async move { edge.acquire(5, 0).await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
@@ -93,7 +101,16 @@ mod tests {
         assert!(edge.meter.blocked_ns.load(Relaxed) > 0);
         drop(second);
         // More than the capacity is still possible, one at a time.
-        drop(edge.acquire(1_000).await);
+        drop(edge.acquire(1_000, 0).await);
         assert_eq!(edge.meter.depth.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn long_texts_take_more_credit_but_are_no_more_samples() {
+        let edge = Edge::new(10);
+        let text = edge.acquire(1, 8 * PAYLOAD_BYTES + 1).await;
+        assert_eq!((edge.meter.depth.load(Relaxed), edge.credit.available_permits()), (1, 0));
+        drop(text);
+        assert_eq!((edge.meter.samples.load(Relaxed), edge.credit.available_permits()), (1, 10));
     }
 }

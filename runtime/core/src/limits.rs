@@ -15,7 +15,8 @@ pub const TAGS_MAX: usize = 1_000_000;
 /// Samples a source may have handed over that the input log does not hold yet.
 ///
 /// At 100,000 values/s and a commit every 10 ms a hundredth of it is used; a
-/// source that reaches it waits, and its skipped slots are counted.
+/// source that reaches it waits, and its skipped slots are counted. With texts it is
+/// [`PAYLOAD_BYTES`](crate::edge::PAYLOAD_BYTES) times as many bytes: 4 MiB.
 pub const SOURCE_CREDIT_SAMPLES: u32 = 64 * 1024;
 
 /// Bytes of records kept in memory behind the newest one for readers in step.

@@ -6,7 +6,7 @@
 //! late (link busy): the latest due slot is polled, those before it are counted as skipped
 //! ```
 //! Every due slot is accounted for by exactly one record: its own, or the
-//! `skipped` count of the next. Grids depend on the time only, so two nodes
+//! `skipped` count of the next, across restarts of the source, too. Grids depend on the time only, so two nodes
 //! poll the same slots.
 
 use crate::record::SlotMark;
@@ -64,6 +64,18 @@ impl Schedule {
         Schedule { groups }
     }
 
+    /// Number of the last slot of a group that is taken or passed.
+    fn last(&self, group: usize) -> u64 {
+        self.groups.get(group).map_or(0, |grid| u64::try_from(grid.next - 1).unwrap_or(0))
+    }
+
+    /// Makes the slots of a group after `slot` due: what has passed of them counts as skipped.
+    pub fn resume_after(&mut self, group: usize, slot: u64) {
+        if let (Some(grid), Ok(slot)) = (self.groups.get_mut(group), i64::try_from(slot)) {
+            grid.next = slot.saturating_add(1);
+        }
+    }
+
     /// Time of the earliest slot not yet taken; `None` without groups.
     pub fn next_time(&self) -> Option<Timestamp> {
         self.groups.iter().map(|grid| grid.time(grid.next)).min()
@@ -104,6 +116,11 @@ pub trait Poller: Send {
 pub async fn run_polled(cx: &mut SourceContext, groups: &[GroupDeclaration], poller: &mut dyn Poller) {
     let grids = groups.iter().map(|group| (group.period_ns, group.phase_ns));
     let mut schedule = Schedule::new(grids, cx.clock.now());
+    for (index, group) in groups.iter().enumerate() {
+        // A run before this one may have ended long ago.
+        let accounted = cx.outlet.accounted(group.id, schedule.last(index));
+        schedule.resume_after(index, accounted);
+    }
     let mut failing: Vec<Option<Quality>> = vec![None; groups.len()];
     while let Some(next) = schedule.next_time() {
         if cx.stop.is_stopped() {
@@ -180,6 +197,10 @@ async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GroupId;
+    use crate::edge::Edge;
+    use crate::source::Outlet;
+    use std::sync::Arc;
 
     const MS: i64 = 1_000_000;
 
@@ -219,6 +240,20 @@ mod tests {
         assert_eq!((due.group, due.time, due.slot.skipped), (1, at(1_000), 0));
         assert_eq!(schedule.take(at(1_150)), None);
         assert_eq!(schedule.next_time(), Some(at(1_200)));
+    }
+
+    #[test]
+    fn slots_between_two_runs_are_skipped_ones_of_the_second() {
+        let outlet = Outlet::new(Edge::new(1), Arc::new(|_, _| {}));
+        let mut first = Schedule::new([(100 * MS, 0)], at(950));
+        first.resume_after(0, outlet.accounted(GroupId(0), first.last(0)));
+        assert_eq!(first.take(at(1_000)).unwrap().slot, SlotMark { number: 10, skipped: 0 });
+        // It ended before it had handed over anything.
+        let mut second = Schedule::new([(100 * MS, 0)], at(1_550));
+        second.resume_after(0, outlet.accounted(GroupId(0), second.last(0)));
+        let due = second.take(at(1_550)).unwrap();
+        assert_eq!((due.slot, due.time), (SlotMark { number: 15, skipped: 5 }, at(1_500)));
+        assert_eq!(second.take(at(1_550)), None);
     }
 
     #[test]

@@ -5,14 +5,17 @@
 //! device is data (a bad quality), never an error of the source.
 
 use crate::edge::{Credit, Edge};
+use crate::limits::BATCH_SAMPLES_MAX;
 use crate::manifest::{Declaration, Manifest, SettingError, Settings};
 use crate::record::SlotMark;
 use crate::stop::Stop;
 use crate::{Batch, BoxFuture, Clock, GroupId, Quality, TagId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// IEC 61131-3 types a tag can have at the device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -232,23 +235,75 @@ type Hand = dyn Fn(Emission, Credit) + Send + Sync;
 pub struct Outlet {
     edge: Edge,
     hand: Arc<Hand>,
+    /// Last slot of each poll group that a record accounts for.
+    accounted: Arc<Mutex<BTreeMap<GroupId, u64>>>,
 }
 
 impl Outlet {
     /// An outlet that passes each emission with its credit to `hand`, which must not block.
     pub fn new(edge: Edge, hand: Arc<Hand>) -> Self {
-        Outlet { edge, hand }
+        Outlet { edge, hand, accounted: Arc::default() }
     }
 
-    /// Hands over one emission; waits while the input log is behind.
+    /// The last slot of a group that a record accounts for. Before its first record that is
+    /// `passed`, the newest slot that had passed when this was asked first.
+    ///
+    /// It outlives a run of the source: the next run goes on after it, so that the slots
+    /// between two runs are in the `skipped` count of its first record.
+    pub fn accounted(&self, group: GroupId, passed: u64) -> u64 {
+        *self.accounted.lock().unwrap_or_else(PoisonError::into_inner).entry(group).or_insert(passed)
+    }
+
+    fn account(&self, group: GroupId, slot: SlotMark) {
+        // Samples between slots have number 0.
+        if slot.number > 0 {
+            self.accounted.lock().unwrap_or_else(PoisonError::into_inner).insert(group, slot.number);
+        }
+    }
+
+    /// Hands over one emission; waits while the input log is behind. More samples than a
+    /// batch may have go in several: the first one stands for the slot.
     pub async fn emit(&self, emission: Emission) {
-        let samples = match &emission {
-            Emission::Samples { batch, .. } => batch.len(),
-            Emission::Failed { .. } | Emission::Connected { .. } => 1,
+        match emission {
+            Emission::Samples { slot, batch } if batch.len() > BATCH_SAMPLES_MAX => {
+                for (part, slot) in
+                    parts(&batch).zip(iter::once(slot).chain(iter::repeat(SlotMark::default())))
+                {
+                    self.emit_one(Emission::Samples { slot, batch: part }).await;
+                }
+            }
+            emission => self.emit_one(emission).await,
+        }
+    }
+
+    async fn emit_one(&self, emission: Emission) {
+        let (samples, payload) = match &emission {
+            Emission::Samples { batch, .. } => (batch.len(), batch.payload()),
+            Emission::Failed { .. } | Emission::Connected { .. } => (1, 0),
         };
-        let credit = self.edge.acquire(samples).await;
+        let credit = self.edge.acquire(samples, payload).await;
+        match &emission {
+            Emission::Samples { slot, batch } => self.account(batch.group, *slot),
+            Emission::Failed { group, slot, .. } => self.account(*group, *slot),
+            Emission::Connected { .. } => {}
+        }
         (self.hand)(emission, credit);
     }
+}
+
+/// Cuts a batch into parts of a size a batch may have. They are no full batches of their
+/// poll group, except that the first keeps it.
+fn parts(batch: &Batch) -> impl Iterator<Item = Batch> {
+    let indexes: Vec<u32> = (0..).take(batch.len()).collect();
+    let starts = (0..batch.len()).step_by(BATCH_SAMPLES_MAX);
+    starts.map(move |start| {
+        let end = batch.len().min(start + BATCH_SAMPLES_MAX);
+        let mut part = batch.select(&indexes[start..end], batch.tags[start..end].into());
+        if start > 0 {
+            part.group = GroupId::NONE;
+        }
+        part
+    })
 }
 
 impl SourceContext {
@@ -259,5 +314,45 @@ impl SourceContext {
             self.meter.connects.fetch_add(1, Relaxed);
         }
         self.outlet.emit(Emission::Connected { up, time: self.clock.now() }).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Column, Kind};
+
+    #[tokio::test]
+    async fn more_samples_than_a_batch_may_have_go_in_several_and_take_one_slot() {
+        let handed = Arc::new(Mutex::new(Vec::new()));
+        let hand = {
+            let handed = handed.clone();
+            move |emission, _| match emission {
+                Emission::Samples { slot, batch } => handed.lock().unwrap().push((slot, batch)),
+                other => panic!("{other:?}"),
+            }
+        };
+        let outlet = Outlet::new(Edge::new(100), Arc::new(hand));
+        let count = 2 * BATCH_SAMPLES_MAX + 1;
+        let tags: Arc<[TagId]> = (0..count as u32).map(TagId).collect();
+        let values = Column::uniform(Kind::UInt, (0..count as u64).collect());
+        let mut whole = Batch::uniform(GroupId(3), tags, Timestamp(9), values);
+        whole.qualities.set(count - 1, Quality::TIMEOUT, count);
+        let slot = SlotMark { number: 7, skipped: 2 };
+        outlet.emit(Emission::Samples { slot, batch: whole.clone() }).await;
+
+        let handed = handed.lock().unwrap();
+        let lengths: Vec<usize> = handed.iter().map(|(_, batch)| batch.len()).collect();
+        assert_eq!(lengths, [BATCH_SAMPLES_MAX, BATCH_SAMPLES_MAX, 1]);
+        let slots: Vec<SlotMark> = handed.iter().map(|(slot, _)| *slot).collect();
+        assert_eq!(slots, [slot, SlotMark::default(), SlotMark::default()]);
+        let groups: Vec<GroupId> = handed.iter().map(|(_, batch)| batch.group).collect();
+        assert_eq!(groups, [GroupId(3), GroupId::NONE, GroupId::NONE]);
+        let samples = |batch: &Batch| -> Vec<_> {
+            (0..batch.len()).map(|i| (batch.tags[i], batch.values.get(i), batch.qualities.get(i))).collect()
+        };
+        let together: Vec<_> = handed.iter().flat_map(|(_, batch)| samples(batch)).collect();
+        assert_eq!(together, samples(&whole));
+        assert_eq!(outlet.accounted(GroupId(3), 0), 7);
     }
 }

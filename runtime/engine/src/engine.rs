@@ -6,19 +6,20 @@ use crate::lane::LaneSeat;
 use crate::limits::TICK_EVERY;
 use crate::plans::Plans;
 use crate::sequencer::Sequencer;
+use crate::source::SourceSeat;
 use crate::stage::{StageMake, StageWork};
 use crate::status::{EngineStatus, SinkStatus, SourceStatus, StageStatus};
 use crate::topology::{StageSpec, Tier, TopologyActor, TopologyMsg};
 use gwp_core::edge::Edge;
 use gwp_core::sink::{Sink, SinkIdentity, SinkMeter};
-use gwp_core::source::{Outlet, Source, SourceContext, SourceMeter};
+use gwp_core::source::{Outlet, Source, SourceMeter};
 use gwp_core::stop::Stop;
-use gwp_core::{Clock, Cursor, Fact, PlanId, Position, SinkId, limits};
+use gwp_core::{Clock, Cursor, Fact, GroupId, PlanId, Position, SinkId, TagId, limits};
 use gwp_journal::{
     Event, Full, JournalReader, LogReader, Registered, Request, SinkPolicy, SpacePolicy, Store, StoreError,
     Writer, WriterMeter,
 };
-use gwp_plan::{FullPolicy, Plan, SinkPlan};
+use gwp_plan::{FullPolicy, OnDisconnect, Plan, SinkPlan};
 use ractor::{Actor, ActorRef, call_t};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -396,13 +397,21 @@ impl Graph {
         let hand = Arc::new(move |emission, credit| sequencer.emission(emission, credit, connected));
         let outlet = Outlet::new(edge, hand);
         let clock: Arc<dyn Clock> = self.recovered.clock.clone();
-        self.add_stage(Tier::Source, &stage, move |stop| {
-            let cx =
-                SourceContext { outlet: outlet.clone(), clock: clock.clone(), stop, meter: meter.clone() };
-            let source = source.clone();
-            Box::pin(async move { source.run(cx).await.map_err(|error| error.to_string()) })
-        });
+        let groups = match source_plan.on_disconnect {
+            OnDisconnect::MarkBad => groups_of(&plan, index),
+            // The device keeps what happens meanwhile.
+            OnDisconnect::Hold(_) => Vec::new(),
+        };
+        let seat = Arc::new(SourceSeat { source, groups, outlet, clock, meter });
+        self.add_stage(Tier::Source, &stage, move |stop| Box::pin(seat.clone().run(stop)));
     }
+}
+
+/// Poll groups of a source with their tags.
+fn groups_of(plan: &Plan, source: usize) -> Vec<(GroupId, Arc<[TagId]>)> {
+    let groups = (0..).map(GroupId).zip(&plan.groups);
+    let own = groups.filter(|(_, group)| group.source as usize == source);
+    own.map(|(id, group)| (id, group.tags.clone())).collect()
 }
 
 type Work = gwp_core::BoxFuture<'static, Result<(), String>>;

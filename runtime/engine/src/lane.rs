@@ -14,15 +14,20 @@ use crate::limits::{
 use crate::plans::Plans;
 use crate::recent::Read;
 use crate::sequencer::Sequencer;
+use crate::stage::panic_text;
 use crate::status::LaneMeter;
+use crate::trials::{Interrupted, Trials};
 use gwp_core::edge::Edge;
 use gwp_core::stop::Stop;
 use gwp_core::{Cursor, Fact, PlanId, Position, Record, SinkId};
-use gwp_journal::{Block, Checkpoint, Content, JournalEntry, LiveEntry, LogReader, Request, SinkShared};
-use gwp_plan::{Entry, Lane, Payload};
+use gwp_journal::{
+    Block, Checkpoint, Content, JournalEntry, LiveEntry, LogReader, PassedOver, Request, SinkShared,
+};
+use gwp_plan::{Entry, Lane, Payload, Route, SinkPlan};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Bytes of records after which state is checkpointed, however little time has passed.
@@ -42,7 +47,12 @@ pub struct LaneSeat {
     pub edge: Edge,
     pub meter: Arc<LaneMeter>,
     resume: Mutex<Resume>,
+    trials: Mutex<Trials>,
+    compute: Compute,
 }
+
+/// Computes one record: [`Lane::step`], or what stands in for it.
+type Compute = Arc<dyn Fn(&mut Lane, &Record, &mut Vec<Entry>) + Send + Sync>;
 
 /// Where a lane goes on.
 #[derive(Clone)]
@@ -74,6 +84,8 @@ impl LaneSeat {
             edge: Edge::new(LANE_CREDIT_SAMPLES),
             meter: Arc::default(),
             resume: Mutex::new(Resume { from: registered.from, checkpoint: registered.checkpoint.clone() }),
+            trials: Mutex::default(),
+            compute: Arc::new(Lane::step),
         }
     }
 
@@ -82,7 +94,17 @@ impl LaneSeat {
     /// # Errors
     /// The log cannot be read or a plan it names is missing.
     pub async fn run(self: Arc<Self>, mut stop: Stop) -> Result<(), String> {
-        let mut at_work = AtWork::resume(&self)?;
+        loop {
+            match self.work(&mut stop).await {
+                Ok(()) => return Ok(()),
+                Err(Interrupted::Failed(reason)) => return Err(reason),
+                Err(Interrupted::Record) => {}
+            }
+        }
+    }
+
+    async fn work(&self, stop: &mut Stop) -> Result<(), Interrupted> {
+        let mut at_work = AtWork::resume(self)?;
         loop {
             if self.journal.blocked.load(Relaxed) {
                 self.meter.waiting.store(true, Relaxed);
@@ -96,13 +118,13 @@ impl LaneSeat {
             }
             self.meter.waiting.store(false, Relaxed);
             match self.sequencer.read(at_work.at, LANE_RECORDS_MAX) {
-                Read::Items(records) => at_work.take(&self, &records, &mut stop).await?,
+                Read::Items(records) => at_work.take(self, &records, stop).await?,
                 // A lane that is far behind goes on from its checkpoint at the next start.
                 Read::Behind if stop.is_stopped() => break,
                 Read::Behind => {
-                    for (plan, records) in at_work.read_back(&self).await? {
-                        at_work.be_under(&self, plan)?;
-                        at_work.take(&self, &records, &mut stop).await?;
+                    for (plan, records) in at_work.read_back(self).await? {
+                        at_work.be_under(self, plan)?;
+                        at_work.take(self, &records, stop).await?;
                     }
                 }
                 Read::UpToDate if stop.is_stopped() => break,
@@ -114,9 +136,9 @@ impl LaneSeat {
                     }
                 }
             }
-            at_work.checkpoint_if_due(&self);
+            at_work.checkpoint_if_due(self);
         }
-        at_work.checkpoint(&self);
+        at_work.checkpoint(self);
         Ok(())
     }
 }
@@ -129,6 +151,8 @@ struct AtWork {
     in_force: PlanId,
     idle: bool,
     at: Position,
+    /// The record to leave out and why.
+    given_up: Option<(Position, String)>,
     log: Option<LogReader>,
     checkpointed: Instant,
     bytes_since: usize,
@@ -165,6 +189,7 @@ impl AtWork {
             in_force: plan,
             idle: false,
             at,
+            given_up: seat.trials().given_up(),
             log: Some(seat.log.fork()),
             checkpointed: Instant::now(),
             bytes_since: 0,
@@ -179,7 +204,7 @@ impl AtWork {
         seat: &LaneSeat,
         records: &[Arc<Record>],
         stop: &mut Stop,
-    ) -> Result<(), String> {
+    ) -> Result<(), Interrupted> {
         let Some(last) = records.last() else { return Ok(()) };
         let mut entries: Vec<LiveEntry> = Vec::new();
         for record in records {
@@ -190,13 +215,27 @@ impl AtWork {
                 self.send(seat, std::mem::take(&mut entries), self.at, stop).await;
                 self.change_plan(seat, plan)?;
             }
+            if self.given_up.as_ref().is_some_and(|(at, _)| *at == record.position) {
+                self.send(seat, std::mem::take(&mut entries), self.at, stop).await;
+                self.leave_out(seat, record);
+                continue;
+            }
             self.bytes_since += record.bytes();
             self.samples_since |= record.samples() > 0;
             self.at = record.position;
             if self.idle {
                 continue;
             }
-            self.lane.step(record, &mut self.out);
+            let compute = || (seat.compute)(&mut self.lane, record, &mut self.out);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(compute)) {
+                let reason = panic_text(&*panic);
+                let give_up = seat.trials().failed(record.position, &reason, Instant::now());
+                if give_up {
+                    return Err(Interrupted::Record);
+                }
+                // Supervision starts the lane again from its checkpoint.
+                resume_unwind(panic);
+            }
             for (part, entry) in (0u32..).zip(self.out.drain(..)) {
                 entries.push(live_entry(Cursor::new(record.position, part), entry));
             }
@@ -213,14 +252,33 @@ impl AtWork {
 
     async fn send(&self, seat: &LaneSeat, entries: Vec<LiveEntry>, covered: Position, stop: &mut Stop) {
         let samples: usize = entries.iter().map(|live| live.batch.len()).sum();
+        let payload = entries.iter().map(|live| live.batch.payload()).sum();
         let credit = tokio::select! {
-            credit = seat.edge.acquire(samples) => Some(credit),
+            credit = seat.edge.acquire(samples, payload) => Some(credit),
             // Stopping while the disk is full: what is not durable is computed again.
             () = stop.stopped() => None,
         };
         seat.meter.samples.fetch_add(samples as u64, Relaxed);
-        let block = Block { sink: seat.sink, plan: self.plan, entries, covered };
+        let block = Block { sink: seat.sink, plan: self.plan, entries, covered, passed_over: None };
         let _ = seat.writer.send(Request::Block(block, credit));
+    }
+
+    /// Goes on after a record that cannot be computed; the gap ledger gets its samples.
+    fn leave_out(&mut self, seat: &LaneSeat, record: &Record) {
+        let Some((at, reason)) = self.given_up.take() else { return };
+        let samples = samples_for(self.lane.sink(), record);
+        let passed_over = Some(PassedOver { at, samples });
+        seat.meter.samples.fetch_add(samples, Relaxed);
+        let block = Block { sink: seat.sink, plan: self.plan, entries: Vec::new(), covered: at, passed_over };
+        let _ = seat.writer.send(Request::Block(block, None));
+        if seat.trials().left_out(Instant::now()) {
+            tracing::error!(sink = %seat.name, record = %at, samples, reason, "the lane fails at a record each time and goes on without it; the gap ledger counts its samples");
+        } else {
+            tracing::debug!(sink = %seat.name, record = %at, samples, reason, "another record is left out");
+        }
+        self.at = at;
+        // The state is that before the record: it must not be met again.
+        self.checkpoint(seat);
     }
 
     /// Goes on under another plan. While a plan has no such sink the lane computes nothing,
@@ -285,7 +343,13 @@ impl AtWork {
         self.samples_since = false;
         let checkpoint =
             Checkpoint { position: self.at, plan: self.plan, state: self.lane.snapshot(self.plan) };
-        let block = Block { sink: seat.sink, plan: self.plan, entries: Vec::new(), covered: self.at };
+        let block = Block {
+            sink: seat.sink,
+            plan: self.plan,
+            entries: Vec::new(),
+            covered: self.at,
+            passed_over: None,
+        };
         let _ = seat.writer.send(Request::Block(block, None));
         let _ = seat.writer.send(Request::Checkpoint(seat.sink, checkpoint.clone()));
         *seat.resume.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -293,7 +357,19 @@ impl AtWork {
     }
 }
 
+/// Samples of a record that the routes of a sink take as they are. What stages would have
+/// taken away and calcs would have added nobody knows.
+fn samples_for(sink: &SinkPlan, record: &Record) -> u64 {
+    let Fact::Samples { batch, .. } = &record.fact else { return 0 };
+    let taken = |route: &Route| batch.tags.iter().filter(|tag| route.tags.binary_search(tag).is_ok()).count();
+    sink.routes.iter().map(taken).sum::<usize>() as u64
+}
+
 impl LaneSeat {
+    fn trials(&self) -> MutexGuard<'_, Trials> {
+        self.trials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lane(&self, plan: PlanId) -> Result<Lane, String> {
         let plan = self.plans.get(plan)?;
         let sink = plan.sinks.iter().position(|sink| sink.name == self.name);
@@ -313,3 +389,6 @@ fn live_entry(cursor: Cursor, entry: Entry) -> LiveEntry {
         batch,
     }
 }
+
+#[cfg(test)]
+mod tests;

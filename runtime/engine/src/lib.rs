@@ -22,10 +22,12 @@ pub mod limits;
 pub mod plans;
 pub mod recent;
 pub mod sequencer;
+pub mod source;
 pub mod stage;
 pub mod status;
 pub mod supervise;
 pub mod topology;
+pub mod trials;
 
 pub use clock::GatewayClock;
 pub use engine::{Engine, EngineConfig, PreparedSink, StartError};

@@ -28,6 +28,9 @@ pub const RESTART_FIRST: Duration = Duration::from_millis(100);
 pub const RESTART_MAX: Duration = Duration::from_secs(30);
 pub const RESTART_QUIET: Duration = Duration::from_secs(60);
 
+/// Failures of a lane at one record after which it goes on without the record.
+pub const RECORD_TRIALS: u32 = 3;
+
 /// How long a stopping sink may take to finish what it has in hand.
 pub const SINK_GRACE: Duration = Duration::from_secs(2);
 

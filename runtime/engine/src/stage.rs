@@ -8,6 +8,7 @@ use crate::limits::STAGE_STOP;
 use gwp_core::BoxFuture;
 use gwp_core::stop::{Stop, StopSource, stop_pair};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::any::Any;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -88,8 +89,15 @@ impl Actor for StageActor {
     }
 }
 
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or_default())
+}
+
 /// A task that ends with whoever waits for it.
-struct AbortOnDrop(JoinHandle<Result<(), String>>);
+pub(crate) struct AbortOnDrop(pub JoinHandle<Result<(), String>>);
 
 impl Future for AbortOnDrop {
     type Output = Result<(), String>;
@@ -100,12 +108,7 @@ impl Future for AbortOnDrop {
     ) -> std::task::Poll<Result<(), String>> {
         std::pin::Pin::new(&mut self.0).poll(cx).map(|joined| match joined {
             Ok(result) => result,
-            Err(error) if error.is_panic() => {
-                let panic = error.into_panic();
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                Err(format!("panicked: {}", text.unwrap_or_default()))
-            }
+            Err(error) if error.is_panic() => Err(panic_text(&*error.into_panic())),
             Err(_) => Ok(()),
         })
     }

@@ -2,8 +2,9 @@
 
 mod support;
 
-use gwp_core::TagId;
+use gwp_core::{Fact, Position, Quality, TagId, Value};
 use gwp_engine::EngineStatus;
+use gwp_journal::Store;
 use gwp_plan::FullPolicy;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -102,6 +103,46 @@ async fn panics_are_supervised_and_lose_nothing() {
     for got in [&a, &b] {
         assert_rising(&slots_of(got, TagId(5)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_source_turns_its_tags_bad_and_its_slots_are_all_accounted_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let got = Arc::new(Got::default());
+    let plant = start(plan(10, 10, &["a"]), dir.path(), vec![got.clone()]).await;
+    until("samples", || received(&got) > 100).await;
+    plant.source_panics.store(true, SeqCst);
+    let status = plant.engine.status.clone();
+    until("the source to be restarted", || status.sources[0].stage.restarts.load(SeqCst) == 1).await;
+    let before = received(&got);
+    until("samples again", || received(&got) > before + 100).await;
+    plant.engine.stop().await;
+
+    let mut log = Store::open(dir.path()).unwrap().store.log_reader();
+    let records = log.records_after(Position::ZERO, usize::MAX).unwrap();
+    let mut last_slot = None;
+    let mut skipped_after_bad = None;
+    let (mut bad, mut down) = (0, 0);
+    for (_, record) in records {
+        let Fact::Samples { slot, batch } = &record.fact else { continue };
+        if batch.tags[..] == [TagId(0)] {
+            down += usize::from(batch.values.get(0) == Value::Bool(false));
+        } else if slot.number == 0 {
+            assert_eq!((batch.len(), batch.qualities.get(9)), (10, Quality::COMM_LOST));
+            assert_eq!(down, 1, "`connected` goes first");
+            bad += 1;
+        } else {
+            if let Some(last) = last_slot.replace(slot.number) {
+                assert_eq!(slot.number - last, 1 + u64::from(slot.skipped), "no slot is left out");
+            }
+            if bad == 1 && skipped_after_bad.is_none() {
+                skipped_after_bad = Some(slot.skipped);
+            }
+        }
+    }
+    assert_eq!((bad, down), (1, 1));
+    // It was down for the back-off of 100 ms.
+    assert!(skipped_after_bad.unwrap() >= 5, "{skipped_after_bad:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -76,7 +76,7 @@ impl Store {
         journal.put_state(&mut batch, &self.meta);
         batch.commit().map_err(StoreError::Poisoned)?;
         journal.publish();
-        Ok(Some(Block { sink, plan, entries, covered }))
+        Ok(Some(Block { sink, plan, entries, covered, passed_over: None }))
     }
 }
 

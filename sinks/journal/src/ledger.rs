@@ -22,6 +22,8 @@ pub enum GapReason {
     Age,
     /// The destination refused them and there is no dead letter sink.
     Rejected,
+    /// The lane failed at their record each time it was tried.
+    NotComputed,
 }
 
 impl std::fmt::Display for GapReason {
@@ -30,6 +32,7 @@ impl std::fmt::Display for GapReason {
             GapReason::Full => "journal full",
             GapReason::Age => "older than keep",
             GapReason::Rejected => "refused by the destination",
+            GapReason::NotComputed => "could not be computed",
         })
     }
 }

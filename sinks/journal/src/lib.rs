@@ -32,7 +32,7 @@ pub use reader::{JournalReader, LogReader, PlanReader};
 pub use sinks::{Full, SinkPolicy, SinkShared};
 pub use space::SpacePolicy;
 pub use store::{
-    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, Registered, Rejected, Store, StoreError,
-    StoreOptions, Work,
+    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, PassedOver, Registered, Rejected, Store,
+    StoreError, StoreOptions, Work,
 };
 pub use writer::{Event, Request, Writer, WriterMeter};

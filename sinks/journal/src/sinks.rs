@@ -9,7 +9,7 @@ use crate::codec::{DecodeError, TagLists};
 use crate::frame::{Content, JournalEntry, decode_journal, encode_journal};
 use crate::ledger::{GapReason, Ledger};
 use crate::segments::{Segments, frames_after};
-use crate::store::{Delivered, LiveEntry, Rejected, Size, StoreError, StoreOptions};
+use crate::store::{Delivered, LiveEntry, PassedOver, Rejected, Size, StoreError, StoreOptions};
 use fjall::{Database, Keyspace, OwnedWriteBatch};
 use gwp_core::{Cursor, PlanId, Position, SinkId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -332,6 +332,25 @@ impl SinkJournal {
         let span = (rejected.from, rejected.upto);
         self.state.refused_ahead += rejected.samples;
         self.count_drop(batch, ledger, span, rejected.samples, 0, GapReason::Rejected, now);
+    }
+
+    /// Notes a record that the lane leaves out: once, however often it is computed again.
+    pub(crate) fn passed_over(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        ledger: &mut Ledger,
+        passed_over: PassedOver,
+        now: Timestamp,
+    ) {
+        let PassedOver { at, samples } = passed_over;
+        if at <= self.state.covered {
+            return;
+        }
+        self.changed = true;
+        self.state.dropped_samples += samples;
+        // A line even when nobody knows of a sample: calcs may have been to give some.
+        let span = (Cursor::new(at, 0), Cursor::complete(at));
+        ledger.add(batch, &self.name, span.0, span.1, samples, 0, GapReason::NotComputed, now);
     }
 
     /// Drops the oldest chunks while the journal is over its capacity (`drop_oldest`) or they are too old.

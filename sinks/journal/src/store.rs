@@ -18,16 +18,25 @@
 //! before they are committed. An entry is never committed before its record.
 //! Appends at or below `covered` are ignored, so replay after a crash is idempotent.
 
-use crate::frame::{self, Content, JournalEntry};
+mod commit;
+mod inspect;
+mod work;
+
+pub(crate) use commit::split;
+pub use inspect::Verified;
+pub(crate) use work::Size;
+pub use work::{Block, Checkpoint, Committed, Delivered, LiveEntry, PassedOver, Rejected, Work};
+
+use crate::frame;
 use crate::ledger::Ledger;
-use crate::limits::{CACHE_BYTES, CHUNK_BYTES_MIN, FRAME_BYTES_MAX, SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES};
+use crate::limits::{CACHE_BYTES, CHUNK_BYTES_MIN, SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES};
 use crate::reader::{JournalReader, LogReader, PlanReader};
 use crate::salvage::{self, Salvaged};
 use crate::segments::{Segments, keyspace_options};
 use crate::sinks::{SinkJournal, SinkPolicy, SinkState};
-use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use gwp_core::{Batch, Cursor, Fact, PlanId, Position, Record, SinkId, Timestamp};
-use serde::{Deserialize, Serialize};
+use commit::commit;
+use fjall::{Database, Keyspace, PersistMode};
+use gwp_core::{Cursor, PlanId, Position, SinkId};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,93 +76,6 @@ pub enum StoreError {
     Database(#[from] fjall::Error),
     #[error("the store holds damaged data: {0}")]
     Damaged(String),
-}
-
-/// One group commit.
-#[derive(Default, Debug)]
-pub struct Work {
-    /// In order of position.
-    pub records: Vec<Arc<Record>>,
-    pub blocks: Vec<Block>,
-    pub delivered: BTreeMap<SinkId, Delivered>,
-    pub rejected: Vec<(SinkId, Rejected)>,
-    pub checkpoints: BTreeMap<SinkId, Checkpoint>,
-}
-
-impl Work {
-    /// Nothing that asks for a commit of its own.
-    pub fn only_rides(&self) -> bool {
-        self.records.is_empty() && self.blocks.is_empty() && self.rejected.is_empty()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.only_rides() && self.delivered.is_empty() && self.checkpoints.is_empty()
-    }
-}
-
-/// Entries of one sink, in order, and how far its lane has come with them.
-#[derive(Clone, Debug)]
-pub struct Block {
-    pub sink: SinkId,
-    pub plan: PlanId,
-    pub entries: Vec<LiveEntry>,
-    /// The lane is complete up to here.
-    pub covered: Position,
-}
-
-/// An entry with its samples at hand, as delivery in step takes it.
-#[derive(Clone, Debug)]
-pub struct LiveEntry {
-    pub entry: JournalEntry,
-    pub batch: Arc<Batch>,
-}
-
-/// What a destination has acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivered {
-    pub upto: Cursor,
-    /// Samples acknowledged since the last report.
-    pub samples: u64,
-}
-
-/// What a destination has refused for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    pub from: Cursor,
-    pub upto: Cursor,
-    pub samples: u64,
-}
-
-/// State of a lane at a position.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    pub position: Position,
-    pub plan: PlanId,
-    pub state: Vec<u8>,
-}
-
-/// What [`Store::verify`] has read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verified {
-    pub records: u64,
-    /// Samples of those records.
-    pub samples: u64,
-    /// Journal entries that wait for delivery.
-    pub entries: u64,
-    /// Samples of those entries.
-    pub pending: u64,
-}
-
-/// Bytes read in one go while verifying.
-const VERIFY_BYTES: usize = 1 << 20;
-
-/// What a commit has made durable.
-#[derive(Debug, Default)]
-pub struct Committed {
-    /// The log is durable up to here.
-    pub upto: Position,
-    /// Blocks with the entries that were appended (not those dropped or known).
-    pub blocks: Vec<Block>,
 }
 
 /// The store. Not shared: its owner is the writer thread.
@@ -398,208 +320,6 @@ impl Store {
             first.and_then(|guard| guard.value().ok()).and_then(|frame| frame::open_frame(&frame).ok());
         (header.map(|header| header.from), self.durable)
     }
-
-    /// Reads every frame of the log and every entry that waits, with its samples.
-    ///
-    /// # Errors
-    /// The first damaged frame or broken reference.
-    pub fn verify(&self) -> Result<Verified, StoreError> {
-        let mut verified = Verified::default();
-        let mut log = self.log_reader();
-        let mut at = Position::ZERO;
-        loop {
-            let records = log.records_after(at, VERIFY_BYTES)?;
-            let Some((_, last)) = records.last() else { break };
-            if let Some(pair) = records.windows(2).find(|pair| pair[1].1.position <= pair[0].1.position) {
-                let position = pair[1].1.position;
-                return Err(StoreError::Damaged(format!("record {position} stands out of order")));
-            }
-            at = last.position;
-            verified.records += records.len() as u64;
-            verified.samples += records.iter().map(|(_, record)| record.samples() as u64).sum::<u64>();
-        }
-        for sink in self.sinks.values() {
-            let Some(mut reader) = self.journal_reader(sink.id) else { continue };
-            let mut at = sink.floor();
-            loop {
-                let entries = reader.entries_after(at, VERIFY_BYTES)?;
-                let Some((_, last)) = entries.last() else { break };
-                at = last.entry.cursor;
-                verified.entries += entries.len() as u64;
-                verified.pending += entries.iter().map(|(_, live)| live.batch.len() as u64).sum::<u64>();
-            }
-        }
-        Ok(verified)
-    }
-
-    /// Newest time in the log: gateway time never goes back behind it.
-    ///
-    /// # Errors
-    /// One of the newest frames is damaged.
-    pub fn last_time(&self) -> Result<Option<Timestamp>, StoreError> {
-        // The newest frame may hold nothing but samples with times of the device.
-        for segment in self.log.list().into_iter().rev() {
-            for guard in segment.keyspace.iter().rev() {
-                let records = frame::decode_log(
-                    &guard.value()?,
-                    Position::ZERO,
-                    &mut crate::codec::TagLists::default(),
-                )
-                .map_err(|error| StoreError::Damaged(error.to_string()))?;
-                let newest = records.iter().filter_map(|record| newest_time(&record.fact)).max();
-                if newest.is_some() {
-                    return Ok(newest);
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Makes one group commit durable.
-    ///
-    /// # Errors
-    /// The disk refused: the store must be dropped and opened anew, nothing may be retried.
-    pub fn commit(&mut self, work: Work, now: Timestamp) -> Result<Committed, StoreError> {
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        self.put_records(&mut batch, &work.records)?;
-        let mut blocks = Vec::with_capacity(work.blocks.len());
-        for block in work.blocks {
-            if let Some(block) = self.put_block(&mut batch, block, now)? {
-                blocks.push(block);
-            }
-        }
-        for (id, rejected) in &work.rejected {
-            if let Some(sink) = self.sinks.get_mut(id) {
-                sink.rejected(&mut batch, &mut self.ledger, *rejected, now);
-            }
-        }
-        for (id, delivered) in &work.delivered {
-            if let Some(sink) = self.sinks.get_mut(id) {
-                sink.delivered(&mut batch, &self.meta, *delivered);
-            }
-        }
-        for (id, checkpoint) in &work.checkpoints {
-            // Plain data into a growing buffer cannot fail.
-            let bytes = postcard::to_stdvec(checkpoint).expect("a checkpoint can always be encoded");
-            batch.insert(&self.meta, checkpoint_key(*id), bytes);
-        }
-        for sink in self.sinks.values_mut() {
-            sink.put_state(&mut batch, &self.meta);
-        }
-        commit(batch)?;
-        for (id, checkpoint) in work.checkpoints {
-            self.needed_from.insert(id, checkpoint.position);
-        }
-        if let Some(last) = work.records.last() {
-            self.durable = last.position;
-        }
-        self.sinks.values().for_each(SinkJournal::publish);
-        Ok(Committed { upto: self.durable, blocks })
-    }
-
-    /// Records as frames, a new one at each change of the plan.
-    fn put_records(
-        &mut self,
-        batch: &mut OwnedWriteBatch,
-        records: &[Arc<Record>],
-    ) -> Result<(), StoreError> {
-        let mut rest = records;
-        while let Some(first) = rest.first() {
-            if let Fact::Configured { plan } = first.fact {
-                self.plan = plan;
-            }
-            let same_plan =
-                rest[1..].iter().take_while(|record| !matches!(record.fact, Fact::Configured { .. }));
-            let (head, tail) = rest.split_at(1 + same_plan.count());
-            rest = tail;
-            // Twice what a record takes in memory is more than it takes encoded.
-            for part in split(head, |record| record.bytes() * 2) {
-                let frame = frame::encode_log(self.plan, part);
-                let samples: usize = part.iter().map(|record| record.samples()).sum();
-                if samples > 0 {
-                    self.sample_bytes += (frame.len() as f64 / samples as f64 - self.sample_bytes) * 0.05;
-                }
-                let crc = u64::from(frame::frame_checksum(&frame));
-                self.running_hash = (self.running_hash ^ crc).wrapping_mul(0x0000_0100_0000_01B3);
-                let upto = part.last().map_or(Cursor::ZERO, |record| Cursor::complete(record.position));
-                self.log.append(&self.db, batch, upto, frame)?;
-            }
-        }
-        if !records.is_empty() {
-            batch.insert(&self.meta, "running_hash", self.running_hash.to_be_bytes());
-        }
-        Ok(())
-    }
-
-    /// Entries of a sink; gives back what was appended.
-    fn put_block(
-        &mut self,
-        batch: &mut OwnedWriteBatch,
-        mut block: Block,
-        now: Timestamp,
-    ) -> Result<Option<Block>, StoreError> {
-        let Some(sink) = self.sinks.get_mut(&block.sink) else { return Ok(None) };
-        let known = Cursor::complete(sink.state.covered);
-        block.entries.retain(|live| live.entry.cursor > known);
-        let size = Size::of(&block.entries, self.sample_bytes);
-        if sink.refuses(size.bytes) {
-            sink.refuse(batch, &mut self.ledger, &block.entries, size, now);
-            block.entries.clear();
-        }
-        // A block may reach over the end of a segment of the log: each of them is held
-        // by what points into it.
-        let home = |live: &LiveEntry| self.log.holding(Cursor::complete(live.entry.cursor.position));
-        for run in block.entries.chunk_by(|a, b| home(a) == home(b)) {
-            let log_segment = home(&run[0]);
-            sink.append_block(&self.db, batch, block.plan, run, self.sample_bytes, log_segment, now)?;
-        }
-        sink.state.covered = block.covered.max(sink.state.covered);
-        sink.changed = true;
-        sink.drop_what_must_go(batch, &self.meta, &mut self.ledger, now);
-        let floor = sink.floor();
-        block.entries.retain(|live| live.entry.cursor > floor);
-        Ok(Some(block))
-    }
-}
-
-/// Samples and accounted bytes of some entries.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Size {
-    pub samples: u64,
-    /// Own bytes and the share of the log that references hold.
-    pub bytes: u64,
-    pub referenced: u64,
-}
-
-impl Size {
-    pub(crate) fn of(entries: &[LiveEntry], sample_bytes: f64) -> Size {
-        let mut size = Size::default();
-        for live in entries {
-            let samples = u64::from(live.entry.samples);
-            let share = (samples as f64 * sample_bytes) as u64 + 24;
-            size.samples += samples;
-            size.bytes += share;
-            if matches!(live.entry.content, Content::Reference { .. }) {
-                size.referenced += share;
-            }
-        }
-        size
-    }
-}
-
-fn newest_time(fact: &Fact) -> Option<Timestamp> {
-    match fact {
-        Fact::Activated { anchor: time, .. } | Fact::Tick { now: time } | Fact::Anchor { now: time } => {
-            Some(*time)
-        }
-        Fact::Failed { time, .. } => Some(*time),
-        // Times the device gave may be anything; slot times are the gateway's own.
-        Fact::Samples { batch, .. } => match batch.times {
-            gwp_core::Times::Same(time) if batch.group != gwp_core::GroupId::NONE => Some(time),
-            _ => None,
-        },
-        Fact::Configured { .. } => None,
-    }
 }
 
 /// What [`Store::register`] tells of a sink.
@@ -609,22 +329,6 @@ pub struct Registered {
     /// Its lane goes on with the record after this one.
     pub from: Position,
     pub shared: Arc<crate::sinks::SinkShared>,
-}
-
-/// Cuts items into runs that fit one frame by their encoded size (an upper bound of it).
-pub(crate) fn split<T>(items: &[T], bytes_of: impl Fn(&T) -> usize) -> Vec<&[T]> {
-    let mut parts = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (index, item) in items.iter().enumerate() {
-        let more = bytes_of(item);
-        bytes += more;
-        if bytes > FRAME_BYTES_MAX && index > start {
-            parts.push(&items[start..index]);
-            (start, bytes) = (index, more);
-        }
-    }
-    parts.push(&items[start..]);
-    parts
 }
 
 fn open_database(path: &Path) -> fjall::Result<Database> {
@@ -650,11 +354,6 @@ fn open_error(error: fjall::Error, dir: &Path) -> StoreError {
         fjall::Error::Io(source) => StoreError::Directory { path: dir.into(), source },
         error => StoreError::Database(error),
     }
-}
-
-/// A failed commit poisons the database: nothing of it may be believed until it is opened anew.
-fn commit(batch: OwnedWriteBatch) -> Result<(), StoreError> {
-    batch.commit().map_err(StoreError::Poisoned)
 }
 
 fn fixed<const N: usize>(meta: &Keyspace, key: &str) -> Result<Option<[u8; N]>, StoreError> {

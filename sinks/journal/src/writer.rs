@@ -158,7 +158,9 @@ impl Gathered {
     fn push_block(&mut self, block: Block) {
         let before = self.work.blocks.iter_mut().rev().find(|before| before.sink == block.sink);
         match before {
-            Some(before) if block.entries.is_empty() && before.plan == block.plan => {
+            Some(before)
+                if block.entries.is_empty() && block.passed_over.is_none() && before.plan == block.plan =>
+            {
                 before.covered = before.covered.max(block.covered);
             }
             _ => self.work.blocks.push(block),

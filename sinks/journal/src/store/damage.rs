@@ -2,9 +2,9 @@
 
 use super::model::copy_dir;
 use super::*;
-use crate::frame::JournalEntry;
+use crate::frame::{Content, JournalEntry};
 use gwp_core::record::SlotMark;
-use gwp_core::{Column, GroupId, Kind, TagId, Value};
+use gwp_core::{Batch, Column, Fact, GroupId, Kind, Record, TagId, Timestamp, Value};
 
 const SMALL: StoreOptions = StoreOptions { segment_bytes_max: 1_500, chunk_bytes_min: 300 };
 
@@ -26,7 +26,7 @@ fn reference(record: &Record) -> LiveEntry {
 fn block(sink: SinkId, records: &[Arc<Record>]) -> Block {
     let entries = records.iter().map(|record| reference(record)).collect();
     let covered = records.last().unwrap().position;
-    Block { sink, plan: PlanId::default(), entries, covered }
+    Block { sink, plan: PlanId::default(), entries, covered, passed_over: None }
 }
 
 fn work(records: &[Arc<Record>], blocks: Vec<Block>) -> Work {
@@ -302,7 +302,7 @@ fn long_texts_come_back_from_log_and_journal() {
             LiveEntry { entry, batch: batch.clone() }
         })
         .collect();
-    let block = Block { sink, plan: PlanId::default(), entries, covered: record.position };
+    let block = Block { sink, plan: PlanId::default(), entries, covered: record.position, passed_over: None };
     store.commit(work(&[record], vec![block]), Timestamp(1)).unwrap();
     assert_eq!(store.verify().unwrap().pending, 300);
     assert!(read(&store, sink).iter().all(|(.., read)| *read == batch));

@@ -2,10 +2,10 @@
 //! restarts and kills, and after each of them everything that is promised.
 
 use super::*;
-use crate::frame::JournalEntry;
+use crate::frame::{Content, JournalEntry};
 use crate::sinks::Full;
 use gwp_core::record::SlotMark;
-use gwp_core::{Column, GroupId, Kind, Qualities, Quality, TagId};
+use gwp_core::{Batch, Column, Fact, GroupId, Kind, Qualities, Quality, Record, TagId, Timestamp};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -353,7 +353,7 @@ impl Model {
         let covered = last.position;
         sink.at = sink.at.max(covered);
         sink.covered = sink.covered.max(covered);
-        work.blocks.push(Block { sink: sink.id, plan: *plan, entries, covered });
+        work.blocks.push(Block { sink: sink.id, plan: *plan, entries, covered, passed_over: None });
     }
 
     fn acknowledge(&mut self, work: &mut Work, sink: u8, entries: u8, refuse: bool) {

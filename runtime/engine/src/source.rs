@@ -1,0 +1,61 @@
+//! A source at work, and what is said of its tags when it ends unasked.
+//!
+//! A source that panicked or gave up says nothing any more, so its tags would
+//! keep their last good value until it runs again. The engine says it instead.
+
+use crate::stage::AbortOnDrop;
+use gwp_core::record::SlotMark;
+use gwp_core::source::{Emission, Outlet, Source, SourceContext, SourceMeter};
+use gwp_core::stop::Stop;
+use gwp_core::{Batch, Clock, GroupId, Quality, TagId};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The place of a source: what outlives its restarts.
+pub struct SourceSeat {
+    pub source: Arc<dyn Source>,
+    /// Poll groups whose tags turn bad when it fails.
+    pub groups: Vec<(GroupId, Arc<[TagId]>)>,
+    /// Knows which slots are accounted for, so that the next run goes on after them.
+    pub outlet: Outlet,
+    pub clock: Arc<dyn Clock>,
+    pub meter: Arc<SourceMeter>,
+}
+
+impl SourceSeat {
+    /// Runs the source until it is stopped.
+    ///
+    /// # Errors
+    /// The source has to be started anew; its tags are bad then.
+    pub async fn run(self: Arc<Self>, mut stop: Stop) -> Result<(), String> {
+        let cx = SourceContext {
+            outlet: self.outlet.clone(),
+            clock: self.clock.clone(),
+            stop: stop.clone(),
+            meter: self.meter.clone(),
+        };
+        let source = self.source.clone();
+        let run = async move { source.run(cx).await.map_err(|error| error.to_string()) };
+        // A task of its own, so that a panic in it ends here.
+        let ended = AbortOnDrop(tokio::spawn(run)).await;
+        if !stop.is_stopped() {
+            tokio::select! {
+                () = self.mark_bad() => {}
+                () = stop.stopped() => {}
+            }
+        }
+        ended
+    }
+
+    /// One bad sample per tag, between two slots; `connected` turns false.
+    async fn mark_bad(&self) {
+        let time = self.clock.now();
+        if self.meter.connected.swap(0, Relaxed) != 0 {
+            self.outlet.emit(Emission::Connected { up: false, time }).await;
+        }
+        for (group, tags) in &self.groups {
+            let batch = Batch::failed(*group, tags.clone(), time, Quality::COMM_LOST);
+            self.outlet.emit(Emission::Samples { slot: SlotMark::default(), batch }).await;
+        }
+    }
+}
