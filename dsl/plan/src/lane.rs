@@ -143,6 +143,11 @@ impl Lane {
         lane
     }
 
+    /// The sink it computes for.
+    pub fn sink(&self) -> &SinkPlan {
+        &self.plan.sinks[self.sink]
+    }
+
     /// Who reads what.
     fn index(&mut self) {
         for (number, one) in (0u32..).zip(&self.circuits) {
