@@ -80,7 +80,8 @@ impl Bed {
             LiveEntry { entry, batch: batch_of(record).clone() }
         });
         let covered = records[count - 1].position;
-        let block = Block { sink: self.sink, plan: PLAN, entries: entries.collect(), covered, passed_over: None };
+        let block =
+            Block { sink: self.sink, plan: PLAN, entries: entries.collect(), covered, passed_over: None };
         let upto = Cursor::complete(self.store.durable());
         let mut work = Work { records, blocks: vec![block], ..Work::default() };
         if acknowledge {

@@ -143,6 +143,11 @@ impl Lane {
         lane
     }
 
+    /// The plan it runs.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
     /// The sink it computes for.
     pub fn sink(&self) -> &SinkPlan {
         &self.plan.sinks[self.sink]

@@ -22,6 +22,7 @@ pub mod lane;
 pub mod mask;
 pub mod plan;
 pub(crate) mod route;
+pub mod scenario;
 pub mod schedule;
 pub mod snapshot;
 pub mod stage;

@@ -1,0 +1,609 @@
+//! Plays a scenario: a simulated clock, simulated devices, the lanes of the real plan.
+//!
+//! ```text
+//! feeds --> simulated devices --records--> lanes of all sinks --> entries, compared between modes
+//!                                     \--> a lane that watches --> what is expected
+//! ```
+//! The modes are ways in which a run must not differ from the plain one.
+
+use super::{Expected, ExpectedRow, Fed, Scenario, ScenarioAction, Subject};
+use crate::lane::{Entry, Lane, Payload};
+use crate::plan::{
+    BadPolicy, FullPolicy, JournalPolicy, MirrorPolicy, Order, Origin, Plan, RetryPolicy, Route, SinkPlan,
+};
+use gwp_core::record::SlotMark;
+use gwp_core::time::NS_PER_S;
+use gwp_core::{
+    Batch, Column, Fact, GroupId, PlanId, Position, Qualities, Quality, Record, Settings, TagId, Timestamp,
+    Value,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Samples kept of each watched tag.
+const HISTORY_MAX: usize = 1_000_000;
+
+/// A scenario may last so long, nanoseconds: ten years.
+const LENGTH_NS_MAX: i64 = 3_660 * 86_400 * NS_PER_S;
+
+/// How a scenario is played. All give the same outputs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// As written.
+    Plain,
+    /// After each step every lane is restored from its checkpoint.
+    Restart,
+    /// What comes at one time comes in another order, and samples with time stamps of
+    /// their own come up to `late` later.
+    Shuffled,
+    /// After each step the state moves to a second instance, which has read the plan anew.
+    Moved,
+}
+
+impl Mode {
+    pub const ALL: [Mode; 4] = [Mode::Plain, Mode::Restart, Mode::Shuffled, Mode::Moved];
+
+    /// For reports.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Mode::Plain => "as written",
+            Mode::Restart => "with a restart from the checkpoint after each step",
+            Mode::Shuffled => "with arrivals shuffled inside `late`",
+            Mode::Moved => "with the state moved to a second instance after each step",
+        }
+    }
+}
+
+/// What a run gave.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Outcome {
+    /// Expectations that were not met.
+    pub failures: Vec<Failure>,
+    /// Hash over the outputs of each sink.
+    pub digests: Vec<(Arc<str>, u64)>,
+    pub records: u64,
+    pub samples: u64,
+}
+
+/// An expectation that was not met.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Failure {
+    /// Index of the step.
+    pub step: usize,
+    pub expected: String,
+    pub found: String,
+    /// What the watched tag or rows were before, oldest first: (nanoseconds after the start, text).
+    pub before: Vec<(i64, String)>,
+}
+
+/// A scenario that cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    #[error("the scenario lasts longer than ten years")]
+    TooLong,
+    #[error("the state of a lane cannot be moved")]
+    Snapshot(#[from] crate::snapshot::SnapshotError),
+    #[error("the plan cannot be read back")]
+    Plan(#[from] crate::plan::PlanError),
+}
+
+/// Plays a scenario in a mode.
+///
+/// # Errors
+/// It is too long, or a state cannot be stored and read back.
+pub fn play(plan: &Plan, scenario: &Scenario, mode: Mode) -> Result<Outcome, ScenarioError> {
+    let end = scenario.steps.last().map_or(0, |step| step.at_ns);
+    if end > LENGTH_NS_MAX {
+        return Err(ScenarioError::TooLong);
+    }
+    let mut player = Player::new(plan, scenario, mode)?;
+    let start = scenario.start;
+    player.send(Fact::Activated { previous: Position::default(), running_hash: 0, anchor: start });
+    let mut next = 0;
+    let times: BTreeSet<i64> = scenario.steps.iter().map(|step| step.at_ns).collect();
+    for at_ns in times {
+        player.run_to(start.plus(at_ns), false);
+        while let Some(step) = scenario.steps.get(next).filter(|step| step.at_ns == at_ns) {
+            if let ScenarioAction::Feed { tag, value } = &step.action {
+                player.feed(*tag, value, start.plus(at_ns));
+            }
+            next += 1;
+        }
+        player.run_to(start.plus(at_ns), true);
+        player.change_hands()?;
+    }
+    // What is on its way behind the last step arrives.
+    player.run_to(start.plus(end).plus(player.longest_late_ns + 2 * NS_PER_S), true);
+    Ok(player.outcome(scenario))
+}
+
+/// A poll group of simulated devices.
+struct Device {
+    id: GroupId,
+    tags: Arc<[TagId]>,
+    period_ns: i64,
+    phase_ns: i64,
+    next: Timestamp,
+    values: Vec<(Value, Quality)>,
+    /// The column as it is, until something is fed.
+    column: Option<(Column, Qualities)>,
+    source: u32,
+    /// The connection is broken: whether that has been said.
+    broken: Option<bool>,
+}
+
+/// A sample that is under way.
+struct UnderWay {
+    at: Timestamp,
+    fact: Fact,
+}
+
+struct Player<'p> {
+    plan: &'p Plan,
+    plan_id: PlanId,
+    mode: Mode,
+    lanes: Vec<Lane>,
+    digests: Vec<u64>,
+    watching: Watch,
+    devices: Vec<Device>,
+    /// Poll group and index in it of each tag of a device.
+    places: BTreeMap<TagId, (usize, usize)>,
+    ticked: Timestamp,
+    now: Timestamp,
+    seq: u64,
+    random: u64,
+    under_way: Vec<UnderWay>,
+    longest_late_ns: i64,
+    samples: u64,
+    out: Vec<Entry>,
+}
+
+/// What expectations look at.
+#[derive(Default)]
+struct Watch {
+    /// Samples by tag: event time, value, quality.
+    samples: BTreeMap<TagId, Vec<(Timestamp, Value, Quality)>>,
+    /// Rows by name: gateway time at which they were issued, columns.
+    rows: BTreeMap<Arc<str>, Vec<IssuedRow>>,
+}
+
+struct IssuedRow {
+    at: Timestamp,
+    columns: Vec<(Arc<str>, Value, Quality)>,
+}
+
+impl<'p> Player<'p> {
+    fn new(plan: &'p Plan, scenario: &Scenario, mode: Mode) -> Result<Player<'p>, ScenarioError> {
+        let mut watched = plan.clone();
+        watched.sinks.push(watcher(plan, scenario));
+        let plan_id = watched.id();
+        let shared = Arc::new(watched);
+        let lanes: Vec<Lane> = (0..shared.sinks.len()).map(|sink| Lane::new(shared.clone(), sink)).collect();
+        let mut places = BTreeMap::new();
+        let mut devices = Vec::new();
+        for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
+            for (index, tag) in group.tags.iter().enumerate() {
+                places.insert(*tag, (devices.len(), index));
+            }
+            let first = |period: i64| {
+                let since = scenario.start.0.saturating_sub(group.phase_ns);
+                Timestamp((since + period - 1).div_euclid(period) * period + group.phase_ns)
+            };
+            devices.push(Device {
+                id,
+                tags: group.tags.clone(),
+                period_ns: group.period_ns,
+                phase_ns: group.phase_ns,
+                next: if group.period_ns > 0 { first(group.period_ns) } else { Timestamp(i64::MAX) },
+                values: vec![(Value::Nothing, Quality::WAITING); group.tags.len()],
+                column: None,
+                source: group.source,
+                broken: None,
+            });
+        }
+        let late = plan.sources.iter().map(|source| source.late_ns).max().unwrap_or(0);
+        let waits = plan.sinks.iter().flat_map(|sink| &sink.routes).filter_map(|route| route.window.as_ref());
+        let wait = waits.map(|window| window.wait_ns).max().unwrap_or(0);
+        Ok(Player {
+            plan,
+            plan_id,
+            mode,
+            digests: vec![0; lanes.len()],
+            lanes,
+            watching: Watch::default(),
+            devices,
+            places,
+            ticked: scenario.start,
+            now: scenario.start,
+            seq: 0,
+            random: 0x9E37_79B9_7F4A_7C15,
+            under_way: Vec::new(),
+            longest_late_ns: late.saturating_add(wait.min(NS_PER_S)),
+            samples: 0,
+            out: Vec::new(),
+        })
+    }
+
+    /// A number that looks random and is the same in every run.
+    fn random(&mut self, below: u64) -> u64 {
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) % below.max(1)
+    }
+
+    fn feed(&mut self, tag: TagId, value: &Fed, time: Timestamp) {
+        let (value, quality) = match value {
+            Fed::Good(value) => (value.clone(), Quality::GOOD),
+            Fed::Bad => (Value::Nothing, Quality::BAD),
+        };
+        let quality = self.in_range(tag, &value, quality);
+        let Some(&(device, index)) = self.places.get(&tag) else {
+            return self.feed_connection(tag, value, quality, time);
+        };
+        let device = &mut self.devices[device];
+        device.values[index] = (value.clone(), quality);
+        device.column = None;
+        if device.period_ns == 0 {
+            let batch = one(device.id, tag, time, value, quality);
+            let late = self.plan.sources.get(device.source as usize).map_or(0, |source| source.late_ns);
+            let fact = Fact::Samples { slot: SlotMark::default(), batch: Arc::new(batch) };
+            let delay = if self.mode == Mode::Shuffled { self.random(late as u64 + 1) as i64 } else { 0 };
+            self.under_way.push(UnderWay { at: time.plus(delay), fact });
+        }
+    }
+
+    fn in_range(&self, tag: TagId, value: &Value, quality: Quality) -> Quality {
+        let range = self.plan.tag(tag).and_then(|tag| tag.range);
+        let outside =
+            range.zip(value.as_f64()).is_some_and(|((low, high), value)| value < low || value > high);
+        if outside && quality.is_good() { Quality::OUT_OF_RANGE } else { quality }
+    }
+
+    /// `connected` of a source: while it is false, slots of its groups fail.
+    fn feed_connection(&mut self, tag: TagId, value: Value, quality: Quality, time: Timestamp) {
+        if let Some(Origin::Connected { source }) = self.plan.tag(tag).map(|tag| &tag.origin) {
+            let broken = (value == Value::Bool(false)).then_some(false);
+            let of_source = self.devices.iter_mut().filter(|device| device.source == *source);
+            of_source.for_each(|device| device.broken = broken);
+        }
+        let batch = one(GroupId::NONE, tag, time, value, quality);
+        let fact = Fact::Samples { slot: SlotMark::default(), batch: Arc::new(batch) };
+        self.under_way.push(UnderWay { at: time, fact });
+    }
+
+    /// Lets time pass up to `to`, itself included or not.
+    fn run_to(&mut self, to: Timestamp, included: bool) {
+        loop {
+            let slot = self.devices.iter().map(|device| device.next).min().unwrap_or(Timestamp(i64::MAX));
+            let sample = self.under_way.iter().map(|sample| sample.at).min().unwrap_or(Timestamp(i64::MAX));
+            let next = slot.min(sample).min(self.ticked.plus(NS_PER_S));
+            if next > to || (next == to && !included) {
+                return;
+            }
+            self.now = next;
+            let mut facts = Vec::new();
+            let mut index = 0;
+            while index < self.under_way.len() {
+                if self.under_way[index].at == next {
+                    facts.push(self.under_way.remove(index).fact);
+                } else {
+                    index += 1;
+                }
+            }
+            for device in self.devices.iter_mut().filter(|device| device.next == next) {
+                facts.push(device.slot());
+            }
+            if self.mode == Mode::Shuffled {
+                for last in (1..facts.len()).rev() {
+                    let other = self.random(last as u64 + 1) as usize;
+                    facts.swap(last, other);
+                }
+            }
+            if self.ticked.plus(NS_PER_S) == next {
+                self.ticked = next;
+                facts.push(Fact::Tick { now: next });
+            }
+            facts.into_iter().for_each(|fact| self.send(fact));
+        }
+    }
+
+    fn send(&mut self, fact: Fact) {
+        self.seq += 1;
+        let record = Record { position: Position::new(1, self.seq), fact };
+        self.samples += record.samples() as u64;
+        let watcher = self.lanes.len().saturating_sub(1);
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            self.out.clear();
+            lane.step(&record, &mut self.out);
+            for entry in &self.out {
+                if index == watcher {
+                    self.watching.take(self.plan, entry.payload.batch(), self.now);
+                } else if let Payload::Values(batch) = &entry.payload {
+                    // In no order of arrival: a sum of hashes.
+                    self.digests[index] = self.digests[index].wrapping_add(digest(entry.route, batch));
+                }
+            }
+        }
+    }
+
+    /// Lanes are stored and go on as others.
+    fn change_hands(&mut self) -> Result<(), ScenarioError> {
+        let again = match self.mode {
+            Mode::Plain | Mode::Shuffled => return Ok(()),
+            Mode::Restart => None,
+            Mode::Moved => {
+                let watched = self.lanes.first().map(|lane| lane.plan().to_bytes()).unwrap_or_default();
+                Some(Arc::new(Plan::from_bytes(&watched)?))
+            }
+        };
+        for (sink, lane) in self.lanes.iter_mut().enumerate() {
+            let bytes = lane.snapshot(self.plan_id);
+            let plan = again.clone().unwrap_or_else(|| lane.plan().clone());
+            let mut next = Lane::new(plan, sink);
+            next.restore(self.plan_id, &bytes)?;
+            *lane = next;
+        }
+        Ok(())
+    }
+
+    fn outcome(self, scenario: &Scenario) -> Outcome {
+        let mut failures = Vec::new();
+        for (index, step) in scenario.steps.iter().enumerate() {
+            let at = scenario.start.plus(step.at_ns);
+            let found = match &step.action {
+                ScenarioAction::Feed { .. } => None,
+                ScenarioAction::Expect { tag, expected } => self.watching.expect(*tag, expected, at),
+                ScenarioAction::ExpectRow { row } => self.watching.expect_row(row, at),
+                ScenarioAction::ExpectNo { what } => self.watching.expect_no(what, at),
+            };
+            failures.extend(found.map(|(expected, found, before)| Failure {
+                step: index,
+                expected,
+                found,
+                before: before.into_iter().map(|(time, text)| (time.0 - scenario.start.0, text)).collect(),
+            }));
+        }
+        let names = self.plan.sinks.iter().map(|sink| sink.name.clone());
+        Outcome {
+            failures,
+            digests: names.zip(self.digests).collect(),
+            records: self.seq,
+            samples: self.samples,
+        }
+    }
+}
+
+impl Device {
+    /// The record of the slot that is due.
+    fn slot(&mut self) -> Fact {
+        let time = self.next;
+        self.next = time.plus(self.period_ns);
+        let number = (time.0.saturating_sub(self.phase_ns)).div_euclid(self.period_ns.max(1)) as u64;
+        let slot = SlotMark { number, skipped: 0 };
+        match self.broken {
+            Some(true) => return Fact::Failed { group: self.id, slot, time, why: Quality::COMM_LOST },
+            Some(false) => {
+                self.broken = Some(true);
+                let batch = Batch::failed(self.id, self.tags.clone(), time, Quality::COMM_LOST);
+                return Fact::Samples { slot, batch: Arc::new(batch) };
+            }
+            None => {}
+        }
+        let (column, qualities) = self.column.get_or_insert_with(|| {
+            let mut column = Column::with_capacity(self.values.len());
+            let mut qualities = Qualities::Same(Quality::GOOD);
+            for (index, (value, quality)) in self.values.iter().enumerate() {
+                column.push(value.clone());
+                qualities.set(index, *quality, self.values.len());
+            }
+            (column, qualities)
+        });
+        let mut batch = Batch::uniform(self.id, self.tags.clone(), time, column.clone());
+        batch.qualities = qualities.clone();
+        Fact::Samples { slot, batch: Arc::new(batch) }
+    }
+}
+
+fn one(group: GroupId, tag: TagId, time: Timestamp, value: Value, quality: Quality) -> Batch {
+    let mut column = Column::new();
+    column.push(value);
+    Batch { qualities: Qualities::Same(quality), ..Batch::uniform(group, [tag].into(), time, column) }
+}
+
+/// FNV-1a over what a sink gets to see of each sample.
+fn digest(route: u32, batch: &Batch) -> u64 {
+    let mut sum = 0u64;
+    for index in 0..batch.len() {
+        let mut hash = 0xCBF2_9CE4_8422_2325u64;
+        let mut eat = |bytes: &[u8]| {
+            for byte in bytes {
+                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+            }
+        };
+        eat(&route.to_le_bytes());
+        eat(&batch.tags[index].0.to_le_bytes());
+        eat(&batch.times.get(index).0.to_le_bytes());
+        eat(&batch.repeat(index).to_le_bytes());
+        eat(&batch.qualities.get(index).0.to_le_bytes());
+        match batch.values.get(index) {
+            Value::Text(text) => eat(text.as_bytes()),
+            value => {
+                eat(&[value.kind() as u8]);
+                eat(&batch.values.cells.get(index).copied().unwrap_or(0).to_le_bytes());
+            }
+        }
+        sum = sum.wrapping_add(hash);
+    }
+    sum
+}
+
+/// A sink that takes what is expected, and the rows of all windows.
+fn watcher(plan: &Plan, scenario: &Scenario) -> SinkPlan {
+    let mut tags = BTreeSet::new();
+    let mut rows: BTreeSet<Arc<str>> = BTreeSet::new();
+    for step in &scenario.steps {
+        match &step.action {
+            ScenarioAction::Feed { .. } => {}
+            ScenarioAction::Expect { tag, .. } | ScenarioAction::ExpectNo { what: Subject::Tag(tag) } => {
+                tags.insert(*tag);
+            }
+            ScenarioAction::ExpectRow { row: ExpectedRow { name, .. } }
+            | ScenarioAction::ExpectNo { what: Subject::Rows(name) } => {
+                rows.insert(name.clone());
+            }
+        }
+    }
+    let plain = |tags: Vec<TagId>| Route {
+        flow: "".into(),
+        tags,
+        stages: Vec::new(),
+        window: None,
+        row_conditions: Vec::new(),
+        names: BTreeMap::new(),
+        high_priority: false,
+    };
+    let mut routes = vec![plain(tags.into_iter().collect())];
+    let columns = (0..).map(TagId).zip(&plan.tags).filter(|(_, tag)| {
+        tag.origin == Origin::Column && &*tag.info.row == "alarms" && rows.contains("alarms")
+    });
+    let events: Vec<TagId> = columns.map(|(id, _)| id).collect();
+    if !events.is_empty() {
+        routes.push(plain(events));
+    }
+    let mut seen = BTreeSet::new();
+    for route in plan.sinks.iter().flat_map(|sink| &sink.routes) {
+        let Some(window) = &route.window else { continue };
+        // A window that goes to several sinks is looked at once.
+        let same = (window.name.clone(), route.tags.clone(), route.stages.clone());
+        if rows.contains(&window.name) && seen.insert(format!("{same:?}")) {
+            routes.push(Route { row_conditions: Vec::new(), ..route.clone() });
+        }
+    }
+    SinkPlan {
+        name: "".into(),
+        driver: "".into(),
+        settings: Settings::default(),
+        journal: JournalPolicy {
+            capacity_bytes: 0,
+            keep_ns: 0,
+            full: FullPolicy::DropOldest,
+            mirror: MirrorPolicy::Async,
+        },
+        retry: RetryPolicy { first_ns: 0, max_ns: 0 },
+        order: Order::PerTag,
+        key: Vec::new(),
+        bad: BadPolicy::Send,
+        dead_letter: None,
+        routes,
+    }
+}
+
+/// What was expected, what was found, and what was there before.
+type Unmet = Option<(String, String, Vec<(Timestamp, String)>)>;
+
+impl Watch {
+    fn take(&mut self, plan: &Plan, batch: &Batch, now: Timestamp) {
+        let first = batch.tags.first().and_then(|tag| plan.tag(*tag));
+        if let Some(first) = first.filter(|tag| tag.origin == Origin::Column) {
+            let column = |index: usize| {
+                let name = plan.tag(batch.tags[index]).map_or("".into(), |tag| tag.info.tag.clone());
+                let short: Arc<str> = name.rsplit('.').next().unwrap_or("").into();
+                (short, batch.values.get(index), batch.qualities.get(index))
+            };
+            let mut columns: Vec<_> = (0..batch.len()).map(column).collect();
+            if columns.iter().all(|(name, ..)| &**name != "device") {
+                columns.push(("device".into(), Value::Text(first.info.device.clone()), Quality::GOOD));
+            }
+            let rows = self.rows.entry(first.info.row.clone()).or_default();
+            if rows.len() < HISTORY_MAX {
+                rows.push(IssuedRow { at: now, columns });
+            }
+            return;
+        }
+        for (index, tag) in batch.tags.iter().enumerate() {
+            let history = self.samples.entry(*tag).or_default();
+            let (value, quality) = (batch.values.get(index), batch.qualities.get(index));
+            let same = history.last().is_some_and(|(_, old, of_old)| (old, *of_old) == (&value, quality));
+            if !same && history.len() < HISTORY_MAX {
+                history.push((batch.times.get(index), value, quality));
+            }
+        }
+    }
+
+    fn expect(&self, tag: TagId, expected: &Expected, at: Timestamp) -> Unmet {
+        let none = Vec::new();
+        let history = self.samples.get(&tag).unwrap_or(&none);
+        let until = |sample: &&(Timestamp, Value, Quality)| sample.0 <= at;
+        let found = history.iter().rev().find(until);
+        if found.is_some_and(|(_, value, quality)| expected.fits(value, *quality)) {
+            return None;
+        }
+        let show =
+            |(time, value, quality): &(Timestamp, Value, Quality)| (*time, sample_text(value, *quality));
+        let text =
+            found.map_or("no sample so far".into(), |(_, value, quality)| sample_text(value, *quality));
+        let mut before: Vec<_> = history.iter().rev().filter(until).take(5).map(show).collect();
+        before.reverse();
+        Some((expected.to_string(), text, before))
+    }
+
+    fn expect_row(&self, row: &ExpectedRow, at: Timestamp) -> Unmet {
+        let none = Vec::new();
+        let rows = self.rows.get(&row.name).unwrap_or(&none);
+        let find = |row: &IssuedRow, name: &str| {
+            row.columns
+                .iter()
+                .find(|(column, ..)| &**column == name)
+                .map(|(_, value, quality)| (value.clone(), *quality))
+        };
+        let fits = |issued: &IssuedRow, (name, expected): &(Arc<str>, Expected)| {
+            find(issued, name).is_some_and(|(value, quality)| expected.fits(&value, quality))
+        };
+        let meant = |issued: &&IssuedRow| issued.at <= at && row.select.iter().all(|one| fits(issued, one));
+        let found = rows.iter().rev().find(meant);
+        if found.is_some_and(|issued| row.columns.iter().all(|one| fits(issued, one))) {
+            return None;
+        }
+        let wanted: Vec<String> =
+            row.select.iter().chain(&row.columns).map(|(name, value)| format!("{name} = {value}")).collect();
+        let show = |issued: &IssuedRow| {
+            let names = row.select.iter().chain(&row.columns).map(|(name, _)| name);
+            let one = |name: &Arc<str>| match find(issued, name) {
+                Some((value, quality)) => format!("{name} = {}", sample_text(&value, quality)),
+                None => format!("{name} is missing"),
+            };
+            names.map(one).collect::<Vec<_>>().join(", ")
+        };
+        let mut before: Vec<_> =
+            rows.iter().rev().filter(|issued| issued.at <= at).take(3).map(|r| (r.at, show(r))).collect();
+        before.reverse();
+        Some((wanted.join(", "), found.map_or("no such row so far".into(), show), before))
+    }
+
+    fn expect_no(&self, what: &Subject, at: Timestamp) -> Unmet {
+        let found = match what {
+            Subject::Tag(tag) => self
+                .samples
+                .get(tag)
+                .into_iter()
+                .flatten()
+                .find(|sample| sample.0 <= at)
+                .map(|(time, value, quality)| (*time, sample_text(value, *quality))),
+            Subject::Rows(name) => {
+                self.rows.get(name).into_iter().flatten().find(|row| row.at <= at).map(|row| {
+                    let columns = row.columns.iter().map(|(name, value, _)| format!("{name} = {value}"));
+                    (row.at, columns.collect::<Vec<_>>().join(", "))
+                })
+            }
+        };
+        found.map(|(time, text)| ("nothing".into(), text.clone(), vec![(time, text)]))
+    }
+}
+
+fn sample_text(value: &Value, quality: Quality) -> String {
+    match quality.severity() {
+        gwp_core::quality::Severity::Good => value.to_string(),
+        gwp_core::quality::Severity::Uncertain => format!("{value} {quality}"),
+        gwp_core::quality::Severity::Bad => quality.to_string(),
+    }
+}
