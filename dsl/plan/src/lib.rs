@@ -13,6 +13,7 @@
 
 pub mod calendar;
 pub mod condition;
+mod counter;
 pub mod eval;
 pub mod expr;
 pub mod fold;
@@ -23,6 +24,7 @@ pub mod schedule;
 pub mod snapshot;
 pub mod stage;
 pub mod state;
+mod sum;
 
 pub use calendar::{Calendar, Period};
 pub use condition::Conditioner;
@@ -34,4 +36,4 @@ pub use plan::{
     JournalPolicy, KeyPart, Linear, MirrorPolicy, OnDisconnect, Operator, Order, Origin, Plan, RetryPolicy,
     Route, SinkPlan, SourcePlan, Stage, Tag, Window, WindowInstance, WindowKind,
 };
-pub use state::{Counter, StateFunction};
+pub use state::{Counter, State, StateFunction};
