@@ -29,7 +29,7 @@ mod sum;
 pub use calendar::{Calendar, Period};
 pub use condition::Conditioner;
 pub use expr::{BinaryOp, Expr, Function, Type, Word};
-pub use fold::AggregateFunction;
+pub use fold::{AggregateFunction, Fold, Folded};
 pub use lane::{Entry, Lane, Payload};
 pub use plan::{
     Aggregate, Alarm, AlarmSeverity, BadPolicy, Calc, Column, FlowSummary, FullPolicy, GatewayPlan, Group,
