@@ -14,6 +14,7 @@
 pub mod alarm;
 pub mod calendar;
 pub mod condition;
+mod counter;
 pub mod eval;
 pub mod event;
 pub mod expr;
@@ -27,15 +28,16 @@ pub mod schedule;
 pub mod snapshot;
 pub mod stage;
 pub mod state;
+mod sum;
 
 pub use calendar::{Calendar, Period};
 pub use condition::Conditioner;
 pub use expr::{BinaryOp, Expr, Function, Type, Word};
-pub use fold::AggregateFunction;
+pub use fold::{AggregateFunction, Fold, Folded};
 pub use lane::{Entry, Lane, Payload};
 pub use plan::{
     Aggregate, Alarm, AlarmSeverity, BadPolicy, Calc, Column, FlowSummary, FullPolicy, GatewayPlan, Group,
     JournalPolicy, KeyPart, Linear, MirrorPolicy, OnDisconnect, Operator, Order, Origin, Plan, RetryPolicy,
     Route, SinkPlan, SourcePlan, Stage, Tag, Window, WindowInstance, WindowKind,
 };
-pub use state::{Counter, StateFunction};
+pub use state::{Counter, State, StateFunction};
