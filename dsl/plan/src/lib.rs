@@ -30,7 +30,7 @@ pub mod stage;
 pub mod state;
 mod sum;
 
-pub use calendar::{Calendar, Period};
+pub use calendar::{Calendar, CalendarError, Period};
 pub use condition::Conditioner;
 pub use expr::{BinaryOp, Expr, Function, Type, Word};
 pub use fold::{AggregateFunction, Fold, Folded};
