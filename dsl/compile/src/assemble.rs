@@ -6,9 +6,11 @@ use std::sync::Arc;
 use gwp_core::limits::BATCH_SAMPLES_MAX;
 use gwp_core::{Settings, TagId, TagInfo};
 use gwp_plan::plan::PLAN_VERSION;
-use gwp_plan::{Calc, Expr, GatewayPlan, Group, Origin, Plan, SinkPlan, SourcePlan, Tag};
+use gwp_plan::{Calc, GatewayPlan, Group, Origin, Plan, SinkPlan, SourcePlan, Tag};
 
+use crate::alarms::ALARMS;
 use crate::flows::Flows;
+use crate::renumber::renumber;
 use crate::settings::{SinkFields, SourceFields};
 use crate::types::{Number, Ty};
 use crate::world::{TagDecl, World};
@@ -29,7 +31,7 @@ pub(crate) struct Parts<'p, 'a> {
     pub sources: Vec<Option<SourcePart>>,
     pub sinks: Vec<Option<SinkFields>>,
     /// In evaluation order.
-    pub calcs: Vec<(TagId, Expr)>,
+    pub calcs: Vec<Calc>,
     pub flows: Flows,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Assembled {
     /// Index in the items of each source of the plan.
     pub sources: Vec<usize>,
     pub sinks: Vec<usize>,
+    /// Index in the world of each tag of the plan; columns of windows have one behind all of them.
+    pub tags: Vec<usize>,
 }
 
 /// Indices in the order of names, of those to keep.
@@ -62,20 +66,31 @@ pub(crate) fn assemble(parts: Parts<'_, '_>) -> Assembled {
     let sinks = by_name(names.zip(parts.sinks.iter().map(Option::is_some)));
     let source_number = number_of(&sources);
     let real = world.real_tags();
-    let tags: Vec<Tag> =
-        world.tags.iter().take(real).map(|tag| plan_tag(world, tag, &source_number)).collect();
-    let calcs = parts.calcs.iter().filter(|(tag, _)| tag.index() < real);
-    let plan = Plan {
+    let own = world.tags.iter().take(real).map(|tag| plan_tag(world, tag, &source_number)).enumerate();
+    let rows = (world.tags.len()..).zip(parts.flows.row_tags.iter().cloned());
+    let mut tags: Vec<(usize, Tag)> = own.chain(rows).collect();
+    tags.sort_by(|(_, a), (_, b)| a.info.path.cmp(&b.info.path));
+    let numbers: Vec<usize> = tags.iter().map(|(number, _)| *number).collect();
+    let mut plan = Plan {
         version: PLAN_VERSION,
         gateway: parts.gateway.clone(),
         groups: groups(world, &parts.sources, &source_number, real),
         sources: sources.iter().filter_map(|index| plan_source(world, &parts, *index)).collect(),
-        calcs: calcs.map(|(tag, expr)| Calc::pure(*tag, expr.clone())).collect(),
-        tags,
+        calcs: parts.calcs.iter().filter(|calc| calc.tag.index() < real).cloned().collect(),
+        tags: tags.into_iter().map(|(_, tag)| tag).collect(),
         sinks: plan_sinks(world, &parts, &sinks),
-        flows: parts.flows.summaries,
+        flows: parts.flows.summaries.clone(),
     };
-    Assembled { plan, sources, sinks }
+    if !parts.flows.row_tags.is_empty() {
+        let mut to = vec![TagId(0); world.tags.len() + parts.flows.row_tags.len()];
+        for (new, old) in (0u32..).zip(&numbers) {
+            if let Some(place) = to.get_mut(*old) {
+                *place = TagId(new);
+            }
+        }
+        renumber(&mut plan, &to);
+    }
+    Assembled { plan, sources, sinks, tags: numbers }
 }
 
 fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &HashMap<usize, u32>) -> Tag {
@@ -90,6 +105,7 @@ fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &Hash
         (TagDecl::Tag(_), Some((address, plc_type))) => {
             Origin::Point { address: address.clone(), plc_type: *plc_type }
         }
+        (TagDecl::Event(..), _) => Origin::Column,
         (TagDecl::Connected(_), _) => Origin::Connected { source: source.unwrap_or(0) },
         _ => Origin::Calc,
     };
@@ -101,7 +117,7 @@ fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &Hash
             unit,
             labels: tag.attrs.labels.clone(),
             desc: tag.attrs.desc.clone(),
-            row: "".into(),
+            row: if matches!(tag.decl, TagDecl::Event(..)) { ALARMS.into() } else { "".into() },
         },
         kind: match (&tag.point, tag.attrs.scale) {
             (Some((_, plc_type)), None) => plc_type.kind(),
@@ -189,7 +205,7 @@ fn plan_source(world: &World<'_>, parts: &Parts<'_, '_>, index: usize) -> Option
     let device = world.device(*world.by_name.get(item.name.text.as_str())?)?;
     let connected = match device.members.get("connected") {
         Some(crate::world::Member::Tag(tag)) => *tag,
-        _ => return None,
+        None => return None,
     };
     Some(SourcePlan {
         name: item.name.text.as_str().into(),

@@ -7,6 +7,7 @@ use gwp_plan::Linear;
 use gwp_syntax::ast::{self, Attr, AttrValue, AttrWord, Expr, Range, Text, TextPart, TypeWord};
 use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
+use crate::alarms;
 use crate::check::{Checker, Scope};
 use crate::limits::TEXT_BYTES_MAX;
 use crate::types::{Labels, Number, Ty, Typed};
@@ -20,6 +21,8 @@ pub(crate) fn attributes(world: &mut World<'_>, report: &mut Diagnostics) {
         let scope = Scope { device: Some(tag.device), ..Scope::constant() };
         let found = match tag.decl {
             TagDecl::Connected(_) => (Ty::Bool, Attributes::default(), None),
+            TagDecl::Alarm(alarm) => (Ty::Bool, alarms::attributes(alarm), None),
+            TagDecl::Event(column, _) => alarms::event_attributes(column),
             TagDecl::Tag(decl) => of_tag(world, decl, tag.device, &scope, report),
             TagDecl::Calc(decl) => of_calc(world, decl, &scope, report),
         };
@@ -29,7 +32,7 @@ pub(crate) fn attributes(world: &mut World<'_>, report: &mut Diagnostics) {
     }
 }
 
-type Found = (Ty, Attributes, Option<(Arc<str>, PlcType)>);
+pub(crate) type Found = (Ty, Attributes, Option<(Arc<str>, PlcType)>);
 
 fn of_tag(
     world: &World<'_>,

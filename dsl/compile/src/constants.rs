@@ -101,7 +101,9 @@ pub(crate) fn consts(world: &mut World<'_>, report: &mut Diagnostics) {
         .iter()
         .map(|item| {
             let mut needs = Vec::new();
-            for_each_path(&item.value, &mut |path| needs.extend(index.get(path.root.text.as_str()).copied()));
+            for_each_path(&item.value, &mut |path, _| {
+                needs.extend(index.get(path.root.text.as_str()).copied())
+            });
             needs.sort_unstable();
             needs.dedup();
             needs

@@ -7,8 +7,9 @@ use gwp_core::{Settings, TagId};
 use gwp_syntax::ast::{self, Arg, Member as Written, Name};
 use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
+use crate::alarms::{ALARMS, EVENT_COLUMNS};
 use crate::check::{Checker, Scope};
-use crate::items::{ItemKind, not_built};
+use crate::items::ItemKind;
 use crate::limits::{DEVICES_MAX, FAMILY_MAX, TAGS_MAX};
 use crate::types::{Ty, Typed};
 use crate::world::{Attributes, Decl, Device, Family, Member, Tag, TagDecl, World};
@@ -50,6 +51,7 @@ fn empty<'a>(name: &str, decl: Decl<'a>) -> Device<'a> {
         template: None,
         params: Vec::new(),
         members: HashMap::new(),
+        events: None,
         broken: HashSet::new(),
         open: false,
         check_only: false,
@@ -278,7 +280,6 @@ fn check_only_params<'a>(
 /// Collects the members of all devices, numbers tags by path and reports what is not built.
 fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
     let mut tags: Vec<Tag<'a>> = Vec::new();
-    let mut alarms: Vec<(usize, &'a str)> = Vec::new();
     for (index, device) in world.devices.iter_mut().enumerate() {
         let mut names: HashMap<&'a str, Span> = HashMap::new();
         let mut lower: HashMap<String, &'a str> = HashMap::new();
@@ -292,15 +293,12 @@ fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
                 let decl = match member {
                     Written::Tag(tag) => TagDecl::Tag(tag),
                     Written::Calc(calc) => TagDecl::Calc(calc),
-                    Written::Alarm(alarm) => {
-                        report.push(not_built(alarm.name.span, "an `alarm`"));
-                        alarms.push((index, &name.text));
-                        continue;
-                    }
+                    Written::Alarm(alarm) => TagDecl::Alarm(alarm),
                 };
                 tags.push(new_tag(index, device, &name.text, decl));
             }
         }
+        events(index, device, &names, &mut tags, report);
         if let Decl::Source(source) = device.decl {
             match names.get("connected") {
                 Some(span) => {
@@ -313,6 +311,13 @@ fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
     }
     let check_only = |tag: &Tag<'_>| world.devices.get(tag.device).is_some_and(|device| device.check_only);
     tags.sort_by(|a, b| (check_only(a), &a.path).cmp(&(check_only(b), &b.path)));
+    for pair in tags.windows(2) {
+        if let [first, second] = pair
+            && first.path == second.path
+        {
+            report.push(same_path(&second.path, first.decl.span(), second.decl.span()));
+        }
+    }
     if tags.len() > TAGS_MAX {
         let span = tags.get(TAGS_MAX).map_or(Span::default(), |tag| tag.decl.span());
         report.push(Diagnostic::new("E199", span, format!("a project may have {TAGS_MAX} tags")));
@@ -322,18 +327,51 @@ fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
         let name: &'a str = match tag.decl {
             TagDecl::Tag(decl) => &decl.name.text,
             TagDecl::Calc(decl) => &decl.name.text,
+            TagDecl::Alarm(decl) => &decl.name.text,
             TagDecl::Connected(_) => "connected",
+            TagDecl::Event(column, _) => {
+                if let Some(device) = world.devices.get_mut(tag.device) {
+                    let columns = device.events.get_or_insert([TagId(0); EVENT_COLUMNS.len()]);
+                    if let Some(place) = columns.get_mut(column) {
+                        *place = TagId(number);
+                    }
+                }
+                continue;
+            }
         };
         if let Some(device) = world.devices.get_mut(tag.device) {
             device.members.insert(name, Member::Tag(TagId(number)));
         }
     }
-    for (device, name) in alarms {
-        if let Some(device) = world.devices.get_mut(device) {
-            device.members.insert(name, Member::Alarm);
-        }
-    }
     world.tags = tags;
+}
+
+/// The columns of a device's alarm events, if it has alarms.
+fn events<'a>(
+    index: usize,
+    device: &Device<'a>,
+    names: &HashMap<&'a str, Span>,
+    tags: &mut Vec<Tag<'a>>,
+    report: &mut Diagnostics,
+) {
+    let alarms = device.bodies().flat_map(|body| &body.members);
+    let first =
+        alarms.filter_map(|member| if let Written::Alarm(alarm) = member { Some(alarm) } else { None });
+    let Some(first) = first.min_by_key(|alarm| alarm.name.span) else { return };
+    if let Some(span) = names.get(ALARMS) {
+        let fault = Diagnostic::new("E103", *span, "the events of alarms are called `alarms`");
+        report.push(fault.label(first.name.span, "an alarm").help("choose another name"));
+    }
+    for (column, name) in EVENT_COLUMNS.iter().enumerate() {
+        let path = Arc::from(format!("{}.{ALARMS}.{name}", device.name));
+        tags.push(Tag { path, ..new_tag(index, device, name, TagDecl::Event(column, first)) });
+    }
+}
+
+/// Names with dots in them may be the path of something else.
+pub(crate) fn same_path(path: &str, first: Span, second: Span) -> Diagnostic {
+    let fault = Diagnostic::new("E103", second, format!("two tags would have the path `{path}`"));
+    fault.label(first, "the other one").help("choose names without dots")
 }
 
 fn new_tag<'a>(index: usize, device: &Device<'a>, name: &str, decl: TagDecl<'a>) -> Tag<'a> {

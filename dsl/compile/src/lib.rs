@@ -7,6 +7,7 @@
 //! The compiler knows no driver and no sink: their manifests are an argument ([`Catalog`]). It reads no file and no
 //! clock, and the same text gives the same plan, byte for byte.
 
+mod alarms;
 mod assemble;
 mod attributes;
 mod calcs;
@@ -20,6 +21,7 @@ pub mod limits;
 mod load;
 mod order;
 mod places;
+mod renumber;
 mod settings;
 mod sinks;
 mod sources;
@@ -78,6 +80,7 @@ fn checked(files: &[gwp_syntax::ast::File], catalog: &Catalog, report: &mut Diag
     let sources = sources::sources(&mut world, catalog, &gateway, report);
     let sinks = sinks::sinks(&world, catalog, report);
     let flows = flows::flows(&mut Checker::new(&world, report));
+    sinks::revised(&world, &sinks, &flows, report);
     sinks::warnings(&world, &sources, &sinks, &flows, report);
     let parts = assemble::Parts { world: &world, gateway: gateway.plan, sources, sinks, calcs, flows };
     let assembled = assemble::assemble(parts);

@@ -12,6 +12,18 @@ pub const TAGS_MAX: usize = gwp_core::limits::TAGS_MAX;
 /// Nodes of all lowered expressions of one project: what templates, families and `sum_of` may unfold to.
 pub const EXPRESSIONS_NODES_MAX: usize = 2_000_000;
 
+/// State functions of one project, those of its windows included.
+pub const OPERATORS_MAX: usize = 200_000;
+
+/// Windows of one project that run side by side: one per device with `by device`.
+pub const WINDOW_INSTANCES_MAX: usize = 100_000;
+
+/// Columns of one window, besides those that every row has.
+pub const COLUMNS_MAX: usize = 200;
+
+/// Windows that are open at one time with `over`.
+pub const OVERLAPS_MAX: i64 = 1_000;
+
 /// Routes of one project: what named streams and nested splits may unfold to.
 pub const ROUTES_MAX: usize = 10_000;
 

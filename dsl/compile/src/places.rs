@@ -50,11 +50,12 @@ impl Places {
         let items = &world.items;
         let sources = assembled.sources.iter().filter_map(|index| items.sources.get(*index));
         let sinks = assembled.sinks.iter().filter_map(|index| items.sinks.get(*index));
-        let tags = world.tags.iter().take(plan.tags.len()).map(|tag| match tag.decl {
-            TagDecl::Tag(tag) => {
+        let tags = assembled.tags.iter().map(|number| match world.tags.get(*number).map(|tag| tag.decl) {
+            Some(TagDecl::Tag(tag)) => {
                 TagPlace { address: tag.at.as_ref().map_or(tag.name.span, |at| at.span), ty: tag.ty.span }
             }
-            decl => TagPlace { address: decl.span(), ty: decl.span() },
+            Some(decl) => TagPlace { address: decl.span(), ty: decl.span() },
+            None => TagPlace::default(),
         });
         let groups = plan.groups.iter().map(|group| {
             let device = world.by_name.get(&group.device).and_then(|index| world.device(*index));

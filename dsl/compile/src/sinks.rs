@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use gwp_plan::KeyPart;
 use gwp_syntax::ast::Stage;
 use gwp_syntax::{Diagnostic, Diagnostics};
 
@@ -56,6 +57,31 @@ fn dead_letter_rings(world: &World<'_>, parts: &[Option<SinkFields>], report: &m
             let fault = Diagnostic::new("E104", sink.name.span, "dead letters would go round in a ring");
             report.push(fault.here(format!("{} -> {}", names.join(" -> "), sink.name)));
         }
+    }
+}
+
+/// Rows that are issued again must find the row they replace.
+pub(crate) fn revised(
+    world: &World<'_>,
+    sinks: &[Option<SinkFields>],
+    flows: &Flows,
+    report: &mut Diagnostics,
+) {
+    for (index, revised) in &flows.revised {
+        let fields = sinks.get(*index).and_then(Option::as_ref).filter(|fields| fields.replaces);
+        let (Some(fields), Some(item)) = (fields, world.items.sinks.get(*index)) else { continue };
+        let Some(key_at) = fields.key_at else { continue };
+        let has = |part| fields.key.contains(&part) || fields.key.contains(&KeyPart::Path);
+        let told = has(KeyPart::Flow) && (has(KeyPart::Device) || !revised.many);
+        let in_time = fields.key.contains(&KeyPart::Start) || fields.key.contains(&KeyPart::Time);
+        if told && in_time && !fields.key.contains(&KeyPart::Seq) {
+            continue;
+        }
+        let message = format!("`revise` needs a key at `{}`", item.name);
+        let fault = Diagnostic::new("E405", key_at, message)
+            .here("a corrected row would not replace the earlier one")
+            .label(revised.at, "rows that are issued again arrive here");
+        report.push(fault.help("write `key = [flow, device, start]`"));
     }
 }
 

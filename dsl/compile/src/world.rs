@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gwp_core::source::PlcType;
 use gwp_core::{Settings, TagId};
 use gwp_plan::Linear;
+use gwp_plan::plan::ALARM_COLUMNS;
 use gwp_syntax::Span;
 use gwp_syntax::ast;
 
@@ -40,6 +41,8 @@ pub(crate) struct Device<'a> {
     /// Values of the template's parameters.
     pub params: Vec<(&'a str, Typed)>,
     pub members: HashMap<&'a str, Member>,
+    /// Columns of its alarm events, if it has alarms.
+    pub events: Option<[TagId; ALARM_COLUMNS]>,
     /// Members that could not be read or are reported.
     pub broken: HashSet<&'a str>,
     /// Its template is not known, so nothing is said of members it does not have.
@@ -99,8 +102,6 @@ impl<'a> Device<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Member {
     Tag(TagId),
-    /// Alarms are not built yet.
-    Alarm,
 }
 
 /// The devices of a family by number.
@@ -127,6 +128,9 @@ pub(crate) struct Tag<'a> {
 pub(crate) enum TagDecl<'a> {
     Tag(&'a ast::Tag),
     Calc(&'a ast::Calc),
+    Alarm(&'a ast::Alarm),
+    /// That column of the alarm events of a device, whose first alarm this is.
+    Event(usize, &'a ast::Alarm),
     /// `connected` of a source.
     Connected(&'a ast::Source),
 }
@@ -137,6 +141,7 @@ impl TagDecl<'_> {
         match self {
             TagDecl::Tag(tag) => tag.name.span,
             TagDecl::Calc(calc) => calc.name.span,
+            TagDecl::Alarm(alarm) | TagDecl::Event(_, alarm) => alarm.name.span,
             TagDecl::Connected(source) => source.name.span,
         }
     }

@@ -6,9 +6,11 @@ use gwp_plan::{Expr, Function};
 use gwp_syntax::ast::{self, Call, MemberPick};
 use gwp_syntax::{Diagnostic, Span};
 
+use super::fold::AGGREGATES;
 use super::operators::{Operands, point_fault};
-use super::{Checker, Pick, Scope};
-use crate::items::{nearest, not_built};
+use super::state::{STATEFUL, bare_path};
+use super::{Checker, Pick, Place, Scope};
+use crate::items::nearest;
 use crate::types::{Number, Ty, Typed, describe_unit};
 use crate::units::Unit;
 
@@ -18,29 +20,6 @@ const FUNCTIONS: &[&str] = &[
     "max", "bit", "good", "within", "json", "length", "lower", "upper", "contains", "sum_of", "avg_of",
     "min_of", "max_of", "any_of", "all_of", "count_of",
 ];
-
-/// Functions that remember earlier samples.
-const STATEFUL: &[&str] = &[
-    "rate",
-    "delta",
-    "previous",
-    "integral",
-    "smooth",
-    "moving_avg",
-    "rising",
-    "falling",
-    "on_delay",
-    "off_delay",
-    "pulse",
-    "latch",
-    "count_up",
-    "changed",
-    "stale",
-];
-
-/// Aggregates, which fold the samples of a window.
-const AGGREGATES: &[&str] =
-    &["avg", "mean", "first", "last", "sum", "count", "stddev", "percentile", "increase", "time_in"];
 
 /// Would give other results on the other node, or at another time.
 const RANDOM: &[&str] = &["now", "random", "rand", "today"];
@@ -53,7 +32,12 @@ impl Checker<'_, '_> {
             return self.wrong(fault.help("write the value alone"));
         }
         let args: Vec<&ast::Expr> = call.args.iter().map(|arg| &arg.value).collect();
+        let in_column = matches!(scope.place, Place::Column(_));
         match name {
+            "min" | "max" if in_column && args.len() == 1 => self.aggregate(call, &args, scope),
+            "integral" if in_column => self.aggregate(call, &args, scope),
+            _ if STATEFUL.contains(&name) => self.state_function(call, &args, scope),
+            _ if AGGREGATES.contains(&name) => self.aggregate(call, &args, scope),
             "abs" | "round" | "floor" | "ceil" => self.keeps_unit(call, &args, scope),
             "sqrt" => self.square_root(call, &args, scope),
             "exp" | "ln" | "log10" | "sin" | "cos" | "tan" => self.of_plain_number(call, &args, scope),
@@ -86,12 +70,6 @@ impl Checker<'_, '_> {
                 Diagnostic::new("E410", span, message)
                     .help("what differs from node to node must not change results")
             }
-            _ if STATEFUL.contains(&name) => not_built(span, &format!("`{name}()`")),
-            _ if AGGREGATES.contains(&name) => {
-                Diagnostic::new("E303", span, format!("`{name}` needs a window"))
-                    .here("an aggregate outside of a window")
-                    .help("use `moving_avg(x, 1 min)` or `-> every 1 min { }`")
-            }
             _ if RANDOM.contains(&name) => {
                 let message = format!("`{name}()` would differ between the two nodes");
                 Diagnostic::new("E305", span, message).help("use `time`, the time stamp of the sample")
@@ -109,7 +87,7 @@ impl Checker<'_, '_> {
     }
 
     /// Exactly N arguments, or a report.
-    fn take<'e, const N: usize>(
+    pub(super) fn take<'e, const N: usize>(
         &mut self,
         call: &Call,
         args: &[&'e ast::Expr],
@@ -124,7 +102,7 @@ impl Checker<'_, '_> {
     }
 
     /// A number that is no point on a scale, if `points` says so.
-    fn number(
+    pub(super) fn number(
         &mut self,
         expr: &ast::Expr,
         points: Option<&str>,
@@ -239,6 +217,9 @@ impl Checker<'_, '_> {
 
     fn extreme(&mut self, call: &Call, args: &[&ast::Expr], scope: &Scope<'_>) -> Typed {
         let name = call.name.text.as_str();
+        if args.len() < 2 && matches!(scope.place, Place::Input(_)) {
+            return self.aggregate(call, args, scope);
+        }
         if args.len() < 2 {
             let fault = Diagnostic::new("E303", call.span, format!("`{name}` of one value needs a window"));
             return self.wrong(
@@ -429,7 +410,7 @@ impl Checker<'_, '_> {
     /// The family that the argument of `sum_of` runs over, and its devices.
     fn picked(&mut self, arg: &ast::Expr, call: &Call) -> Option<(String, Vec<usize>)> {
         let mut many = Vec::new();
-        for_each_path(arg, &mut |path| {
+        for_each_path(arg, &mut |path, _| {
             if let Some(members) = &path.members
                 && !matches!(members.pick, MemberPick::One(_))
             {
@@ -482,14 +463,15 @@ fn good_sample() -> Typed {
     Typed::new(Expr::Binary(gwp_plan::BinaryOp::Eq, Box::new(quality), Box::new(good)), Ty::Bool)
 }
 
-/// Calls `visit` with every path of an expression, and with what may be one behind a number: `1/x`.
-pub(crate) fn for_each_path(expr: &ast::Expr, visit: &mut dyn FnMut(&ast::Path)) {
+/// Calls `visit` with every path of an expression, and with what may be one behind a number: `1/x`. The flag says that
+/// `previous` asks for the value before.
+pub(crate) fn for_each_path(expr: &ast::Expr, visit: &mut dyn FnMut(&ast::Path, bool)) {
     use ast::ExprKind;
     match &expr.kind {
-        ExprKind::Path(path) => visit(path),
+        ExprKind::Path(path) => visit(path, false),
         ExprKind::Quantity(quantity) => {
             if let Some((_, below)) = quantity.unit.as_ref().and_then(|unit| unit.text.split_once('/')) {
-                visit(&super::units::path_of(below, expr.span));
+                visit(&super::units::path_of(below, expr.span), false);
             }
         }
         ExprKind::Instant(_) | ExprKind::Clock(_) => {}
@@ -500,7 +482,12 @@ pub(crate) fn for_each_path(expr: &ast::Expr, visit: &mut dyn FnMut(&ast::Path))
                 }
             }
         }
-        ExprKind::Call(call) => call.args.iter().for_each(|arg| for_each_path(&arg.value, visit)),
+        ExprKind::Call(call) => match call.args.as_slice() {
+            [arg] if call.name.text == "previous" && bare_path(&arg.value).is_some() => {
+                for_each_path(&arg.value, &mut |path, _| visit(path, true));
+            }
+            args => args.iter().for_each(|arg| for_each_path(&arg.value, visit)),
+        },
         ExprKind::Group(inner) | ExprKind::Unary(_, inner) => for_each_path(inner, visit),
         ExprKind::Binary(binary) => {
             for_each_path(&binary.left, visit);

@@ -4,12 +4,17 @@
 //! that would follow from it.
 
 pub(crate) mod call;
+pub(crate) mod fold;
 mod operators;
 pub(crate) mod resolve;
+pub(crate) mod state;
 mod units;
 
-use gwp_core::{Timestamp, Value};
-use gwp_plan::{BinaryOp, Expr, Function, Word};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use gwp_core::{TagId, Timestamp, Value};
+use gwp_plan::{Aggregate, BinaryOp, Expr, Function, Operator, Word};
 use gwp_syntax::ast::{self, ExprKind, TextPart, UnaryOp};
 use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
@@ -29,6 +34,42 @@ pub(crate) struct Scope<'s> {
     pub constant: bool,
     /// Inside `sum_of(meter[*]...)`: the device that stands for the family at the moment.
     pub pick: Option<Pick<'s>>,
+    pub place: Place<'s>,
+    /// In the message of an alarm: its name.
+    pub alarm: Option<&'s str>,
+}
+
+/// What may be folded, remembered and read where an expression stands.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Place<'s> {
+    /// Values of one moment: a stage, a setting.
+    #[default]
+    Plain,
+    /// A calc or alarm, which may remember.
+    State,
+    /// Where a window takes samples: its condition, the argument of an aggregate. It may remember.
+    Input(&'s WindowScope<'s>),
+    /// A column of a window, which may fold, and read columns above.
+    Column(&'s WindowScope<'s>),
+    /// A condition on rows with these columns.
+    Row(&'s [RowColumn]),
+}
+
+/// What columns of a window see besides tags.
+pub(crate) struct WindowScope<'s> {
+    /// Device of its rows.
+    pub device: Arc<str>,
+    /// One window for each device.
+    pub by_device: bool,
+    /// Columns above.
+    pub columns: &'s [RowColumn],
+}
+
+/// A column of rows.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct RowColumn {
+    pub name: Arc<str>,
+    pub ty: Ty,
 }
 
 /// What a stage of a flow knows of the samples that pass it.
@@ -59,11 +100,30 @@ pub(crate) struct Checker<'w, 'a> {
     pub report: &'w mut Diagnostics,
     /// Nodes lowered so far, over all expressions.
     pub nodes: usize,
+    /// State functions of the calc, alarm or window that is being lowered.
+    pub operators: Vec<Operator>,
+    /// Local that reads the first of them.
+    pub operator_base: u32,
+    /// State functions so far, over all expressions.
+    pub operators_made: usize,
+    /// Aggregates of the window that is being lowered.
+    pub aggregates: Vec<Aggregate>,
+    /// Calcs that are computed after the one being lowered, or are it, as far as it reads their previous value.
+    pub later: HashSet<TagId>,
 }
 
 impl<'w, 'a> Checker<'w, 'a> {
     pub(crate) fn new(world: &'w World<'a>, report: &'w mut Diagnostics) -> Self {
-        Checker { world, report, nodes: 0 }
+        Checker {
+            world,
+            report,
+            nodes: 0,
+            operators: Vec::new(),
+            operator_base: 0,
+            operators_made: 0,
+            aggregates: Vec::new(),
+            later: HashSet::new(),
+        }
     }
 
     /// Reports and gives the error type.
@@ -141,6 +201,7 @@ impl<'w, 'a> Checker<'w, 'a> {
         }
         match meaning {
             Meaning::Value(value) => value,
+            Meaning::Column(name) => self.column_in_fold(&name, path.span),
             Meaning::Tag(tag) => self.tag(tag),
             Meaning::QualityOf(tag) => {
                 let inner = self.tag(tag);
@@ -153,7 +214,7 @@ impl<'w, 'a> Checker<'w, 'a> {
         }
     }
 
-    fn tag(&self, tag: gwp_core::TagId) -> Typed {
+    fn tag(&self, tag: TagId) -> Typed {
         match self.world.tag(tag) {
             Some(found) if found.ty != Ty::Error => {
                 Typed::new(Expr::Tag(tag, found.ty.plan_type()), found.ty.clone())

@@ -1,12 +1,17 @@
 //! What a path means in its place.
 
+use std::sync::Arc;
+
 use gwp_core::TagId;
+use gwp_plan::{Expr, Type};
 use gwp_syntax::ast::{MemberPick, Members, Name, Path};
 use gwp_syntax::{Diagnostic, Span};
 
-use super::Scope;
+use super::{Place, RowColumn, Scope};
+use crate::alarms;
 use crate::items::{ItemKind, nearest, not_built};
-use crate::types::Typed;
+use crate::types::{Ty, Typed};
+use crate::units::Unit;
 use crate::world::{Device, Member, World};
 
 /// The meaning of a path.
@@ -20,6 +25,8 @@ pub(crate) enum Meaning {
     TimeOf(TagId),
     /// A word of the sample that passes a stage.
     Word(SampleWord),
+    /// A column, where only samples can be read.
+    Column(Arc<str>),
     /// Reported elsewhere already.
     Silent,
     Unknown(Box<Diagnostic>),
@@ -75,8 +82,11 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Parameters and siblings.
+    /// Parameters, columns and siblings.
     fn local(&self, name: &Name, scope: &Scope<'_>) -> Option<Meaning> {
+        if let Some(column) = self.column(name, scope) {
+            return Some(column);
+        }
         let siblings = scope.device.iter().chain(scope.head.iter().flat_map(|head| &head.devices));
         let mut found = siblings.filter_map(|device| self.device(*device)).filter_map(|device| {
             if let Some((_, value)) = device.params.iter().find(|(param, _)| *param == name.text) {
@@ -84,15 +94,33 @@ impl<'a> World<'a> {
             }
             match device.members.get(name.text.as_str()) {
                 Some(Member::Tag(tag)) => Some(Meaning::Tag(*tag)),
-                Some(Member::Alarm) => Some(Meaning::Silent),
                 None => device.hides(&name.text).then_some(Meaning::Silent),
             }
         });
         let first = found.next()?;
         match (found.next(), scope.head.as_ref()) {
-            (Some(_), Some(head)) => Some(self.which_one(name, &head.devices)),
+            (Some(_), Some(head)) => Some(self.which_one(name, &head.devices, scope)),
             _ => Some(first),
         }
+    }
+
+    /// A column above, or of the rows that pass; parameters of the device come first.
+    fn column(&self, name: &Name, scope: &Scope<'_>) -> Option<Meaning> {
+        let (columns, base) = match scope.place {
+            Place::Column(window) => (window.columns, COLUMN_BASE),
+            Place::Row(columns) => (columns, 0),
+            _ => return None,
+        };
+        let device = scope.device.and_then(|device| self.device(device));
+        if device.is_some_and(|device| device.params.iter().any(|(param, _)| *param == name.text)) {
+            return None;
+        }
+        let (number, column) = (base..).zip(columns).find(|(_, column)| *column.name == name.text)?;
+        if column.ty == Ty::Error {
+            return Some(Meaning::Silent);
+        }
+        let read = Expr::Local(number, column.ty.plan_type());
+        Some(Meaning::Value(Typed { expr: read, ty: column.ty.clone() }))
     }
 
     /// Constants, words of the sample, and the words that everybody knows.
@@ -113,9 +141,19 @@ impl<'a> World<'a> {
         if matches!(name.text.as_str(), "true" | "false") {
             return Some(Meaning::Value(Typed::bool(name.text == "true")));
         }
+        if let Some(word) = alarms::message_word(self, &name.text, scope) {
+            return Some(Meaning::Value(word));
+        }
+        if let Place::Column(window) = scope.place {
+            return window_word(&name.text, &window.device).map(Meaning::Value);
+        }
         let word = SAMPLE_WORDS.iter().find(|(word, _)| *word == name.text).map(|(_, word)| *word)?;
-        let in_calc = scope.device.is_some() && word == SampleWord::Time && !scope.constant;
-        (scope.head.is_some() || in_calc).then_some(Meaning::Word(word))
+        let known = match scope.place {
+            Place::Plain => scope.head.is_some(),
+            Place::State | Place::Input(_) => word == SampleWord::Time,
+            Place::Column(_) | Place::Row(_) => false,
+        };
+        known.then_some(Meaning::Word(word))
     }
 
     /// `meter[07].power`, or `meter[*].power` inside `sum_of`.
@@ -166,10 +204,12 @@ impl<'a> World<'a> {
         };
         match device.members.get(member.text.as_str()) {
             Some(Member::Tag(tag)) => of_tag(*tag, rest),
-            Some(Member::Alarm) => Meaning::Silent,
             None if device.hides(&member.text) => Meaning::Silent,
-            None if member.text == "alarms" => {
-                unknown(not_built(member.span, "`alarms`, the events of a device,"))
+            None if member.text == alarms::ALARMS && device.events.is_some() => {
+                let fault = Diagnostic::new("E110", member.span, "events are rows, not a value");
+                unknown(fault.help(
+                    "read the alarm itself: it is true while it stands; events flow from the head of a flow",
+                ))
             }
             None => unknown(no_member(device, member)),
         }
@@ -200,9 +240,23 @@ impl<'a> World<'a> {
             let fault = Diagnostic::new("E101", name.span, "only devices of a family have an `index`");
             return unknown(fault.help("declare the device as a family, such as `device m[1..4]`"));
         }
+        if let Place::Input(window) = scope.place
+            && let Some(column) = window.columns.iter().find(|column| *column.name == name.text)
+        {
+            return Meaning::Column(column.name.clone());
+        }
+        if let Place::Row(columns) = scope.place {
+            return unknown(no_column(name, columns));
+        }
         let elsewhere = self.devices_with(&name.text, 2);
+        if let (Place::Input(window) | Place::Column(window), Some(device)) = (scope.place, scope.device)
+            && window.by_device
+            && let Some(device) = self.device(device).filter(|_| !elsewhere.is_empty())
+        {
+            return unknown(no_member(device, name));
+        }
         if elsewhere.len() > 1 {
-            return self.which_one(name, &[]);
+            return self.which_one(name, &[], scope);
         }
         let fault = Diagnostic::new("E101", name.span, format!("nothing is called `{name}` here"));
         if let [device] = elsewhere.as_slice() {
@@ -228,7 +282,7 @@ impl<'a> World<'a> {
     }
 
     /// A member that several devices have: those of a flow's head, else of the project.
-    fn which_one(&self, name: &Name, head: &[usize]) -> Meaning {
+    fn which_one(&self, name: &Name, head: &[usize], scope: &Scope<'_>) -> Meaning {
         let mut example = self.devices_with(&name.text, usize::MAX);
         if !head.is_empty() {
             let of_head = head.iter().filter_map(|device| self.device(*device));
@@ -239,11 +293,55 @@ impl<'a> World<'a> {
         let count = example.len();
         let fault = Diagnostic::new("E105", name.span, format!("`{name}` exists in {count} devices"))
             .here("which one?");
+        let in_window = matches!(scope.place, Place::Input(_) | Place::Column(_)) && !head.is_empty();
         unknown(match example.first() {
+            Some(device) if in_window => {
+                fault.help(format!("add `by device` for a row per device, or name one: `{device}.{name}`"))
+            }
             Some(device) => fault.help(format!("name one: `{device}.{name}`")),
             None => fault,
         })
     }
+}
+
+/// Locals of columns while a window is compiled, when it is not known yet how much stands before them.
+pub(crate) const COLUMN_BASE: u32 = 3 << 20;
+
+/// Columns that every row of a window has, with their types, as rows have them.
+pub(crate) fn built_in_columns() -> [RowColumn; 6] {
+    let column = |name: &str, ty| RowColumn { name: name.into(), ty };
+    [
+        column("start", Ty::Time),
+        column("end", Ty::Time),
+        column("length", Ty::number(true, Unit::second())),
+        column("device", Ty::Text),
+        column("coverage", Ty::number(true, Unit::percent())),
+        column("revision", Ty::plain(false)),
+    ]
+}
+
+/// A word that columns of a window know: what every row has.
+fn window_word(word: &str, device: &Arc<str>) -> Option<Typed> {
+    let local = |number, plan_type, ty| Typed::new(Expr::Local(number, plan_type), ty);
+    Some(match word {
+        "start" => local(0, Type::Time, Ty::Time),
+        "end" => local(1, Type::Time, Ty::Time),
+        "length" => local(2, Type::Float, Ty::number(true, Unit::second())),
+        "coverage" => local(3, Type::Float, Ty::number(true, Unit::percent())),
+        "revision" => local(4, Type::Int, Ty::plain(false)),
+        "device" => Typed::text(device),
+        _ => return None,
+    })
+}
+
+/// Rows have no column of that name.
+fn no_column(name: &Name, columns: &[RowColumn]) -> Diagnostic {
+    let fault = Diagnostic::new("E101", name.span, format!("the rows have no column `{name}`"));
+    if let Some(near) = nearest(&name.text, columns.iter().map(|column| &*column.name)) {
+        return fault.help(format!("did you mean `{near}`?"));
+    }
+    let list: Vec<_> = columns.iter().map(|column| format!("`{}`", column.name)).collect();
+    fault.help(format!("they have: {}; tags are written `device.tag`", list.join(", ")))
 }
 
 /// What may follow a tag: nothing, `.quality` or `.time`.

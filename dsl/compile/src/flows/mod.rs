@@ -5,23 +5,27 @@
 //!                                               +-> sink, sink         two routes
 //! ```
 
+mod calendar;
+mod rows;
 mod select;
 mod stages;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use gwp_core::TagId;
 use gwp_core::manifest::Standby;
-use gwp_plan::{Expr, FlowSummary, Route, Stage};
+use gwp_plan::{Expr, FlowSummary, Route, Stage, Tag};
 use gwp_syntax::ast::{self, Name};
 use gwp_syntax::{Diagnostic, Span};
 
 use crate::check::{Checker, Head};
-use crate::items::{ItemKind, nearest, not_built};
+use crate::items::{ItemKind, nearest};
 use crate::limits::{ROUTE_TAGS_MAX, ROUTES_MAX, WAYS_MAX};
 use crate::order::order;
 use crate::types::{Number, Ty};
+use rows::{Rows, add_condition};
 use select::Selected;
 
 /// One way that samples take: which tags, through which stages.
@@ -30,6 +34,21 @@ struct Way {
     tags: Vec<TagId>,
     stages: Vec<Stage>,
     names: BTreeMap<TagId, Arc<str>>,
+    /// What its rows are made of; samples pass without it.
+    rows: Option<Arc<Rows>>,
+    row_conditions: Vec<Expr>,
+}
+
+impl Way {
+    /// Samples of some tags, or the columns of rows, as they come.
+    fn new(tags: Vec<TagId>) -> Way {
+        Way { tags, stages: Vec::new(), names: BTreeMap::new(), rows: None, row_conditions: Vec::new() }
+    }
+
+    /// How much a route of it keeps, as a number of tags.
+    fn weight(&self) -> usize {
+        self.tags.len() + self.rows.as_ref().map_or(0, |rows| rows.weight())
+    }
 }
 
 /// All routes by sink, and what people read of flows.
@@ -37,6 +56,10 @@ pub(crate) struct Flows {
     /// Sinks by index in the items; each list sorted by flow, then as written.
     pub routes: BTreeMap<usize, Vec<Route>>,
     pub summaries: Vec<FlowSummary>,
+    /// Columns of windows; their numbers begin behind the tags of the world.
+    pub row_tags: Vec<Tag>,
+    /// Sinks that get rows which are issued again, by index in the items.
+    pub revised: BTreeMap<usize, Revised>,
 }
 
 /// Compiles all flows of a project.
@@ -61,7 +84,15 @@ pub(crate) fn flows(checker: &mut Checker<'_, '_>) -> Flows {
     let mut compiler = Compiler {
         checker,
         streams: HashMap::new(),
-        flows: Flows { routes: BTreeMap::new(), summaries: Vec::new() },
+        flows: Flows {
+            routes: BTreeMap::new(),
+            summaries: Vec::new(),
+            row_tags: Vec::new(),
+            revised: BTreeMap::new(),
+        },
+        paths: world.tags.iter().map(|tag| (tag.path.clone(), tag.decl.span())).collect(),
+        row_names: HashMap::new(),
+        instance_count: 0,
         way_count: 0,
         way_tags: 0,
         route_count: 0,
@@ -100,11 +131,24 @@ fn streams_of(flow: &ast::Flow, index: &HashMap<&str, usize>) -> Vec<usize> {
     streams
 }
 
+/// Rows that are issued again arrive at a sink.
+pub(crate) struct Revised {
+    /// Where the flow names the sink.
+    pub at: Span,
+    /// They are of several devices.
+    pub many: bool,
+}
+
 struct Compiler<'c, 'w, 'a> {
     checker: &'c mut Checker<'w, 'a>,
     /// Ways at the end of each flow compiled so far.
     streams: HashMap<&'a str, Vec<Way>>,
     flows: Flows,
+    /// Paths of all tags that are no columns of windows.
+    paths: HashMap<Arc<str>, Span>,
+    /// Names of the rows that windows make.
+    row_names: HashMap<Arc<str>, Span>,
+    instance_count: usize,
     way_count: usize,
     way_tags: usize,
     route_count: usize,
@@ -219,12 +263,7 @@ impl<'a> Compiler<'_, '_, 'a> {
             }
         }
         let direct: Vec<TagId> = tags.difference(&except).copied().collect();
-        let mut ways = Vec::new();
-        if !direct.is_empty() {
-            let deadband = self.deadbands(&direct);
-            let stages = if deadband.is_empty() { Vec::new() } else { vec![Stage::Deadband(deadband)] };
-            ways.push(Way { tags: direct, stages, names: BTreeMap::new() });
-        }
+        let mut ways = self.ways_of(direct);
         for stream in streams {
             match self.streams.get(stream) {
                 // ways may double with each flow: stop before they are made
@@ -232,16 +271,20 @@ impl<'a> Compiler<'_, '_, 'a> {
                     self.too_many(flow.name.span);
                     return (Vec::new(), true);
                 }
-                Some(found) => ways.extend(found.iter().map(|way| Way {
-                    tags: way.tags.iter().copied().filter(|tag| !except.contains(tag)).collect(),
-                    ..way.clone()
+                // a window keeps what it takes: its rows do not depend on who reads them
+                Some(found) => ways.extend(found.iter().map(|way| match &way.rows {
+                    Some(rows) if rows.window.is_some() => way.clone(),
+                    _ => Way {
+                        tags: way.tags.iter().copied().filter(|tag| !except.contains(tag)).collect(),
+                        ..way.clone()
+                    },
                 })),
                 None => silent = true,
             }
         }
-        ways.retain(|way| !way.tags.is_empty());
+        ways.retain(|way| way.rows.is_some() || !way.tags.is_empty());
         self.way_count += ways.len();
-        self.way_tags += ways.iter().map(|way| way.tags.len()).sum::<usize>();
+        self.way_tags += ways.iter().map(Way::weight).sum::<usize>();
         if self.way_count > WAYS_MAX || self.way_tags > ROUTE_TAGS_MAX {
             self.too_many(flow.name.span);
             return (Vec::new(), true);
@@ -267,7 +310,8 @@ impl<'a> Compiler<'_, '_, 'a> {
     /// What stages may know of the samples: their devices, and the type of `value`.
     fn head_of(&self, ways: &[Way], silent: bool) -> Head {
         let world = self.checker.world;
-        let tags: BTreeSet<TagId> = ways.iter().flat_map(|way| way.tags.iter().copied()).collect();
+        let samples = ways.iter().filter(|way| way.rows.is_none());
+        let tags: BTreeSet<TagId> = samples.flat_map(|way| way.tags.iter().copied()).collect();
         let mut devices = BTreeSet::new();
         let mut value: Option<(Ty, TagId)> = None;
         let mut conflict = None;
@@ -326,13 +370,17 @@ impl<'a> Compiler<'_, '_, 'a> {
                     return None;
                 }
                 ast::Stage::Window(window) => {
-                    self.checker.report.push(not_built(window.span, "a window"));
-                    self.silent_targets(flow, list.get(at + 1..).unwrap_or(&[]));
-                    return None;
+                    let errors = self.checker.report.errors();
+                    ways = self.window(flow, ways, window);
+                    if self.checker.report.errors() > errors {
+                        self.silent_targets(flow, list.get(at + 1..).unwrap_or(&[]));
+                        return None;
+                    }
                 }
                 ast::Stage::Where(condition, _) => {
-                    if let Some(condition) = self.where_condition(flow, condition) {
-                        add_stage(&mut ways, &Stage::Where(condition));
+                    let conditions = self.conditions(flow, &ways, condition).unwrap_or_default();
+                    for (way, condition) in ways.iter_mut().zip(conditions) {
+                        add_condition(way, condition);
                     }
                 }
                 ast::Stage::Call(call) => self.call(flow, &mut ways, call),
@@ -347,12 +395,6 @@ impl<'a> Compiler<'_, '_, 'a> {
         Some(ways)
     }
 
-    fn where_condition(&mut self, flow: &Flow<'_>, condition: &ast::Expr) -> Option<Expr> {
-        let scope = crate::check::Scope { head: Some(&flow.head), ..crate::check::Scope::default() };
-        let typed = self.checker.condition(condition, "a condition is needed here", &scope);
-        (!typed.is_error()).then_some(typed.expr)
-    }
-
     /// First match: a branch gets what no branch before it took; a bad condition takes nothing.
     fn split(&mut self, flow: &mut Flow<'_>, ways: &[Way], branches: &[ast::Branch], span: Span) {
         let mut rest: Vec<Way> = ways.to_vec();
@@ -361,12 +403,14 @@ impl<'a> Compiler<'_, '_, 'a> {
             let mut taken = rest.clone();
             match &branch.when {
                 Some(when) => {
-                    let Some(condition) = self.where_condition(flow, when) else {
+                    let Some(conditions) = self.conditions(flow, &rest, when) else {
                         self.silent_targets(flow, &branch.stages);
                         continue;
                     };
-                    add_stage(&mut taken, &Stage::Where(condition.clone()));
-                    add_stage(&mut rest, &Stage::Where(not_taken(condition)));
+                    for ((taken, rest), condition) in taken.iter_mut().zip(&mut rest).zip(conditions) {
+                        add_condition(taken, condition.clone());
+                        add_condition(rest, not_taken(condition));
+                    }
                 }
                 None => closed = true,
             }
@@ -449,24 +493,31 @@ impl<'a> Compiler<'_, '_, 'a> {
 
     fn route(&mut self, flow: &Flow<'_>, way: &Way, sink: usize, at: Span) {
         self.route_count += 1;
-        self.route_tags += way.tags.len();
+        self.route_tags += way.weight();
         if self.route_count > ROUTES_MAX || self.route_tags > ROUTE_TAGS_MAX {
             return self.too_many(at);
+        }
+        let window = way.rows.as_ref().and_then(|rows| rows.window.clone());
+        if let Some(window) = window.as_ref().filter(|window| window.revise_ns > 0) {
+            let many = window.instances.len() > 1;
+            let revised = self.flows.revised.entry(sink).or_insert(Revised { at, many });
+            revised.many |= many;
         }
         self.flows.routes.entry(sink).or_default().push(Route {
             flow: flow.name.text.as_str().into(),
             tags: way.tags.clone(),
             stages: way.stages.clone(),
-            window: None,
-            row_conditions: Vec::new(),
+            window: window.map(Box::new),
+            row_conditions: way.row_conditions.clone(),
             names: way.names.clone(),
             high_priority: flow.high_priority,
         });
     }
 }
 
+/// Adds a stage that acts on samples; rows pass it untouched.
 fn add_stage(ways: &mut [Way], stage: &Stage) {
-    ways.iter_mut().for_each(|way| way.stages.push(stage.clone()));
+    ways.iter_mut().filter(|way| way.rows.is_none()).for_each(|way| way.stages.push(stage.clone()));
 }
 
 /// True also where the condition is bad: that counts as no.

@@ -4,8 +4,9 @@ use gwp_core::TagId;
 use gwp_syntax::ast::{MemberPick, Members, Name, Select, SelectPart, SelectRoot};
 use gwp_syntax::{Diagnostic, Span};
 
+use crate::alarms::ALARMS;
 use crate::check::resolve::{no_member, not_in_family};
-use crate::items::{ItemKind, not_built};
+use crate::items::ItemKind;
 use crate::world::{Device, Member, TagDecl, World};
 
 /// What a selection means.
@@ -38,11 +39,6 @@ impl<'a> World<'a> {
                 );
             }
         };
-        if let Some(SelectPart::Name(name)) = part
-            && name.text == "alarms"
-        {
-            return wrong(not_built(select.span, "`alarms`, the events of devices,"));
-        }
         let (devices, many) = match &select.root {
             SelectRoot::Any(_) => (self.real_devices(), true),
             SelectRoot::Named(name, Some(members)) => (self.family_devices(name, members)?, true),
@@ -139,7 +135,10 @@ impl<'a> World<'a> {
                     tags.push(*tag);
                     Ok(false)
                 }
-                Some(Member::Alarm) => Ok(true),
+                None if name.text == ALARMS && device.events.is_some() => {
+                    tags.extend(device.events.iter().flatten());
+                    Ok(false)
+                }
                 None if device.hides(&name.text) => Ok(true),
                 None if many => Ok(false),
                 None => wrong(no_member(device, name)),
@@ -150,14 +149,9 @@ impl<'a> World<'a> {
                     _ => "",
                 };
                 let fits = device.members.iter().filter(|(name, _)| name.starts_with(prefix));
-                let declared = fits.filter_map(|(_, member)| match member {
-                    Member::Tag(tag) => Some(*tag).filter(|tag| self.is_declared(*tag)),
-                    Member::Alarm => None,
-                });
-                tags.extend(declared);
-                Ok(device.open
-                    || !device.broken.is_empty()
-                    || device.members.values().any(|m| *m == Member::Alarm))
+                let tag = |(_, Member::Tag(tag)): (_, &Member)| *tag;
+                tags.extend(fits.map(tag).filter(|tag| self.is_declared(*tag)));
+                Ok(device.open || !device.broken.is_empty())
             }
         }
     }
@@ -169,6 +163,9 @@ impl<'a> World<'a> {
 
     fn selects_nothing(&self, select: &Select) -> Diagnostic {
         let fault = Diagnostic::new("E308", select.span, format!("`{select}` selects no tag"));
+        if matches!(select.parts.first(), Some(SelectPart::Name(name)) if name.text == ALARMS) {
+            return fault.help("none of these devices has an `alarm`");
+        }
         let SelectRoot::Named(name, None) = &select.root else { return fault };
         if !select.parts.is_empty() {
             return fault.help("check the names, or leave it out");

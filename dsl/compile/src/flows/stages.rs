@@ -35,8 +35,28 @@ pub(super) fn words(stage: &ast::Stage) -> Option<String> {
             };
             Some(format!("split {{ {} }}", branches.iter().map(one).collect::<Vec<_>>().join("; ")))
         }
-        ast::Stage::Window(_) | ast::Stage::Targets(..) => None,
+        ast::Stage::Window(window) => Some(window_words(window)),
+        ast::Stage::Targets(..) => None,
     }
+}
+
+fn window_words(window: &ast::Window) -> String {
+    let kind = match window.kind {
+        ast::WindowKind::Every => "every",
+        ast::WindowKind::On => "on",
+        ast::WindowKind::While => "while",
+    };
+    let words: String = window.attrs.iter().map(|(word, value)| format!(" {word} {value}")).collect();
+    let columns = window.columns.iter().map(|column| format!("{} = {}", column.name, column.value));
+    format!("{kind} {}{words} {{ {} }}", window.expr, columns.collect::<Vec<_>>().join(", "))
+}
+
+/// What a pattern of `rename` may ask of a tag.
+struct Told {
+    path: Arc<str>,
+    tag: Arc<str>,
+    device: Arc<str>,
+    index: Option<i64>,
 }
 
 impl Compiler<'_, '_, '_> {
@@ -116,7 +136,7 @@ impl Compiler<'_, '_, '_> {
         let Some([deadband, heartbeat]) = self.arguments(call, ["deadband", "heartbeat"]) else { return };
         let heartbeat_ns = heartbeat.and_then(|value| self.duration(value));
         let band = deadband.map(|value| (self.checker.expr(value, &Scope::constant()), value.span));
-        for way in ways {
+        for way in ways.iter_mut().filter(|way| way.rows.is_none()) {
             let deadband = match &band {
                 Some((band, span)) => self.bands(&way.tags, band, *span),
                 None => BTreeMap::new(),
@@ -182,8 +202,8 @@ impl Compiler<'_, '_, '_> {
     fn rename(&mut self, flow: &Flow<'_>, ways: &mut [Way], pattern: &Text, span: Span) {
         let mut taken: HashMap<Arc<str>, TagId> = HashMap::new();
         for way in ways {
-            for at in 0..way.tags.len() {
-                let Some(tag) = way.tags.get(at).copied() else { break };
+            let tags = way.rows.as_ref().map_or(way.tags.as_slice(), |rows| &rows.tags).to_vec();
+            for tag in tags {
                 let Some(name) = self.new_name(flow, tag, pattern) else { return };
                 if name.is_empty() {
                     return self.checker.report.push(Diagnostic::new("E307", span, "a name cannot be empty"));
@@ -192,7 +212,7 @@ impl Compiler<'_, '_, '_> {
                 if let Some(other) = taken.insert(name.clone(), tag)
                     && other != tag
                 {
-                    let path = |tag| self.checker.world.tag(tag).map_or("", |tag| &*tag.path);
+                    let path = |tag| self.told(tag).map_or("".into(), |told| told.path);
                     let message =
                         format!("`{}` and `{}` would both be called `{name}`", path(other), path(tag));
                     let fault = Diagnostic::new("E307", span, message);
@@ -206,14 +226,27 @@ impl Compiler<'_, '_, '_> {
         }
     }
 
+    /// The words by which a tag or a column of rows can be told.
+    fn told(&self, tag: TagId) -> Option<Told> {
+        let world = self.checker.world;
+        if let Some(found) = world.tag(tag) {
+            let device = world.device(found.device)?;
+            let (path, tag) = (found.path.clone(), found.name.clone());
+            return Some(Told { path, tag, device: device.name.clone(), index: device.index });
+        }
+        let info = &self.flows.row_tags.get(tag.index().checked_sub(world.tags.len())?)?.info;
+        let device = world.by_name.get(&info.device).and_then(|device| world.device(*device));
+        let (path, tag, device_name) = (info.path.clone(), info.tag.clone(), info.device.clone());
+        Some(Told { path, tag, device: device_name, index: device.and_then(|device| device.index) })
+    }
+
     fn new_name(&mut self, flow: &Flow<'_>, tag: TagId, pattern: &Text) -> Option<String> {
         let mut out = String::new();
         for part in &pattern.parts {
             match part {
                 TextPart::Literal(literal) => out.push_str(literal),
                 TextPart::Insert(insert) => {
-                    let found = self.checker.world.tag(tag)?;
-                    let device = self.checker.world.device(found.device)?;
+                    let told = self.told(tag)?;
                     let word = match &insert.kind {
                         ExprKind::Path(path) if path.rest.is_empty() && path.members.is_none() => {
                             path.root.text.as_str()
@@ -221,13 +254,11 @@ impl Compiler<'_, '_, '_> {
                         _ => "",
                     };
                     match word {
-                        "device" => out.push_str(&device.name),
-                        "tag" => out.push_str(&found.name),
-                        "path" => out.push_str(&found.path),
+                        "device" => out.push_str(&told.device),
+                        "tag" => out.push_str(&told.tag),
+                        "path" => out.push_str(&told.path),
                         "flow" => out.push_str(&flow.name.text),
-                        "index" if device.index.is_some() => {
-                            out.push_str(&device.index.unwrap_or(0).to_string())
-                        }
+                        "index" if let Some(index) = told.index => out.push_str(&index.to_string()),
                         _ => out.push_str(&self.checker.fixed_insert(insert, &Scope::constant())?),
                     }
                 }

@@ -154,6 +154,10 @@ pub(crate) struct SinkFields {
     pub bad: BadPolicy,
     /// Name of the sink that takes what is refused.
     pub dead_letter: Option<Arc<str>>,
+    /// Place of `key`, if it is written.
+    pub key_at: Option<Span>,
+    /// The destination replaces what comes under the same key.
+    pub replaces: bool,
     /// Place of `full = block`, for warnings.
     pub block_at: Option<Span>,
 }
@@ -317,6 +321,7 @@ pub(crate) fn sink(item: &ast::Sink, driver: &'static Manifest, checker: &mut Ch
     let broken = &item.settings.broken;
     let mut fields = Fields::new(what.clone(), item.name.span, &item.settings.list, broken, checker.report);
     let key = fields.take("key");
+    let key_at = key.map(|key| key.span);
     let dead_letter = fields.take("dead_letter");
     let common = split_off(&mut fields, SINK, what).finish(SINK, SINK_NAMES, true, checker, &scope);
     let settings = fields.finish(driver.settings, SINK_NAMES, true, checker, &scope);
@@ -344,6 +349,8 @@ pub(crate) fn sink(item: &ast::Sink, driver: &'static Manifest, checker: &mut Ch
             _ => Order::PerTag,
         },
         key: checker.key(key),
+        key_at,
+        replaces: driver.sink().is_some_and(|traits| traits.idempotent),
         bad: match common.text("bad") {
             Some("null") => BadPolicy::Null,
             Some("skip") => BadPolicy::Skip,

@@ -116,6 +116,11 @@ impl Unit {
         Unit { dim: Dim::of(Base::Time), factor: 1.0, offset: 0.0, point: false, text: "s".into() }
     }
 
+    /// Percent, in which coverage is kept.
+    pub(crate) fn percent() -> Self {
+        Unit { factor: 0.01, text: "%".into(), ..Unit::none() }
+    }
+
     /// The byte, in which amounts of data are kept.
     pub(crate) fn byte() -> Self {
         Unit { dim: Dim::of(Base::Data), factor: 8.0, offset: 0.0, point: false, text: "B".into() }

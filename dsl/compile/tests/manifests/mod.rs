@@ -96,9 +96,16 @@ static CSV: Manifest = Manifest {
     role: Role::Sink(SINK_TRAITS),
 };
 
+static SQLITE: Manifest = Manifest {
+    name: "sqlite",
+    doc: "A sink that replaces what comes under the same key.",
+    settings: &[setting("path", SettingKind::Text, Need::Required)],
+    role: Role::Sink(SinkTraits { idempotent: true, ..SINK_TRAITS }),
+};
+
 /// All of them.
 pub fn catalog() -> Catalog {
-    Catalog::new([&SIMULATOR, &MODBUS, &REPORTER, &CONSOLE, &CSV])
+    Catalog::new([&SIMULATOR, &MODBUS, &REPORTER, &CONSOLE, &CSV, &SQLITE])
 }
 
 /// Compiles one text.

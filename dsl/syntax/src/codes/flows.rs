@@ -2,8 +2,6 @@
 
 use super::Code;
 
-const NOT_YET: &str = "";
-
 pub(super) const CODES: &[Code] = &[
     Code {
         code: "E301",
@@ -24,17 +22,18 @@ pub(super) const CODES: &[Code] = &[
         code: "E303",
         title: "an aggregate needs a window",
         explanation: "`avg`, `max(x)`, `sum` and their relatives fold the samples of a window into one value. Outside of a \
-                      window there is nothing to fold. `min(a, b)` and `max(a, b)` compare values of the same moment.",
+                      window (`-> every 1 min { }`) there is nothing to fold. `min(a, b)` and `max(a, b)` compare values of the same moment.",
         wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  calc m = avg(x)\n}",
         right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  calc m = max(x, 1)\n}",
     },
     Code {
         code: "E304",
-        title: "two windows of one kind in one flow",
-        explanation: "Windows keep state under their name. Two of a kind need names of their own (`as fine`, `as coarse`) \
-                      so that the state survives an edit. This version refuses windows as a whole (E390).",
-        wrong: NOT_YET,
-        right: NOT_YET,
+        title: "two windows make rows of one name",
+        explanation: "Windows keep state under their name, which is that of the flow. Two need names of their own (`as fine`, `as coarse`) \
+                      so that the state survives an edit and their columns have tags of their own: \
+                      `device.coarse.a`. The same holds for windows of two flows.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s.x -> split {\n  when value > 1 -> every 1 min { a = avg(x) } -> out\n  else -> every 1 min { a = avg(x) } -> out\n}",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s.x -> split {\n  when value > 1 -> every 1 min as high { a = avg(x) } -> out\n  else -> every 1 min as low { a = avg(x) } -> out\n}",
     },
     Code {
         code: "E305",
@@ -82,12 +81,55 @@ pub(super) const CODES: &[Code] = &[
         right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> changes() -> out",
     },
     Code {
+        code: "E312",
+        title: "a function that remembers stands where nothing is remembered",
+        explanation: "`rate`, `on_delay`, `previous` and their relatives keep something of earlier samples. They stand in calcs, alarms and \
+                      windows, whose state has a name and survives a restart; `where` and `split` look at one sample. Make \
+                      a calc of it and use the calc in the stage.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> where rising(x > 1) -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  calc rises = rising(x > 1)\n}\nsink out : console { }\nflow f = s.x -> where s.rises -> out",
+    },
+    Code {
+        code: "E313",
+        title: "a value per window stands where samples are needed",
+        explanation: "Aggregates fold samples, and functions that remember follow samples. Another aggregate, or a column, has one value \
+                      per window: give it a column of its own and compute with the columns.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 1 min { a = avg(max(x)) } -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 1 min { a = avg(x), b = max(x) - a } -> out",
+    },
+    Code {
+        code: "E314",
+        title: "a window cannot stand here",
+        explanation: "A window takes samples. Rows, which an earlier window or an alarm makes, cannot be folded again. And all samples of a \
+                      row pass the same stages: tags that come on different ways get a flow each, or windows by device.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 1 min { a = avg(x) } -> every 1 h { b = max(a) } -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 1 h { a = avg(x) } -> out",
+    },
+    Code {
+        code: "E315",
+        title: "`increase` needs a counter",
+        explanation: "`increase` adds up what a counter gains: a fall means that it was reset or has wrapped. Of a value that rises and \
+                      falls the result would be wrong without any sign of it, so the tag has to say that it counts: \
+                      `counter`, or `counter 0..65535` if it wraps.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 1 min { a = increase(x) } -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 1 min { a = increase(n) } -> out",
+    },
+    Code {
+        code: "E316",
+        title: "a window is not put together like this",
+        explanation: "Windows of `every` follow the calendar: their length divides a day, or is whole days (7 d begin on Monday) or months \
+                      (`every 1 month`). `at`, `in`, `over` and `revise` belong to `every`; `by device` is the only way to \
+                      divide a window; `as` gives its rows a name.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 7 h { a = avg(x) } -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 8 h at 06:00 { a = avg(x) } -> out",
+    },
+    Code {
         code: "E390",
         title: "this part of the language is not available in this version yet",
-        explanation: "The program is right, but this version cannot run that part: windows, alarms and their events, \
-                      functions that remember earlier samples, writes to devices, `test` blocks, `moved`, `path` of a \
-                      device, and `index` in a flow. Nothing is silently left out: take the part out to run the rest.",
-        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  alarm high when x > 5\n}",
-        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  calc high = x > 5\n}",
+        explanation: "The program is right, but this version cannot run that part: writes to devices, `test` blocks, \
+                      `moved`, `path` of a device, and `index` in a flow. Nothing is silently left out: take the part \
+                      out to run the rest.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nmoved a -> s",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}",
     },
 ];

@@ -41,10 +41,11 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E405",
         title: "`revise` needs a key at the sink",
-        explanation: "A window with `revise` sends corrected rows under the same key. The sink needs `key = [flow, device, \
-                      start]` to replace the earlier row. This version refuses windows as a whole (E390).",
-        wrong: ELSEWHERE,
-        right: ELSEWHERE,
+        explanation: "A window with `revise` sends corrected rows under the same key. A destination that replaces what it has \
+                      (a database) needs a key that is the same for both: `[flow, device, start]`, which rows have \
+                      without any `key`. With `seq` in it the correction would stand beside the earlier row.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : sqlite { path = \"a.db\", key = [path, time, seq] }\nflow f = s -> every 1 h revise 1 d { a = avg(x) } -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : sqlite { path = \"a.db\" }\nflow f = s -> every 1 h revise 1 d { a = avg(x) } -> out",
     },
     Code {
         code: "E406",
