@@ -52,6 +52,7 @@ pub(crate) struct Items<'a> {
     pub sources: Vec<&'a ast::Source>,
     pub devices: Vec<&'a ast::Device>,
     pub sinks: Vec<&'a ast::Sink>,
+    pub tests: Vec<&'a ast::Test>,
     pub flows: Vec<&'a ast::Flow>,
     names: HashMap<&'a str, Named>,
     /// Names of items that could not be read: nothing is said of them again.
@@ -124,7 +125,7 @@ impl<'a> Items<'a> {
                 report.push(not_built(write.name.span, "a `write` to a device"));
             }
             Item::Moved(moved) => report.push(not_built(moved.span, "`moved`")),
-            Item::Test(test) => report.push(not_built(test.name.span, "a `test`")),
+            Item::Test(test) => self.tests.push(test),
         }
     }
 

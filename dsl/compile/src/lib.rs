@@ -22,6 +22,7 @@ mod load;
 mod order;
 mod places;
 mod renumber;
+mod scenarios;
 mod settings;
 mod sinks;
 mod sources;
@@ -35,6 +36,7 @@ use gwp_syntax::{Diagnostic, Diagnostics, SourceMap};
 pub use catalog::Catalog;
 pub use load::{EntryFile, Project};
 pub use places::Places;
+pub use scenarios::PlacedScenario;
 pub use settings::setting_from_text;
 
 use check::Checker;
@@ -55,6 +57,8 @@ pub struct Compiled {
     pub sources: SourceMap,
     /// Where the parts of the plan, or else of the draft, stand in the text.
     pub places: Places,
+    /// The `test` blocks, in order of place; to be played on the plan.
+    pub scenarios: Vec<PlacedScenario>,
 }
 
 /// Compiles a project for the components of a catalog.
@@ -62,13 +66,18 @@ pub fn compile(project: &Project<'_>, catalog: &Catalog) -> Compiled {
     let mut sources = SourceMap::default();
     let mut report = Diagnostics::default();
     let files = load::load(project, &mut sources, &mut report);
-    let (found, places) = checked(&files, catalog, &mut report);
+    let (found, places, mut scenarios) = checked(&files, catalog, &mut report);
+    scenarios.iter_mut().for_each(|scenario| scenario.quote(&sources));
     let (plan, draft) = if report.has_errors() { (None, Some(found)) } else { (Some(found), None) };
-    Compiled { plan, draft, diagnostics: report.into_sorted(), sources, places }
+    Compiled { plan, draft, diagnostics: report.into_sorted(), sources, places, scenarios }
 }
 
 /// Checks everything; the plan is only complete if nothing was reported as an error.
-fn checked(files: &[gwp_syntax::ast::File], catalog: &Catalog, report: &mut Diagnostics) -> (Plan, Places) {
+fn checked(
+    files: &[gwp_syntax::ast::File],
+    catalog: &Catalog,
+    report: &mut Diagnostics,
+) -> (Plan, Places, Vec<PlacedScenario>) {
     let mut world = World::new(Items::collect(files, report));
     constants::units(&mut world, report);
     constants::consts(&mut world, report);
@@ -85,5 +94,6 @@ fn checked(files: &[gwp_syntax::ast::File], catalog: &Catalog, report: &mut Diag
     let parts = assemble::Parts { world: &world, gateway: gateway.plan, sources, sinks, calcs, flows };
     let assembled = assemble::assemble(parts);
     let places = Places::new(&world, &assembled);
-    (assembled.plan, places)
+    let scenarios = scenarios::scenarios(&world, &assembled, report);
+    (assembled.plan, places, scenarios)
 }

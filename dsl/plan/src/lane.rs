@@ -115,18 +115,20 @@ impl Lane {
             declared.iter().map(|route| RunningRoute::new(route, &plan, &mut slots)).collect();
         let needed = needed_calcs(&plan, &routes, &slots);
         let waits = waits(&plan);
+        let progress = Progress::new(&plan);
         for instance in
             routes.iter_mut().filter_map(|route| route.window.as_mut()).flat_map(|w| &mut w.instances)
         {
             let tags = instance.inputs();
             let groups: BTreeSet<GroupId> =
                 tags.iter().filter_map(|(tag, _)| waits.get(tag)).flatten().copied().collect();
-            instance.wait_for(groups.into_iter().collect());
+            let late = groups.iter().any(|group| progress.may_be_late(*group));
+            instance.wait_for(groups.into_iter().collect(), late);
         }
         let circuits = circuits(&needed, &waits);
         let latest = Latest::new(slots.len());
         let mut lane = Lane {
-            progress: Progress::new(&plan),
+            progress,
             readers: BTreeMap::new(),
             groups: BTreeMap::new(),
             interrupted: BTreeSet::new(),

@@ -83,6 +83,11 @@ impl SourceMap {
     }
 
     /// The text under a span; empty for a span of another map.
+    /// Names of all files, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files().map(|(_, file)| file.name.as_str())
+    }
+
     pub fn text(&self, span: Span) -> &str {
         self.get(span.file).and_then(|file| file.text.get(span.range())).unwrap_or("")
     }

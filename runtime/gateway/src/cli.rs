@@ -26,6 +26,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Play the `test` blocks of pipelines, also with restarts, shuffled arrivals and a second instance
+    Test(commands::test::TestArgs),
     /// Explain a diagnostic code, for example `gwp explain E202`
     Explain {
         /// A code like E202; without one all codes are listed
@@ -148,6 +150,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => commands::run::run(&args),
         Command::Check { project, json } => commands::check::check(&project.files, json),
+        Command::Test(args) => commands::test::test(&args),
         Command::Explain { code } => commands::check::explain(code.as_deref()),
         Command::Plan { project, json } => commands::plan::plan(&project.files, json),
         Command::Graph { project, form } => commands::graph::graph(&project.files, form),

@@ -169,6 +169,11 @@ impl Progress {
         }
     }
 
+    /// Whether samples of a group may come behind its progress.
+    pub fn may_be_late(&self, group: GroupId) -> bool {
+        self.groups.get(group.index()).is_some_and(|group| matches!(group.kind, Kind::Device { .. }))
+    }
+
     /// Whether the time stamps of a group order its samples; else what arrives is the present.
     pub fn keeps_order(&self, group: GroupId) -> bool {
         self.groups.get(group.index()).is_some_and(|group| !matches!(group.kind, Kind::Arrival))

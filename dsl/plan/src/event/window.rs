@@ -103,6 +103,8 @@ pub(crate) struct Instance {
     start: Option<Start>,
     issued: VecDeque<Issued>,
     kept: BTreeMap<Timestamp, Vec<Kept>>,
+    kept_count: usize,
+    may_be_late: bool,
     /// Times of late samples that change what has been folded.
     changed: Vec<Timestamp>,
 }
@@ -171,6 +173,8 @@ impl Instance {
             start: None,
             issued: VecDeque::new(),
             kept: BTreeMap::new(),
+            kept_count: 0,
+            may_be_late: false,
             changed: Vec::new(),
         }
     }
@@ -185,8 +189,9 @@ impl Instance {
         self.plan.tags.binary_search(&tag).is_ok()
     }
 
-    pub fn wait_for(&mut self, groups: Vec<GroupId>) {
-        self.groups = groups;
+    /// Groups whose progress it waits for; `late`: samples of some may come behind it.
+    pub fn wait_for(&mut self, groups: Vec<GroupId>, late: bool) {
+        (self.groups, self.may_be_late) = (groups, late);
     }
 
     pub fn groups(&self) -> &[GroupId] {
@@ -199,7 +204,8 @@ impl Instance {
     }
 
     fn revises(&self) -> bool {
-        self.rule.window.revise_ns > 0
+        self.may_be_late
+            && self.rule.window.revise_ns > 0
             && matches!(self.rule.window.kind, WindowKind::Every { over_ns: None, .. })
     }
 
@@ -222,6 +228,7 @@ impl Instance {
         }
         if let Some(kept) = kept {
             self.kept.entry(time).or_default().push(kept);
+            self.kept_count += 1;
         }
     }
 
@@ -499,14 +506,13 @@ impl Instance {
             return;
         }
         let since = now.plus(-self.rule.window.revise_ns);
-        let mut inputs: usize = self.kept.values().map(Vec::len).sum();
         while let Some(issued) = self.issued.front() {
-            let over = self.issued.len() > REVISABLE_WINDOWS_MAX || inputs > REVISABLE_INPUTS_MAX;
+            let over = self.issued.len() > REVISABLE_WINDOWS_MAX || self.kept_count > REVISABLE_INPUTS_MAX;
             if issued.end >= since && !over {
                 break;
             }
             let rest = self.kept.split_off(&issued.end);
-            inputs -= self.kept.values().map(Vec::len).sum::<usize>();
+            self.kept_count -= self.kept.values().map(Vec::len).sum::<usize>();
             self.kept = rest;
             self.issued.pop_front();
         }
@@ -536,6 +542,7 @@ impl Instance {
         (self.open, self.next, self.held) = (state.open, state.next, state.held);
         (self.condition_held, self.empty_rows) = (state.condition, state.empty_rows);
         (self.start, self.issued, self.kept) = (state.start, state.issued, state.kept);
+        self.kept_count = self.kept.values().map(Vec::len).sum();
     }
 
     /// True if a state of `other` means the same here, but for the numbers of tags.

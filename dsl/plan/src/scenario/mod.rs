@@ -8,7 +8,7 @@ mod player;
 #[cfg(test)]
 mod tests;
 
-pub use player::{Mode, Outcome, ScenarioError, play};
+pub use player::{Failure, Mode, Outcome, ScenarioError, play};
 
 use gwp_core::{TagId, Timestamp, Value};
 use std::sync::Arc;

@@ -1,12 +1,13 @@
 //! The table of all diagnostics, for `gwp explain E202`, the reference and editors.
 //!
 //! Families: E0 syntax, E1 names, E2 types and units, E3 flows, E4 settings and addresses, E5 writes, W6 warnings,
-//! N7 notes. A code is never given a new meaning. The examples are whole programs; the tests of this crate and of the
+//! N7 notes, E8 tests. A code is never given a new meaning. The examples are whole programs; the tests of this crate and of the
 //! compiler run them: `wrong` gives the code, `right` gives nothing.
 
 mod flows;
 mod names;
 mod notes;
+mod scenarios;
 mod settings;
 mod syntax;
 mod types;
@@ -28,7 +29,7 @@ pub struct Code {
 
 /// All codes in order.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    [syntax::CODES, names::CODES, types::CODES, flows::CODES, settings::CODES, notes::CODES]
+    [syntax::CODES, names::CODES, types::CODES, flows::CODES, settings::CODES, notes::CODES, scenarios::CODES]
         .into_iter()
         .flatten()
 }

@@ -2,6 +2,7 @@
 
 use crate::catalog;
 use anyhow::Context;
+use gwp_compile::PlacedScenario;
 use gwp_core::Declaration;
 use gwp_core::sink::SinkDeclaration;
 use gwp_plan::Plan;
@@ -13,6 +14,7 @@ pub struct Program {
     pub plan: Option<Plan>,
     pub diagnostics: Vec<Diagnostic>,
     pub sources: SourceMap,
+    pub scenarios: Vec<PlacedScenario>,
 }
 
 /// Reads and compiles the entry files and what they `use`.
@@ -30,7 +32,7 @@ pub fn load(files: &[PathBuf]) -> anyhow::Result<Program> {
     let load = |name: &str| read(Path::new(name)).map_err(|error| error.to_string());
     let project = gwp_compile::Project { entry, load: Box::new(load) };
     let compiled = gwp_compile::compile(&project, &catalog::catalog());
-    let gwp_compile::Compiled { mut plan, draft, mut diagnostics, sources, places } = compiled;
+    let gwp_compile::Compiled { mut plan, draft, mut diagnostics, sources, places, scenarios } = compiled;
     // A program with errors elsewhere still has sources and sinks that can be checked.
     if let Some(whole) = plan.as_ref().or(draft.as_ref()) {
         let found = component_errors(whole, &places);
@@ -39,7 +41,7 @@ pub fn load(files: &[PathBuf]) -> anyhow::Result<Program> {
         }
         diagnostics.extend(found);
     }
-    Ok(Program { plan, diagnostics, sources })
+    Ok(Program { plan, diagnostics, sources, scenarios })
 }
 
 /// What the drivers and sinks say about their declarations: addresses, and settings
