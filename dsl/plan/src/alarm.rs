@@ -1,4 +1,4 @@
-//! Alarms by ANSI/ISA-18.2-2016 (clause 5, alarm state transition diagram; IEC 62682).
+//! Alarms by ANSI/ISA-18.2-2016 (alarm state transition diagram; also IEC 62682).
 //!
 //! ```text
 //!                        raised                        acknowledged
