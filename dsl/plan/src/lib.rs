@@ -30,6 +30,7 @@ pub mod stage;
 pub mod state;
 mod sum;
 
+pub use alarm::{AlarmCommand, AlarmEvent, AlarmRefusal, AlarmState};
 pub use calendar::{Calendar, CalendarError, Period};
 pub use condition::Conditioner;
 pub use expr::{BinaryOp, Expr, Function, Type, Word};
