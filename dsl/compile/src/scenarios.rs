@@ -364,13 +364,14 @@ impl Reader<'_, '_, '_> {
             if is_rows && root != ALARMS {
                 return Some(Target::Rows(root.into(), None));
             }
-            if world.items.get(root).is_some_and(|named| named.kind == ItemKind::Flow) {
-                let fault = Diagnostic::new("E110", path.span, format!("the flow `{root}` makes no rows"));
-                self.failed = true;
-                // A flow with an error in it makes none either.
-                if !self.checker.report.has_errors() {
-                    self.checker.report.push(fault.help("expect the tags themselves"));
+            if let Some(flow) = world.items.flows.iter().find(|flow| flow.name.text == root) {
+                // One with a window has another name for its rows, or an error in it.
+                if !flow.stages.iter().any(|stage| matches!(stage, ast::Stage::Window(_))) {
+                    let fault =
+                        Diagnostic::new("E110", path.span, format!("the flow `{root}` makes no rows"));
+                    self.wrong(fault.help("expect the tags themselves"));
                 }
+                self.failed = true;
                 return None;
             }
         }
@@ -461,7 +462,7 @@ fn proves_something(plan: &Plan, test: &ast::Test, steps: &[(ScenarioStep, Span)
         };
         if !touched {
             let fault = Diagnostic::new("E801", *span, "nothing that this test feeds reaches this");
-            return report.push(fault.help("feed a tag it depends on"));
+            report.push(fault.help("feed a tag it depends on"));
         }
     }
 }

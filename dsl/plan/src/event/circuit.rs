@@ -402,13 +402,12 @@ impl Circuit {
     pub fn compute(&mut self, time: Timestamp, out: &mut Outputs) {
         self.round = if time == self.at { self.round.saturating_add(1) } else { 0 };
         self.at = time;
-        if self.next_due.is_some_and(|due| due <= time) {
+        // Inputs come first: a delay whose condition ends at the very time it is due does not fire.
+        // What is due and not reached by them comes next, at the same time.
+        let Some(mut inputs) = self.pending.remove(&time) else {
             self.mark_due(time);
-            if !self.pending.contains_key(&time) {
-                return self.run_dirty(time, false, out);
-            }
-        }
-        let mut inputs = self.pending.remove(&time).unwrap_or_default();
+            return self.run_dirty(time, false, out);
+        };
         self.pending_count -= inputs.len();
         // Several samples of one tag at one time are taken one after the other.
         inputs.sort_by_key(|input| input.slot);
@@ -491,6 +490,10 @@ impl Circuit {
             Kind::Value(eval) => eval.value(&frame),
             Kind::Operator { function, args, state } => {
                 let args: Vec<(Value, Quality)> = args.iter().map(|arg| arg.value(&frame)).collect();
+                if by_input && state.due(function) == Some(time) {
+                    // Time passes first, then the sample counts (`stale`).
+                    state.step(function, time, &args);
+                }
                 state.step(function, time, &args)
             }
             Kind::Alarm { condition, clear, message, alarm, state } => {
