@@ -219,7 +219,7 @@ fn begins(calendar: &Calendar, wall: i64) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn windows_equal_those_read_off_the_clock(
