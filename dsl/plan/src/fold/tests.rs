@@ -323,6 +323,33 @@ proptest! {
         prop_assert_eq!(value, if known { Value::Float(counted as f64) } else { Value::Nothing });
     }
 
+    /// Two windows side by side, the second beginning with what the first leaves, are one.
+    #[test]
+    fn windows_side_by_side_add_up(
+        stream in streams((0..1_000_i64).prop_map(Value::Int)),
+        share in 0.0..1.0_f64,
+    ) {
+        let Stream { start, end, held, samples } = &stream;
+        let middle = start + ((end - start) as f64 * share) as i64;
+        let cut = samples.iter().position(|(time, ..)| *time >= middle).unwrap_or(samples.len());
+        let (before, after) = samples.split_at(cut);
+        let standing = before.last().map(|(_, value, quality)| (value.clone(), *quality)).or(held.clone());
+        for function in [A::Count, A::Sum, A::Integral, A::Increase(Counter { wrap: Some((0.0, 999.0)) })] {
+            // A counter goes on from its last good value only while that is held.
+            let counts = matches!(function, A::Increase(_));
+            if counts && samples.iter().any(|(_, _, quality)| !quality.is_good()) {
+                continue;
+            }
+            let number = |value: Value| value.as_f64().unwrap_or(0.0);
+            let (first, _, first_ms) = fold(&function, *start, middle, held.as_ref(), before);
+            let (second, _, second_ms) = fold(&function, middle, *end, standing.as_ref(), after);
+            let (whole, _, whole_ms) = fold(&function, *start, *end, held.as_ref(), samples);
+            prop_assert_eq!(first_ms + second_ms, whole_ms);
+            let (parts, whole) = (number(first) + number(second), number(whole));
+            prop_assert!(close(parts, whole, 1e3), "{:?}: {} {}", function, parts, whole);
+        }
+    }
+
     /// Whatever comes: no panic, finite or bad, and never more cover than time.
     #[test]
     fn every_aggregate_is_total(

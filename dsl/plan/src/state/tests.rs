@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const GOOD: Quality = Quality::GOOD;
 
 fn at(s: f64) -> Timestamp {
-    Timestamp((s * 1e9) as i64)
+    Timestamp((s * 1e9).round() as i64)
 }
 
 fn s(seconds: i64) -> i64 {
@@ -380,6 +380,59 @@ proptest! {
             }
         }
         prop_assert_eq!(output, expected);
+    }
+
+    /// Edges, counts, changes, differences and the integral against the plain list of samples;
+    /// `None` is a bad one.
+    #[test]
+    fn functions_of_samples_equal_the_list(
+        samples in proptest::collection::vec((proptest::option::weighted(0.8, 0..4_i64), 1..50_i64), 1..40),
+    ) {
+        let no = (Value::Bool(false), GOOD);
+        let mut rising = Bench::new(StateFunction::Rising);
+        let mut count = Bench::new(StateFunction::CountUp);
+        let mut changed = Bench::new(StateFunction::Changed);
+        let mut delta = Bench::new(StateFunction::Delta(None));
+        let mut rate = Bench::new(StateFunction::Rate(None));
+        let mut integral = Bench::new(StateFunction::Integral);
+        let mut good: Vec<(i64, i64)> = Vec::new();
+        let (mut ms, mut milliseconds) = (0, 0);
+        for (value, ahead) in &samples {
+            let time = ms as f64 / 1e3;
+            let Some(value) = value else {
+                for bench in [&mut rising, &mut changed, &mut delta, &mut rate, &mut integral] {
+                    prop_assert_eq!(bench.bad(time), Quality::TIMEOUT);
+                }
+                ms += ahead;
+                continue;
+            };
+            let on = |value: i64| value >= 2;
+            let last = good.last().copied();
+            let edge = on(*value) && !last.is_some_and(|(_, last)| on(last));
+            good.push((ms, *value));
+            let edges = good.windows(2).filter(|pair| on(pair[1].1) && !on(pair[0].1)).count()
+                + usize::from(on(good[0].1));
+            let input = (Value::Bool(on(*value)), GOOD);
+            prop_assert_eq!(rising.put(time, std::slice::from_ref(&input)).0, Value::Bool(edge));
+            prop_assert_eq!(count.put(time, &[input, no.clone()]).0, Value::Int(edges as i64));
+            prop_assert_eq!(
+                changed.put(time, &int(*value)).0,
+                Value::Bool(last.is_some_and(|(_, last)| last != *value))
+            );
+            let (difference, slope) = (delta.put(time, &int(*value)).0, rate.put(time, &int(*value)).0);
+            match last {
+                None => prop_assert_eq!((difference, slope), (Value::Nothing, Value::Nothing)),
+                Some((then, last)) => {
+                    prop_assert_eq!(difference, Value::Int(value - last));
+                    let expected = (value - last) as f64 * 1e3 / (ms - then) as f64;
+                    prop_assert!((slope.as_f64().unwrap() - expected).abs() < 1e-6);
+                }
+            }
+            let total = integral.put(time, &int(*value)).0.as_f64().unwrap();
+            prop_assert!((total - milliseconds as f64 / 1e3).abs() < 1e-9);
+            milliseconds += value * ahead;
+            ms += ahead;
+        }
     }
 
     /// The moving average against a sum over each millisecond.
