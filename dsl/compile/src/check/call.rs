@@ -88,9 +88,17 @@ impl Checker<'_, '_> {
             }
             _ if STATEFUL.contains(&name) => not_built(span, &format!("`{name}()`")),
             _ if AGGREGATES.contains(&name) => {
+                let over_devices = call.args.iter().any(
+                    |arg| matches!(&arg.value.kind, ast::ExprKind::Path(path) if path.members.is_some()),
+                );
                 Diagnostic::new("E303", span, format!("`{name}` needs a window"))
                     .here("an aggregate outside of a window")
-                    .help("use `moving_avg(x, 1 min)` or `-> every 1 min { }`")
+                    .help(match name {
+                        "avg" | "mean" if over_devices => "over devices write `avg_of( )`",
+                        "sum" | "count" if over_devices => "over devices write `sum_of( )` or `count_of( )`",
+                        "avg" | "mean" => "use `moving_avg(x, 1 min)` or `-> every 1 min { }`",
+                        _ => "fold the samples of a window: `-> every 1 min { }`",
+                    })
             }
             _ if RANDOM.contains(&name) => {
                 let message = format!("`{name}()` would differ between the two nodes");
