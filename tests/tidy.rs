@@ -160,3 +160,27 @@ fn modules_say_why_they_exist_and_no_test_is_left_out() {
         }
     }
 }
+
+#[test]
+fn log_lines_hold_no_debug_text() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        for (start, _) in text.match_indices("tracing::") {
+            let call = &text[start..];
+            let level = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
+            let Some(open) = level.iter().find_map(|level| {
+                call["tracing::".len()..].starts_with(level).then_some("tracing::".len() + level.len())
+            }) else {
+                continue;
+            };
+            let end = call.find(");").or(call.find("),")).unwrap_or(call.len());
+            let fields = call.get(open..end).unwrap_or("");
+            let debug = fields.starts_with('?')
+                || [", ?", "= ?", " ?", ":?}"].iter().any(|mark| fields.contains(mark));
+            if debug {
+                wrong.push(format!("{}: {}", path.display(), fields.lines().next().unwrap_or("")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

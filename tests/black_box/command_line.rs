@@ -99,3 +99,102 @@ fn wrong_use_is_answered_with_what_is_wrong_and_where() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr.contains("loopback"), "{stderr}");
 }
+
+/// A program whose errors are of four kinds: in the text, in settings, in addresses, between settings.
+#[test]
+fn a_driver_checks_what_is_right_in_an_item_that_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("p.gwp"),
+        "source plc : modbus_tcp {\n  adress = \"h:502\", timeout = 1 ms\n  tag p at \"100\" : real\n}\n\
+         sink b : mqtt {\n  broker = \"h\", usr = \"gw\", password = secret(\"b\")\n}\nflow f = plc -> b\n",
+    )
+    .unwrap();
+    let (_, stdout, _) = run(&["check", "p.gwp", "--json"], folder.path());
+    let found: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let found = found.as_array().unwrap().iter().filter(|found| found["severity"] == "error");
+    let lines: Vec<String> = found
+        .map(|found| format!("{} {}", found["place"]["line"], found["message"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "2 source `plc` has no setting `adress`",
+            "2 `timeout` goes from 10 ms to 1 min",
+            "3 Modbus address `100` is ambiguous",
+            "6 `h` does not say how to connect",
+            "6 sink `b` has no setting `usr`",
+        ],
+        "no more: a missing address or user would follow from what is said"
+    );
+}
+
+#[test]
+fn what_a_node_lacks_is_said_once_and_how_to_give_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "p.gwp",
+        "source plc : modbus_tcp { address = node(\"plc\"), unit_id = node(\"unit\")\n  tag p at \"hr 1\" : int }\n\
+         sink b : mqtt { broker = \"mqtt://h\", user = \"gw\", password = secret(\"b\") }\nflow f = plc -> b\n",
+    );
+    let errors = |node: &[&str]| {
+        let arguments = [&["run", "p.gwp", "--for", "1s"][..], node].concat();
+        let (output, _, stderr) = run(&arguments, folder.path());
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let lines = stderr.lines().filter_map(|line| line.strip_prefix("error: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let hint = |item: &str, name: &str, section: &str| {
+        format!(
+            "{item}: no node.toml was given: put `{name}` in [{section}] of one and add `--node node.toml`"
+        )
+    };
+    assert_eq!(
+        errors(&[]),
+        [
+            hint("source/plc: address", "plc", "vars"),
+            hint("source/plc: unit_id", "unit", "vars"),
+            hint("sink/b: password", "b", "secrets"),
+        ]
+    );
+    write("node.toml", "[vars]\nunit = \"300\"\n[secrets]\nb = \"x\"\n");
+    assert_eq!(
+        errors(&["--node", "node.toml"]),
+        [
+            "source/plc: address: node.toml has no `plc` in [vars]",
+            "source/plc: unit_id: `300` does not do: `unit_id` goes from 0 to 255",
+        ]
+    );
+}
+
+/// The broker of this program does not exist, so all samples wait in the journal.
+#[test]
+fn an_export_is_written_like_a_csv_file_and_the_log_is_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("p.gwp"),
+        "source s : simulator { scan = 100 ms\n  tag x at \"constant 3\" : int scale 0.1\n\
+         \n  calc none : real = x / (x - x)\n}\n\
+         sink b : mqtt { broker = \"mqtt://127.0.0.1:1\" }\nsink f : csv { path = \"out.csv\", columns = [\"time\", \"path\", \"value\", \"quality\", \"unit\", \"flow\"] }\n\
+         sink d : sqlite { path = \"out.db\" }\nflow g = s.x, s.none -> b, f, d\n",
+    )
+    .unwrap();
+    let (output, _, stderr) = run(&["run", "p.gwp", "--for", "1s", "--quiet"], folder.path());
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("the database is open"), "{stderr}");
+    for mark in ["Some(", "None", "{ ", "Cursor"] {
+        assert!(!stderr.contains(mark), "{mark} in:\n{stderr}");
+    }
+    let (_, exported, stderr) = run(&["journal", "export", "b"], folder.path());
+    let written = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
+    assert_eq!(exported, written, "{stderr}");
+    let lines: Vec<&str> = exported.lines().collect();
+    assert_eq!(lines[0], "time,path,value,quality,unit,flow");
+    assert!(lines.iter().any(|line| line.contains(",s.x,0.3,good,,g")), "{exported}");
+    assert!(lines.iter().any(|line| line.contains(",s.none,,bad(")), "{exported}");
+    let (_, tail, _) = run(&["journal", "tail", "b", "-n", "2"], folder.path());
+    let newest: Vec<&str> =
+        tail.lines().filter_map(|line| line.split_once("  ")).map(|(_, line)| line).collect();
+    assert_eq!(newest, lines[lines.len() - 2..]);
+}

@@ -106,7 +106,7 @@ impl Connector {
                         tracing::warn!(source = %self.name, error = %error, "cannot connect, trying on");
                         self.report(&mut up, false).await;
                     } else {
-                        tracing::debug!(source = %self.name, error = %error, ?wait, "still cannot connect");
+                        tracing::debug!(source = %self.name, error = %error, wait_ms = wait.as_millis() as u64, "still cannot connect");
                     }
                     let _ = self.wires.try_send(Err(Down));
                     tokio::time::sleep(wait).await;

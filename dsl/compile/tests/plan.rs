@@ -314,7 +314,7 @@ fn drivers_can_check_what_is_right_in_a_program_with_errors() {
     let result = compiled(text);
     assert_eq!(
         found(&result),
-        [(2, "E201"), (3, "E101"), (5, "E406"), (8, "N701"), (9, "E406"), (9, "N701"), (9, "E402")]
+        [(2, "E201"), (3, "E101"), (5, "E406"), (8, "N701"), (9, "N701"), (9, "E402")]
     );
     assert!(result.plan.is_none());
     let draft = result.draft.as_ref().expect("a draft");

@@ -266,6 +266,8 @@ impl<'a> Lexer<'a> {
     fn string(&mut self) {
         let line = line_length(self.rest());
         let bytes = self.rest().as_bytes().get(..line).unwrap_or(b"");
+        // An item never ends with blanks, also when it ends in an open text.
+        let open = self.rest().get(..line).map_or(line, |text| text.trim_end().len());
         match scan_string(bytes) {
             StringEnd::Closed { length, depth } => self.push(Kind::Text, length, depth),
             StringEnd::Open { insert: None } => self.not_closed(line, Kind::Text, "text", "\""),
@@ -275,12 +277,12 @@ impl<'a> Lexer<'a> {
                     Diagnostic::new("E011", span, "the insert that starts here is not closed")
                         .help("add `}` at its end, or write `{{` for a brace that is no insert"),
                 );
-                self.unreadable(line, Kind::Text);
+                self.unreadable(open, Kind::Text);
             }
             StringEnd::TooDeep => {
                 let span = self.span(self.at, self.at + line);
                 self.out.faults.push(too_deep(span));
-                self.unreadable(line, Kind::Text);
+                self.unreadable(open, Kind::Text);
             }
         }
     }

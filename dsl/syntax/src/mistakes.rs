@@ -219,6 +219,13 @@ impl<'a> Place<'a> {
         if !words::is_reserved(word) || self.begins_branch() {
             return None;
         }
+        if self.before(1).is_some_and(|before| self.str(before) == "->") && self.str(self.at + 1) == "(" {
+            let fault = Diagnostic::new("E009", self.span(self.at), format!("`{word}` is not a stage"));
+            return Some(fault.help(match word {
+                "deadband" | "heartbeat" => format!("write `changes({word} = ...)`"),
+                _ => "stages are `where`, `changes`, `sample`, `rename` and `split`".to_owned(),
+            }));
+        }
         let as_value =
             self.expects(&[Rule::expr, Rule::path, Rule::range, Rule::head, Rule::picks, Rule::select])
                 && (self.kind(self.at + 1).is_none()
@@ -330,6 +337,11 @@ impl<'a> Place<'a> {
             Some(_) => format!("`{found}` does not fit here"),
         };
         let fault = Diagnostic::new("E009", self.span(self.at), message);
+        let parameter = self.str(0) == "template" && expected == ["`:`"];
+        let name = self.before(1).filter(|_| parameter).map(|name| self.str(name));
+        let fault = name.into_iter().fold(fault, |fault, name| {
+            fault.help(format!("a parameter has a type: `{name}: int`, `{name}: real kW`"))
+        });
         match expected.split_last() {
             None => fault,
             Some((only, [])) => fault.here(format!("expected {only}")),

@@ -184,3 +184,13 @@ fn branches_of_a_split_stand_on_lines_of_their_own() {
     2:8 E009 `else` does not fit here | expected a value |
     ");
 }
+
+#[test]
+fn words_in_a_wrong_place_are_told_their_right_one() {
+    let text = "flow a = s -> deadband(1 kW) -> b\nflow c = s -> scale(2) -> b\ntemplate M(unit) { }\n";
+    insta::assert_snapshot!(check(text).join("\n"), @r"
+    1:15 E009 `deadband` is not a stage |  | write `changes(deadband = ...)`
+    2:15 E009 `scale` is not a stage |  | stages are `where`, `changes`, `sample`, `rename` and `split`
+    3:16 E009 `)` does not fit here | expected `:` | a parameter has a type: `unit: int`, `unit: real kW`
+    ");
+}

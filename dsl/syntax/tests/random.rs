@@ -34,6 +34,13 @@ fn check(text: &str) {
     }
 }
 
+#[test]
+fn an_item_that_ends_in_an_open_text() {
+    check("source a : b {\n  c = \"d {e ");
+    check("source a : b {\n  c = \"d ");
+    check(&format!("source a : b {{\n  c = \"{} ", "{(".repeat(100)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

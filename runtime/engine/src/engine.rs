@@ -132,7 +132,7 @@ impl Engine {
         self.ticker.abort();
         for tier in [Tier::Source, Tier::Lane, Tier::Sink] {
             if call_t!(self.topology, |reply| TopologyMsg::Stop(tier, reply), STOP_TIMEOUT_MS).is_err() {
-                tracing::warn!(?tier, "stages did not stop in time");
+                tracing::warn!(tier = tier.word(), "stages did not stop in time");
             }
             let writer = self.writer.clone();
             let (answer, flushed) = std::sync::mpsc::channel();

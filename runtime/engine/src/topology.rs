@@ -25,6 +25,17 @@ pub enum Tier {
     Source,
 }
 
+impl Tier {
+    /// As in the names of its stages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Tier::Sink => "sink",
+            Tier::Lane => "lane",
+            Tier::Source => "source",
+        }
+    }
+}
+
 /// A stage to run.
 pub struct StageSpec {
     pub tier: Tier,

@@ -18,7 +18,7 @@ struct Cli {
 enum Command {
     /// Run pipelines until stopped (Ctrl-C or SIGTERM drain and stop)
     Run(RunArgs),
-    /// Check pipelines: every error of every file in one run
+    /// Check pipelines: every error of every file in one run; exit 1 when there is one
     Check {
         #[command(flatten)]
         project: ProjectArgs,
@@ -41,7 +41,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Draw the graph of a program
+    /// Draw the way from sources to sinks, for Mermaid or Graphviz
     Graph {
         #[command(flatten)]
         project: ProjectArgs,
@@ -53,12 +53,15 @@ enum Command {
     Journal {
         #[command(subcommand)]
         command: JournalCommand,
-        /// Data directory
-        #[arg(long, global = true, default_value = "data")]
+        /// Data directory, as in the node.toml of the gateway
+        #[arg(long, global = true, default_value = "data", value_name = "DIR")]
         data: PathBuf,
     },
     /// Print a completion script for a shell
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Which program.
@@ -74,19 +77,19 @@ pub struct ProjectArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub project: ProjectArgs,
-    /// What is particular to this machine: data directory, secrets, variables
-    #[arg(long)]
+    /// The node.toml of this machine: data directory, secrets, variables
+    #[arg(long, value_name = "FILE")]
     pub node: Option<PathBuf>,
-    /// Data directory; overrides node.toml
-    #[arg(long)]
+    /// Data directory; overrides node.toml [default: data]
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Stop by itself after this time, for example 10s, 5min
-    #[arg(long = "for", value_parser = parse_duration)]
+    #[arg(long = "for", value_parser = parse_duration, value_name = "TIME")]
     pub run_for: Option<Duration>,
     /// Serve Prometheus metrics here, for example 127.0.0.1:9464; overrides node.toml
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<std::net::SocketAddr>,
-    /// No status line
+    /// Show no status line
     #[arg(long, short)]
     pub quiet: bool,
 }
@@ -107,21 +110,26 @@ pub enum JournalCommand {
     Verify,
     /// Print the newest entries of a sink that wait for delivery
     Tail {
+        /// Name of the sink
         sink: String,
         /// How many samples
-        #[arg(short, default_value_t = 20)]
+        #[arg(short, default_value_t = 20, value_name = "COUNT")]
         n: usize,
     },
     /// Write what waits for a sink as CSV to standard output
-    Export { sink: String },
+    Export {
+        /// Name of the sink
+        sink: String,
+    },
     /// Deliver what is still kept of a range again, as new entries
     Replay {
+        /// Name of the sink
         sink: String,
-        /// First position, as `journal stat` and `tail` show it (default: all that is kept)
-        #[arg(long)]
+        /// First position, such as 3:1042, as `journal stat` and `tail` show it [default: all that is kept]
+        #[arg(long, value_name = "POSITION")]
         from: Option<gwp_core::Position>,
-        /// Last position
-        #[arg(long)]
+        /// Last position [default: the newest]
+        #[arg(long, value_name = "POSITION")]
         upto: Option<gwp_core::Position>,
     },
 }

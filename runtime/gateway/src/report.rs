@@ -1,5 +1,6 @@
 //! Findings for people and for machines.
 
+use crate::status_line::grouped;
 use ariadne::{Color, Config, IndexType, Label, Report, ReportKind};
 use gwp_syntax::{Diagnostic, Severity, SourceMap, Span};
 use std::io::IsTerminal;
@@ -13,8 +14,14 @@ pub fn print(diagnostics: &[Diagnostic], sources: &SourceMap) {
     let count = |severity| diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors + warnings > 0 {
-        eprintln!("{errors} errors, {warnings} warnings. `gwp explain CODE` tells more about a code.");
+        let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+        eprintln!("{errors}, {warnings}. `gwp explain CODE` tells more about a code.");
     }
+}
+
+/// `1 error`, `2 errors`, `12 431 samples`.
+pub fn counted(number: usize, word: &str) -> String {
+    format!("{} {word}{}", grouped(number as u64), if number == 1 { "" } else { "s" })
 }
 
 /// Prints errors and warnings; notes are what `gwp check` is for.

@@ -40,7 +40,9 @@ pub fn fault_v5(error: v5::ConnectionError) -> Fault {
                 Fault::Refused(WRONG_VERSION.into())
             }
             Code::ServerMoved => Fault::Refused("the broker has moved: set another `broker`".into()),
-            other => Fault::Lost(format!("the broker refuses the connection: {other:?}")),
+            other => {
+                Fault::Lost(format!("the broker refuses the connection: {}", in_words(&format!("{other:?}"))))
+            }
         },
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
             let text = reason_string.map(|text| format!(" ({text})")).unwrap_or_default();
@@ -51,7 +53,10 @@ pub fn fault_v5(error: v5::ConnectionError) -> Fault {
                         .into(),
                 ),
                 Reason::NotAuthorized => Fault::Refused(format!("{NOT_AUTHORIZED}{text}")),
-                other => Fault::Lost(format!("the broker closed the connection: {other:?}{text}")),
+                other => Fault::Lost(format!(
+                    "the broker closed the connection: {}{text}",
+                    in_words(&format!("{other:?}"))
+                )),
             }
         }
         ConnectionError::MqttState(StateError::Deserialization(
@@ -80,7 +85,9 @@ pub fn fault_v311(error: rumqttc::ConnectionError) -> Fault {
             Code::NotAuthorized => Fault::Refused(NOT_AUTHORIZED.into()),
             Code::BadClientId => Fault::Refused(WRONG_CLIENT_ID.into()),
             Code::RefusedProtocolVersion => Fault::Refused(WRONG_VERSION.into()),
-            other => Fault::Lost(format!("the broker refuses the connection: {other:?}")),
+            other => {
+                Fault::Lost(format!("the broker refuses the connection: {}", in_words(&format!("{other:?}"))))
+            }
         },
         ConnectionError::MqttState(StateError::AwaitPingResp) => Fault::Lost("the broker is silent".into()),
         ConnectionError::MqttState(StateError::ConnectionAborted) => closed(),
@@ -91,6 +98,20 @@ pub fn fault_v311(error: rumqttc::ConnectionError) -> Fault {
         ConnectionError::Tls(error) => tls_fault(&error),
         other => Fault::Lost(lower_first(&other.to_string())),
     }
+}
+
+/// `ServerBusy` as `server busy`, where a library names its reasons only this way; sentences as they are.
+fn in_words(reason: &str) -> String {
+    if reason.contains(|letter: char| !letter.is_ascii_alphanumeric()) {
+        return reason.into();
+    }
+    let mut words = String::new();
+    for letter in reason.chars() {
+        let begins = letter.is_ascii_uppercase() && words.ends_with(|last: char| last.is_ascii_lowercase());
+        words.extend(begins.then_some(' '));
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 pub fn closed() -> Fault {
@@ -120,11 +141,13 @@ fn tls_fault(error: &rumqttc::TlsError) -> Fault {
 fn rustls_fault(error: &rustls::Error) -> Fault {
     match error {
         rustls::Error::InvalidCertificate(why) => Fault::Refused(format!(
-            "the broker's certificate is not trusted ({why:?}): check `ca` and the host name in `broker`"
+            "the broker's certificate is not trusted ({}): check `ca` and the host name in `broker`",
+            in_words(&why.to_string())
         )),
-        rustls::Error::AlertReceived(alert) => {
-            Fault::Refused(format!("the broker refuses TLS ({alert:?}): check `cert` and `cert_key`"))
-        }
+        rustls::Error::AlertReceived(alert) => Fault::Refused(format!(
+            "the broker refuses TLS ({}): check `cert` and `cert_key`",
+            in_words(&format!("{alert:?}"))
+        )),
         other => Fault::Lost(format!("TLS: {other}")),
     }
 }
@@ -145,7 +168,8 @@ mod tests {
         assert_eq!(fault(Code::BadUserNamePassword), Fault::Refused(WRONG_LOGIN.into()));
         assert_eq!(fault(Code::NotAuthorized), Fault::Refused(NOT_AUTHORIZED.into()));
         assert_eq!(fault(Code::ClientIdentifierNotValid), Fault::Refused(WRONG_CLIENT_ID.into()));
-        assert!(matches!(fault(Code::ServerBusy), Fault::Lost(_)));
+        let busy = Fault::Lost("the broker refuses the connection: server busy".into());
+        assert_eq!(fault(Code::ServerBusy), busy);
         let taken_over = v5::StateError::ServerDisconnect {
             reason_code: packets5::DisconnectReasonCode::SessionTakenOver,
             reason_string: None,

@@ -81,7 +81,15 @@ pub async fn run(options: &Options, lessons: &Lessons, mut cx: SinkContext) -> R
         }
     };
     check_terms(options, terms)?;
-    tracing::info!(broker = %options.broker, client_id = options.client_id, ?terms, "connected");
+    tracing::info!(
+        broker = %options.broker,
+        client_id = options.client_id,
+        session_kept = terms.session_present,
+        unacknowledged_max = terms.receive_max,
+        packet_bytes_max = terms.packet_max,
+        qos_max = terms.qos_max,
+        "connected"
+    );
 
     let mut encoder = Encoder::new(options.shape.clone(), options.payload_max);
     let told = terms.packet_max.map_or(usize::MAX, |bytes| bytes as usize);

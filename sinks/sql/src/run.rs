@@ -14,7 +14,9 @@ pub async fn run(options: &Options, cx: SinkContext) -> Result<(), SinkError> {
     let SinkContext { mut inlet, mut stop, identity, meter } = cx;
     let opening = options.clone();
     let (store, resume) = blocking(move || Store::open(&opening, identity)).await?;
-    tracing::info!(path = %options.path.display(), resume = ?resume, "open");
+    // Absent when the file holds nothing of this gateway yet.
+    let resume_after = resume.as_ref().map(tracing::field::display);
+    tracing::info!(path = %options.path.display(), resume_after, "the database is open");
     inlet.ready(resume);
     let result = tokio::select! {
         result = serve(store, &mut inlet, &meter) => result,

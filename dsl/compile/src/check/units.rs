@@ -166,6 +166,7 @@ impl Checker<'_, '_> {
                     let fault = fault.here(format!("this is {}", describe_unit(&have.unit)));
                     self.report.push(match (have.unit.is_none(), value.constant()) {
                         (true, Some(number)) => fault.help(format!("write `{number} {unit}`")),
+                        (false, Some(_)) if unit.is_none() => fault.help("leave the unit out"),
                         _ => fault,
                     });
                     return None;

@@ -75,11 +75,20 @@ impl<'a> Fields<'a> {
         scope: &Scope<'_>,
     ) -> Settings {
         let mut settings = Settings::default();
+        let unknown: Vec<_> = self
+            .left
+            .iter()
+            .filter(|setting| !table.iter().any(|def| def.name == setting.name.text))
+            .collect();
+        let known = || table.iter().map(|def| def.name).chain(others.iter().copied());
+        let meant: Vec<_> = unknown.iter().map(|setting| nearest(&setting.name.text, known())).collect();
         for def in table {
             let written = self.left.iter().find(|setting| setting.name.text == def.name);
             let value = match written {
                 Some(written) => Some(checker.setting(written, def, scope).unwrap_or_else(in_error)),
-                None if self.broken.contains(&def.name) => Some(in_error()),
+                None if self.broken.contains(&def.name) || meant.contains(&Some(def.name)) => {
+                    Some(in_error())
+                }
                 None => match def.need {
                     Need::Default(text) => value::default(def, text, checker, scope),
                     Need::Required if required => {
@@ -94,19 +103,11 @@ impl<'a> Fields<'a> {
                 settings.set(def.name, value);
             }
         }
-        for setting in
-            self.left.iter().filter(|setting| !table.iter().any(|def| def.name == setting.name.text))
-        {
+        for (setting, meant) in unknown.iter().zip(meant) {
             let message = format!("{} has no setting `{}`", self.owner, setting.name);
             let fault = Diagnostic::new("E402", setting.name.span, message);
-            let known = || table.iter().map(|def| def.name).chain(others.iter().copied());
-            checker.report.push(match nearest(&setting.name.text, known()) {
-                Some(near) => {
-                    if let Some(meant) = table.iter().find(|def| def.name == near) {
-                        settings.set(meant.name, in_error());
-                    }
-                    fault.help(format!("did you mean `{near}`?"))
-                }
+            checker.report.push(match meant {
+                Some(near) => fault.help(format!("did you mean `{near}`?")),
                 None => fault.help(format!("it has: {}", known().collect::<Vec<_>>().join(", "))),
             });
         }

@@ -1,7 +1,7 @@
 //! `gwp check` and `gwp explain`.
 
 use super::program;
-use crate::report;
+use crate::report::{self, counted};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,12 +13,12 @@ pub fn check(files: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
         report::print(&program.diagnostics, &program.sources);
         if let Some(plan) = &program.plan {
             println!(
-                "ok: {} tags, {} calcs, {} sources, {} flows, {} sinks. plan {}",
-                plan.tags.len(),
-                plan.calcs.len(),
-                plan.sources.len(),
-                plan.flows.len(),
-                plan.sinks.len(),
+                "ok: {}, {}, {}, {}, {}; plan {}",
+                counted(plan.tags.len(), "tag"),
+                counted(plan.calcs.len(), "calc"),
+                counted(plan.sources.len(), "source"),
+                counted(plan.flows.len(), "flow"),
+                counted(plan.sinks.len(), "sink"),
                 plan.id()
             );
         }

@@ -1,8 +1,8 @@
 //! `gwp plan`: what would run, before it runs.
 
 use super::program;
-use crate::status_line::grouped;
-use crate::{catalog, report};
+use crate::catalog;
+use crate::report::{self, counted};
 use gwp_core::source::{GroupDeclaration, GroupLoad};
 use gwp_plan::{FullPolicy, Plan};
 use std::collections::BTreeMap;
@@ -105,22 +105,25 @@ impl Forecast {
                 Some(hours) => format!("full after {:.1} d without its destination", hours / 24.0),
                 None => "nothing comes in at a known rate".to_owned(),
             };
+            let twice = match sink.twice_max {
+                0 => "nothing comes twice after a failure".to_owned(),
+                most => format!("at most {} come twice after a failure", counted(most, "sample")),
+            };
             out.push_str(&format!(
-                "\nlane/{0}, sink/{0}  {1}\n  at most {2:.1} samples/s, {3:.1} kB/s of journal; {hours}\n  at most {4} samples twice after a failure\n",
+                "\nlane/{0}, sink/{0}  {1}\n  at most {2:.1} samples/s, {3:.1} kB/s of journal; {hours}\n  {twice}\n",
                 sink.name,
                 sink.driver,
                 sink.samples_per_s,
                 sink.bytes_per_s / 1e3,
-                sink.twice_max
             ));
         }
         let actors = plan.sources.len() + 2 * plan.sinks.len();
         out.push_str(&format!(
-            "\n{} tags, {} calcs, {} poll groups; {} stage actors\n",
-            grouped(plan.tags.len() as u64),
-            grouped(plan.calcs.len() as u64),
-            grouped(plan.groups.len() as u64),
-            actors
+            "\n{}, {}, {}; {}\n",
+            counted(plan.tags.len(), "tag"),
+            counted(plan.calcs.len(), "calc"),
+            counted(plan.groups.len(), "poll group"),
+            counted(actors, "stage actor")
         ));
         out
     }

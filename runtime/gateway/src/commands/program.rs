@@ -40,6 +40,7 @@ pub fn load(files: &[PathBuf]) -> anyhow::Result<Program> {
             plan = None;
         }
         diagnostics.extend(found);
+        diagnostics.sort_by_key(|found| found.span);
     }
     Ok(Program { plan, diagnostics, sources, scenarios })
 }

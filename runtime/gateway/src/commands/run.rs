@@ -4,15 +4,16 @@ use super::program;
 use crate::cli::RunArgs;
 use crate::metrics::{self, Exported};
 use crate::node::{self, Node};
-use crate::{catalog, log, report, resolve, status_line};
+use crate::resolve::{lines, resolve};
+use crate::{catalog, log, report, status_line};
 use anyhow::{Context, bail};
+use gwp_core::Declaration;
 use gwp_core::manifest::Setting;
 use gwp_core::sink::SinkDeclaration;
 use gwp_core::source::Source;
-use gwp_core::{Declaration, Settings};
 use gwp_engine::delivery::DeliveryLimits;
 use gwp_engine::{Engine, EngineConfig, PreparedSink};
-use gwp_plan::Plan;
+use gwp_plan::{Plan, SinkPlan, SourcePlan};
 use gwp_syntax::{Diagnostics, SourceMap};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -67,65 +68,9 @@ fn load_node(args: &RunArgs) -> anyhow::Result<Option<Node>> {
 /// Resolves references and prepares all components; every error is printed.
 fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
     let mut errors = Vec::new();
-    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
-    for index in 0..plan.sources.len() {
-        let of = format!("source/{}", plan.sources[index].name);
-        let Some(mut declaration) = plan.source_declaration(index) else { continue };
-        let Some(driver) = catalog::driver(&plan.sources[index].driver) else {
-            errors.push(format!("{of}: this gwp has no driver `{}`", plan.sources[index].driver));
-            continue;
-        };
-        let before = errors.len();
-        let resolve = |settings: &Settings, table: &[Setting], errors: &mut Vec<String>| {
-            resolve::resolve(settings, table, node, &of, errors)
-        };
-        let (manifest, item) = (driver.manifest(), &mut declaration.item);
-        item.settings = resolve(&item.settings, manifest.settings, &mut errors);
-        let of_devices = manifest.source().map_or(&[] as &[Setting], |traits| traits.device_settings);
-        for group in &mut declaration.groups {
-            group.device_settings = resolve(&group.device_settings, of_devices, &mut errors);
-        }
-        // What has no value is said; a check finds what else is wrong, and takes that as right.
-        let prepared = match errors.len() > before {
-            true => Err(driver.check(&declaration)),
-            false => driver.prepare(declaration),
-        };
-        match prepared {
-            Ok(source) => sources.push(source.into()),
-            Err(found) => errors.extend(resolve::lines(&of, found)),
-        }
-    }
-    let mut sinks = Vec::new();
-    for sink in &plan.sinks {
-        let of = format!("sink/{}", sink.name);
-        let Some(driver) = catalog::sink(&sink.driver) else {
-            errors.push(format!("{of}: this gwp has no sink `{}`", sink.driver));
-            continue;
-        };
-        let before = errors.len();
-        let table = driver.manifest().settings;
-        let settings = resolve::resolve(&sink.settings, table, node, &of, &mut errors);
-        let declaration = SinkDeclaration {
-            item: Declaration { name: sink.name.clone(), settings },
-            timezone: plan.gateway.timezone.clone(),
-        };
-        let prepared = match errors.len() > before {
-            true => Err(driver.check(&declaration)),
-            false => driver.prepare(declaration),
-        };
-        match (prepared, driver.manifest().sink()) {
-            (Ok(prepared), Some(traits)) => sinks.push(PreparedSink {
-                sink: prepared.into(),
-                limits: DeliveryLimits {
-                    batch_samples: traits.batch_samples,
-                    batch_bytes: traits.batch_bytes,
-                    in_flight: traits.in_flight,
-                },
-            }),
-            (Ok(_), None) => errors.push(format!("{of}: `{}` is not a sink", sink.driver)),
-            (Err(found), _) => errors.extend(resolve::lines(&of, found)),
-        }
-    }
+    let sources =
+        (0..plan.sources.len()).filter_map(|at| prepare_source(plan, at, node, &mut errors)).collect();
+    let sinks = plan.sinks.iter().filter_map(|sink| prepare_sink(plan, sink, node, &mut errors)).collect();
     for error in &errors {
         eprintln!("error: {error}");
     }
@@ -136,6 +81,60 @@ fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
         data_dir: node.data.clone(),
         space: node.space,
     })
+}
+
+fn prepare_source(
+    plan: &Plan,
+    index: usize,
+    node: &Node,
+    errors: &mut Vec<String>,
+) -> Option<Arc<dyn Source>> {
+    let SourcePlan { name, driver, .. } = plan.sources.get(index)?;
+    let of = format!("source/{name}");
+    let mut declaration = plan.source_declaration(index)?;
+    let Some(driver) = catalog::driver(driver) else {
+        errors.push(format!("{of}: this gwp has no driver `{driver}`"));
+        return None;
+    };
+    let before = errors.len();
+    let (manifest, item) = (driver.manifest(), &mut declaration.item);
+    item.settings = resolve(&item.settings, manifest.settings, node, &of, errors);
+    let of_devices = manifest.source().map_or(&[] as &[Setting], |traits| traits.device_settings);
+    for group in &mut declaration.groups {
+        group.device_settings = resolve(&group.device_settings, of_devices, node, &of, errors);
+    }
+    // What has no value is said; a check finds what else is wrong, and takes that as right.
+    let prepared = match errors.len() > before {
+        true => Err(driver.check(&declaration)),
+        false => driver.prepare(declaration),
+    };
+    prepared.map(Arc::from).map_err(|found| errors.extend(lines(&of, found))).ok()
+}
+
+fn prepare_sink(plan: &Plan, sink: &SinkPlan, node: &Node, errors: &mut Vec<String>) -> Option<PreparedSink> {
+    let of = format!("sink/{}", sink.name);
+    let known = catalog::sink(&sink.driver).and_then(|driver| Some((driver, driver.manifest().sink()?)));
+    let Some((driver, traits)) = known else {
+        errors.push(format!("{of}: this gwp has no sink `{}`", sink.driver));
+        return None;
+    };
+    let before = errors.len();
+    let settings = resolve(&sink.settings, driver.manifest().settings, node, &of, errors);
+    let declaration = SinkDeclaration {
+        item: Declaration { name: sink.name.clone(), settings },
+        timezone: plan.gateway.timezone.clone(),
+    };
+    let prepared = match errors.len() > before {
+        true => Err(driver.check(&declaration)),
+        false => driver.prepare(declaration),
+    };
+    let limits = DeliveryLimits {
+        batch_samples: traits.batch_samples,
+        batch_bytes: traits.batch_bytes,
+        in_flight: traits.in_flight,
+    };
+    let prepared = prepared.map_err(|found| errors.extend(lines(&of, found))).ok()?;
+    Some(PreparedSink { sink: prepared.into(), limits })
 }
 
 async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -> anyhow::Result<ExitCode> {
