@@ -11,5 +11,6 @@ pub mod reference;
 pub mod report;
 pub mod resolve;
 mod status_line;
+mod stop_signal;
 
 pub use cli::main;

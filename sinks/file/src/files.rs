@@ -42,6 +42,8 @@ pub enum FileError {
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error("somebody else writes `{}`: give each sink a `path` of its own", path.display())]
     Busy { path: PathBuf },
+    /// Elsewhere an open file cannot be removed.
+    #[cfg(unix)]
     #[error("`{}` was removed or replaced", path.display())]
     Moved { path: PathBuf },
 }
@@ -50,7 +52,9 @@ impl FileError {
     /// True when it stays so until a person acts.
     pub fn needs_a_person(&self) -> bool {
         match self {
-            FileError::Busy { .. } | FileError::Moved { .. } => false,
+            FileError::Busy { .. } => false,
+            #[cfg(unix)]
+            FileError::Moved { .. } => false,
             FileError::Io { source, .. } => matches!(
                 source.kind(),
                 ErrorKind::PermissionDenied

@@ -31,7 +31,15 @@ impl Checker<'_, '_> {
             _ => {
                 let fault = Diagnostic::new("E303", span, format!("`{name}` needs a window"))
                     .here("an aggregate outside of a window");
-                self.wrong(fault.help("use `moving_avg(x, 1 min)` or `-> every 1 min { }`"))
+                let over_devices = call.args.iter().any(
+                    |arg| matches!(&arg.value.kind, ast::ExprKind::Path(path) if path.members.is_some()),
+                );
+                self.wrong(fault.help(match name {
+                    "avg" | "mean" if over_devices => "over devices write `avg_of( )`",
+                    "sum" | "count" if over_devices => "over devices write `sum_of( )` or `count_of( )`",
+                    "avg" | "mean" => "use `moving_avg(x, 1 min)` or `-> every 1 min { }`",
+                    _ => "fold the samples of a window: `-> every 1 min { }`",
+                }))
             }
         }
     }

@@ -5,6 +5,7 @@ use crate::cli::RunArgs;
 use crate::metrics::{self, Exported};
 use crate::node::{self, Node};
 use crate::resolve::{lines, resolve};
+use crate::stop_signal::StopSignal;
 use crate::{catalog, log, report, status_line};
 use anyhow::{Context, bail};
 use gwp_core::Declaration;
@@ -178,79 +179,4 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
     };
     engine.stop().await;
     Ok(code)
-}
-
-/// Ctrl-C and SIGTERM, caught from the moment this is made.
-struct StopSignal {
-    #[cfg(unix)]
-    interrupt: std::io::Result<tokio::signal::unix::Signal>,
-    #[cfg(unix)]
-    terminate: std::io::Result<tokio::signal::unix::Signal>,
-    #[cfg(windows)]
-    interrupt: std::io::Result<tokio::signal::windows::CtrlC>,
-}
-
-impl StopSignal {
-    fn new() -> Self {
-        #[cfg(unix)]
-        use tokio::signal::unix::{SignalKind, signal};
-        StopSignal {
-            #[cfg(unix)]
-            interrupt: signal(SignalKind::interrupt()),
-            #[cfg(unix)]
-            terminate: signal(SignalKind::terminate()),
-            #[cfg(windows)]
-            interrupt: tokio::signal::windows::ctrl_c(),
-        }
-    }
-
-    /// Waits for one of them, or for the end of `--for`; says which it was.
-    async fn wait(mut self, run_for: Option<Duration>) -> &'static str {
-        let timer = async {
-            match run_for {
-                Some(duration) => tokio::time::sleep(duration).await,
-                None => std::future::pending().await,
-            }
-        };
-        let interrupt = received(&mut self.interrupt);
-        #[cfg(unix)]
-        let terminate = received(&mut self.terminate);
-        #[cfg(not(unix))]
-        let terminate = std::future::pending::<()>();
-        tokio::select! {
-            () = timer => "time is up",
-            () = interrupt => "interrupted",
-            () = terminate => "terminated",
-        }
-    }
-}
-
-/// Waits for a signal; one that cannot be caught never comes.
-async fn received<S: Receive>(signal: &mut std::io::Result<S>) {
-    match signal {
-        Ok(signal) => signal.receive().await,
-        Err(error) => {
-            tracing::warn!(%error, "a signal cannot be caught");
-            std::future::pending().await
-        }
-    }
-}
-
-/// A stream of signals, whatever the operating system calls it.
-trait Receive {
-    async fn receive(&mut self);
-}
-
-#[cfg(unix)]
-impl Receive for tokio::signal::unix::Signal {
-    async fn receive(&mut self) {
-        self.recv().await;
-    }
-}
-
-#[cfg(windows)]
-impl Receive for tokio::signal::windows::CtrlC {
-    async fn receive(&mut self) {
-        self.recv().await;
-    }
 }
