@@ -203,10 +203,7 @@ fn phases(classes: impl Iterator<Item = (u32, i64)>) -> HashMap<(u32, i64), i64>
 fn plan_source(world: &World<'_>, parts: &Parts<'_, '_>, index: usize) -> Option<SourcePlan> {
     let (item, part) = (world.items.sources.get(index)?, parts.sources.get(index)?.as_ref()?);
     let device = world.device(*world.by_name.get(item.name.text.as_str())?)?;
-    let connected = match device.members.get("connected") {
-        Some(crate::world::Member::Tag(tag)) => *tag,
-        None => return None,
-    };
+    let connected = *device.members.get("connected")?;
     Some(SourcePlan {
         name: item.name.text.as_str().into(),
         driver: item.driver.text.as_str().into(),

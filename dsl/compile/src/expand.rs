@@ -12,7 +12,7 @@ use crate::check::{Checker, Scope};
 use crate::items::ItemKind;
 use crate::limits::{DEVICES_MAX, FAMILY_MAX, TAGS_MAX};
 use crate::types::{Ty, Typed};
-use crate::world::{Attributes, Decl, Device, Family, Member, Tag, TagDecl, World};
+use crate::world::{Attributes, Decl, Device, Family, Tag, TagDecl, World};
 
 /// Unfolds all devices and sources, and numbers their tags by path.
 pub(crate) fn expand<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
@@ -340,7 +340,7 @@ fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
             }
         };
         if let Some(device) = world.devices.get_mut(tag.device) {
-            device.members.insert(name, Member::Tag(TagId(number)));
+            device.members.insert(name, TagId(number));
         }
     }
     world.tags = tags;

@@ -40,7 +40,8 @@ pub(crate) struct Device<'a> {
     pub template: Option<&'a ast::Template>,
     /// Values of the template's parameters.
     pub params: Vec<(&'a str, Typed)>,
-    pub members: HashMap<&'a str, Member>,
+    /// Tags, calcs and alarms.
+    pub members: HashMap<&'a str, TagId>,
     /// Columns of its alarm events, if it has alarms.
     pub events: Option<[TagId; ALARM_COLUMNS]>,
     /// Members that could not be read or are reported.
@@ -96,12 +97,6 @@ impl<'a> Device<'a> {
         names.sort_unstable();
         names
     }
-}
-
-/// What the name of a member stands for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Member {
-    Tag(TagId),
 }
 
 /// The devices of a family by number.

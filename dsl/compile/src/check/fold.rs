@@ -34,7 +34,7 @@ impl Checker<'_, '_> {
                 let over_devices = call.args.iter().any(
                     |arg| matches!(&arg.value.kind, ast::ExprKind::Path(path) if path.members.is_some()),
                 );
-                self.wrong(fault.help(match name {
+                self.wrong(fault.help(match name.text.as_str() {
                     "avg" | "mean" if over_devices => "over devices write `avg_of( )`",
                     "sum" | "count" if over_devices => "over devices write `sum_of( )` or `count_of( )`",
                     "avg" | "mean" => "use `moving_avg(x, 1 min)` or `-> every 1 min { }`",

@@ -12,7 +12,7 @@ use crate::alarms;
 use crate::items::{ItemKind, nearest, not_built};
 use crate::types::{Ty, Typed};
 use crate::units::Unit;
-use crate::world::{Device, Member, World};
+use crate::world::{Device, World};
 
 /// The meaning of a path.
 pub(crate) enum Meaning {
@@ -93,7 +93,7 @@ impl<'a> World<'a> {
                 return Some(Meaning::Value(value.clone()));
             }
             match device.members.get(name.text.as_str()) {
-                Some(Member::Tag(tag)) => Some(Meaning::Tag(*tag)),
+                Some(tag) => Some(Meaning::Tag(*tag)),
                 None => device.hides(&name.text).then_some(Meaning::Silent),
             }
         });
@@ -203,7 +203,7 @@ impl<'a> World<'a> {
             return unknown(fault.help("name one of its tags, such as `device.tag`"));
         };
         match device.members.get(member.text.as_str()) {
-            Some(Member::Tag(tag)) => of_tag(*tag, rest),
+            Some(tag) => of_tag(*tag, rest),
             None if device.hides(&member.text) => Meaning::Silent,
             None if member.text == alarms::ALARMS && device.events.is_some() => {
                 let fault = Diagnostic::new("E110", member.span, "events are rows, not a value");

@@ -153,7 +153,8 @@ fn coverage(checker: &mut Checker<'_, '_>, value: &Expr) -> f64 {
         let fault = Diagnostic::new("E407", value.span, "a coverage goes from 0 % to 100 %");
         checker.report.push(fault.help("such as `min_coverage 90 %`"));
     }
-    share.unwrap_or(0.8)
+    // a percentage is not exact as a binary share: 95 % is 0.95, not what the conversion leaves
+    share.map_or(0.8, |share| (share * 1e9).round() / 1e9)
 }
 
 fn by_device(checker: &mut Checker<'_, '_>, value: &Expr) -> bool {

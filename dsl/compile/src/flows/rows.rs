@@ -29,9 +29,10 @@ impl Rows {
         Rows { columns: columns.collect(), tags, window: None }
     }
 
-    /// How much a route with them keeps, as a number of tags.
+    /// How much a route with them keeps, as a number of tags: each column of a window has expressions of its own.
     pub(super) fn weight(&self) -> usize {
-        self.tags.len()
+        const PER_COLUMN: usize = 16;
+        self.tags.len() * PER_COLUMN
     }
 }
 

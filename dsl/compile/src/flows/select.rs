@@ -7,7 +7,7 @@ use gwp_syntax::{Diagnostic, Span};
 use crate::alarms::ALARMS;
 use crate::check::resolve::{no_member, not_in_family};
 use crate::items::ItemKind;
-use crate::world::{Device, Member, TagDecl, World};
+use crate::world::{Device, TagDecl, World};
 
 /// What a selection means.
 pub(super) enum Selected<'a> {
@@ -131,7 +131,7 @@ impl<'a> World<'a> {
     ) -> Found<bool> {
         match part {
             Some(SelectPart::Name(name)) => match device.members.get(name.text.as_str()) {
-                Some(Member::Tag(tag)) => {
+                Some(tag) => {
                     tags.push(*tag);
                     Ok(false)
                 }
@@ -149,8 +149,7 @@ impl<'a> World<'a> {
                     _ => "",
                 };
                 let fits = device.members.iter().filter(|(name, _)| name.starts_with(prefix));
-                let tag = |(_, Member::Tag(tag)): (_, &Member)| *tag;
-                tags.extend(fits.map(tag).filter(|tag| self.is_declared(*tag)));
+                tags.extend(fits.map(|(_, tag)| *tag).filter(|tag| self.is_declared(*tag)));
                 Ok(device.open || !device.broken.is_empty())
             }
         }

@@ -161,17 +161,12 @@ impl Compiler<'_, '_, '_> {
             (false, [device]) => [(name_of(device)?, None)].into(),
             (false, _) => [(flow.name.text.as_str().into(), None)].into(),
         };
+        self.room_for(scopes.len(), task.written)?;
         let head = Head { devices, value: Ok(Ty::Error) };
         let mut columns: Option<Vec<RowColumn>> = None;
         let mut instances = Vec::new();
         let mut wrong = 0;
         for (device_name, device) in scopes {
-            self.instance_count += 1;
-            if self.instance_count > WINDOW_INSTANCES_MAX {
-                let message = format!("all windows together run {WINDOW_INSTANCES_MAX} times side by side");
-                self.checker.report.push(Diagnostic::new("E199", task.written.span, message));
-                return None;
-            }
             let scope = Scope { device, head: device.is_none().then_some(&head), ..Scope::default() };
             match self.instance(task, way, device_name, &scope, columns.as_deref()) {
                 Some((own, instance)) => {
@@ -185,6 +180,22 @@ impl Compiler<'_, '_, '_> {
             }
         }
         (wrong == 0).then_some((columns?, instances))
+    }
+
+    /// `None` if so many more windows are too many, or their columns.
+    fn room_for(&mut self, instances: usize, written: &ast::Window) -> Option<()> {
+        self.instance_count += instances;
+        let columns = instances.saturating_mul(ROW_BUILT_IN + written.columns.len());
+        let tags = self.checker.world.tags.len() + self.flows.row_tags.len();
+        let message = if self.instance_count > WINDOW_INSTANCES_MAX {
+            format!("more than {WINDOW_INSTANCES_MAX} windows would run side by side")
+        } else if tags.saturating_add(columns) > TAGS_MAX {
+            format!("a project may have {TAGS_MAX} tags, columns of windows included")
+        } else {
+            return Some(());
+        };
+        self.checker.report.push(Diagnostic::new("E199", written.span, message).help("split the project"));
+        None
     }
 
     /// The window of one device; `first` are the columns of the first one, whose types hold for all.
@@ -282,11 +293,6 @@ impl Compiler<'_, '_, '_> {
         let mut tags = Vec::with_capacity(columns.len());
         for column in columns {
             let number = world.tags.len() + self.flows.row_tags.len();
-            if number >= TAGS_MAX {
-                let message = format!("a project may have {TAGS_MAX} tags, columns of windows included");
-                self.checker.report.push(Diagnostic::new("E199", at, message));
-                return None;
-            }
             let tag = row_tag(device, row, column);
             if let Some(other) = self.paths.get(&*tag.info.path) {
                 let fault = crate::expand::same_path(&tag.info.path, *other, at);

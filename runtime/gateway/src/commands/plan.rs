@@ -4,7 +4,8 @@ use super::program;
 use crate::catalog;
 use crate::report::{self, counted};
 use gwp_core::source::{GroupDeclaration, GroupLoad};
-use gwp_plan::{FullPolicy, Plan};
+use gwp_plan::plan::ROW_BUILT_IN;
+use gwp_plan::{FullPolicy, Period, Plan, Window, WindowKind};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -189,6 +190,19 @@ fn source_forecast(
     SourceForecast { name: name.into(), driver: driver.into(), devices, link_share }
 }
 
+/// Values of the rows of a window per second; 0 for windows that follow a condition.
+fn row_values_per_s(window: &Window) -> f64 {
+    const DAY_S: f64 = 86_400.0;
+    let WindowKind::Every { calendar, .. } = &window.kind else { return 0.0 };
+    let period_s = match calendar.period {
+        Period::Time(ns) => ns as f64 / 1e9,
+        Period::Days(days) => f64::from(days) * DAY_S,
+        Period::Months(months) => f64::from(months) * 30.0 * DAY_S,
+    };
+    let values = window.instances.iter().map(|instance| instance.columns.len() + ROW_BUILT_IN);
+    values.sum::<usize>() as f64 / period_s
+}
+
 fn sink_forecast(plan: &Plan, sink: &gwp_plan::SinkPlan) -> SinkForecast {
     // Each tag at its scan rate; conditions and deadbands only make it less. A calc
     // comes at most as often as all it reads together, counted as its fastest input.
@@ -200,11 +214,19 @@ fn sink_forecast(plan: &Plan, sink: &gwp_plan::SinkPlan) -> SinkForecast {
     }
     for calc in &plan.calcs {
         let mut fastest = 0.0f64;
-        calc.expr.for_each_tag(&mut |tag| fastest = fastest.max(rate[tag.index()]));
+        calc.for_each_expr(&mut |expr| {
+            expr.for_each_tag(&mut |tag| fastest = fastest.max(rate[tag.index()]))
+        });
         rate[calc.tag.index()] = fastest;
     }
-    let samples_per_s: f64 =
-        sink.routes.iter().flat_map(|route| &route.tags).map(|tag| rate[tag.index()]).sum();
+    let samples_per_s: f64 = sink
+        .routes
+        .iter()
+        .map(|route| match &route.window {
+            Some(window) => row_values_per_s(window),
+            None => route.tags.iter().map(|tag| rate[tag.index()]).sum(),
+        })
+        .sum();
     let bytes_per_s = samples_per_s * SAMPLE_BYTES;
     let by_bytes = sink.journal.capacity_bytes as f64 / bytes_per_s / 3600.0;
     let by_age = sink.journal.keep_ns as f64 / 3.6e12;
