@@ -2,17 +2,20 @@
 
 mod manifests;
 
+use gwp_plan::Origin;
 use gwp_syntax::codes;
 use manifests::compiled;
 use proptest::prelude::*;
 
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 8] = [
     include_str!("../../../tests/suite/ok.gwp"),
     include_str!("../../../tests/suite/flows/flows.gwp"),
     include_str!("../../../tests/suite/units/quantities.gwp"),
     include_str!("../../../tests/suite/units/attributes.gwp"),
     include_str!("../../../tests/suite/names/unknown.gwp"),
     include_str!("../../../tests/suite/settings/settings.gwp"),
+    include_str!("../../../tests/suite/windows/windows.gwp"),
+    include_str!("../../../tests/suite/alarms/alarms.gwp"),
 ];
 
 /// The words of all programs: they fit together by chance more often than letters do.
@@ -53,6 +56,10 @@ proptest! {
         let result = compiled(&text);
         let wrong = result.diagnostics.iter().any(|found| found.code.starts_with('E'));
         prop_assert_eq!(result.plan.is_none(), wrong);
+        if let Some(plan) = &result.plan {
+            let computed = plan.tags.iter().filter(|tag| tag.origin == Origin::Calc).count();
+            prop_assert_eq!(plan.calcs.len(), computed, "every calc and alarm is lowered, or reported");
+        }
         for found in &result.diagnostics {
             prop_assert!(codes::find(found.code).is_some(), "{}", found.code);
             for span in std::iter::once(found.span).chain(found.labels.iter().map(|label| label.span)) {

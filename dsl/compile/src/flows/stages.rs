@@ -87,7 +87,7 @@ impl Compiler<'_, '_, '_> {
                 let fault = Diagnostic::new("E311", call.name.span, format!("there is no stage `{name}`"));
                 self.checker.report.push(match nearest(name, NAMES.into_iter()) {
                     Some(near) => fault.help(format!("did you mean `{near}`?")),
-                    None => fault.help("there are: where, changes, sample, rename, split"),
+                    None => fault.help("there are: where, changes, sample, rename, split, every, on, while"),
                 });
             }
         }

@@ -76,7 +76,7 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E311",
         title: "there is no such stage",
-        explanation: "The stages are `where`, `changes`, `sample`, `rename` and `split`.",
+        explanation: "The stages are `where`, `changes`, `sample`, `rename`, `split` and the windows `every`, `on` and `while`.",
         wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> chnages() -> out",
         right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> changes() -> out",
     },
@@ -126,8 +126,8 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E390",
         title: "this part of the language is not available in this version yet",
-        explanation: "The program is right, but this version cannot run that part: writes to devices, `test` blocks, \
-                      `moved`, `path` of a device, and `index` in a flow. Nothing is silently left out: take the part \
+        explanation: "The program is right, but this version cannot run that part: writes to devices, `moved`, \
+                      `path` of a device, and `index` in a flow. Nothing is silently left out: take the part \
                       out to run the rest.",
         wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nmoved a -> s",
         right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}",

@@ -32,7 +32,8 @@ pub(super) const CODES: &[Code] = &[
         code: "E104",
         title: "something depends on itself",
         explanation: "A calc cannot read its own result, not even through others; the same holds for constants, units, \
-                      flows and dead letters. The label shows the ring.",
+                      flows and dead letters. The label shows the ring. Among calcs `previous(x)` breaks it, if `x` has a \
+                      type: it reads the result from before.",
         wrong: "device d {\n  calc a : real = b + 1\n  calc b : real = a + 1\n}",
         right: "device d {\n  calc a : real = 1\n  calc b : real = a + 1\n}",
     },
@@ -40,7 +41,7 @@ pub(super) const CODES: &[Code] = &[
         code: "E105",
         title: "the name exists in several devices",
         explanation: "It has to be said which of the devices is meant: by name, by its number in the family, or all of \
-                      them joined by a function such as `sum_of`.",
+                      them joined by a function such as `sum_of`. In a window `by device` makes a row for each of them.",
         wrong: "source s : simulator { }\ntemplate T() {\n  tag energy at \"constant 5\" : real kWh\n}\ndevice meter[1..3] : T() on s\ndevice site {\n  calc e = energy\n}",
         right: "source s : simulator { }\ntemplate T() {\n  tag energy at \"constant 5\" : real kWh\n}\ndevice meter[1..3] : T() on s\ndevice site {\n  calc e = meter[2].energy\n}",
     },
