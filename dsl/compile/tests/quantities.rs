@@ -242,3 +242,20 @@ fn one_mistake_is_reported_once_whatever_is_built_on_it() {
     let result = compiled(text);
     assert_eq!(manifests::found(&result), [(2, "E201"), (5, "E101")]);
 }
+
+#[test]
+fn an_aggregate_outside_of_a_window_is_told_what_does_the_same() {
+    let help = |expression: &str| {
+        let text = format!(
+            "template T() {{\n  tag p at \"1\" : real kW\n}}\nsource s : simulator {{\n  tag x at \"1\" : real\n}}\n\
+             device m[1..2] : T() on s\ndevice d {{\n  calc c = {expression}\n}}\n"
+        );
+        let result = manifests::compiled(&text);
+        let found = result.diagnostics.iter().find(|found| found.code == "E303");
+        found.and_then(|found| found.help.clone()).unwrap_or_else(|| manifests::words(&result))
+    };
+    assert_eq!(help("avg(s.x)"), "use `moving_avg(x, 1 min)` or `-> every 1 min { }`");
+    assert_eq!(help("sum(s.x)"), "fold the samples of a window: `-> every 1 min { }`");
+    assert_eq!(help("sum(m[*].p)"), "over devices write `sum_of( )` or `count_of( )`");
+    assert_eq!(help("mean(m[*].p)"), "over devices write `avg_of( )`");
+}
