@@ -439,21 +439,25 @@ fn needed_calcs<'a>(plan: &'a Plan, routes: &[RunningRoute], slots: &Slots) -> V
     for instance in routes.iter().filter_map(|route| route.window.as_ref()).flat_map(|w| &w.instances) {
         needed.extend(instance.inputs().into_iter().map(|(tag, _)| tag));
     }
-    let mut kept = Vec::new();
-    // Backwards: every calc stands after those it reads.
-    for calc in plan.calcs.iter().rev() {
-        let event = calc.alarm.as_ref().is_some_and(|alarm| needed.contains(&alarm.columns[0]));
-        if event || needed.contains(&calc.tag) {
-            calc.for_each_expr(&mut |expr| {
-                expr.for_each_tag(&mut |tag| {
-                    needed.insert(tag);
+    // Backwards, as every calc stands after those it reads; but for what it reads of `previous`
+    // results, so again until nothing is added.
+    let mut kept: BTreeSet<usize> = BTreeSet::new();
+    loop {
+        let before = kept.len();
+        for (index, calc) in plan.calcs.iter().enumerate().rev() {
+            let event = calc.alarm.as_ref().is_some_and(|alarm| needed.contains(&alarm.columns[0]));
+            if (event || needed.contains(&calc.tag)) && kept.insert(index) {
+                calc.for_each_expr(&mut |expr| {
+                    expr.for_each_tag(&mut |tag| {
+                        needed.insert(tag);
+                    });
                 });
-            });
-            kept.push(calc);
+            }
+        }
+        if kept.len() == before {
+            return kept.into_iter().filter_map(|index| plan.calcs.get(index)).collect();
         }
     }
-    kept.reverse();
-    kept
 }
 
 /// For each tag the poll groups whose progress it depends on; tags that wait for none are left out.
@@ -464,12 +468,20 @@ fn waits(plan: &Plan) -> HashMap<TagId, BTreeSet<GroupId>> {
             waits.entry(*tag).or_default().insert(id);
         }
     }
-    for calc in &plan.calcs {
-        let mut own = BTreeSet::new();
-        calc.for_each_expr(&mut |expr| {
-            expr.for_each_tag(&mut |tag| own.extend(waits.get(&tag).into_iter().flatten().copied()));
-        });
-        waits.insert(calc.tag, own);
+    // Calcs that read each other's `previous` results wait for the same groups, which takes
+    // another pass.
+    let mut grows = true;
+    while grows {
+        grows = false;
+        for calc in &plan.calcs {
+            let mut own = BTreeSet::new();
+            calc.for_each_expr(&mut |expr| {
+                expr.for_each_tag(&mut |tag| own.extend(waits.get(&tag).into_iter().flatten().copied()));
+            });
+            let known = waits.entry(calc.tag).or_default();
+            grows |= own.len() > known.len();
+            known.append(&mut own);
+        }
     }
     waits
 }

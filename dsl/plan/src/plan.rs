@@ -33,7 +33,8 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// Sorted by name.
     pub sources: Vec<SourcePlan>,
-    /// In evaluation order: a calc stands after every calc it reads; else by path.
+    /// In evaluation order: a calc stands after every calc it reads, but for the last results
+    /// of `previous`; else by path.
     pub calcs: Vec<Calc>,
     /// Sorted by name.
     pub sinks: Vec<SinkPlan>,

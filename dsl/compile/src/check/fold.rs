@@ -127,7 +127,8 @@ impl Checker<'_, '_> {
             }
         };
         let ty = Ty::number(true, number.unit);
-        self.folded(AggregateFunction::Increase(counter), value.into_real(), ty)
+        // Whole counts stay whole: a wrap is then known to the count.
+        self.folded(AggregateFunction::Increase(counter), value, ty)
     }
 
     /// `percentile(x, 95)`

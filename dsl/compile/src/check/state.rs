@@ -139,7 +139,8 @@ impl Checker<'_, '_> {
         match call.name.text.as_str() {
             "rate" => {
                 let ty = Ty::number(true, change.per(&Unit::second()));
-                self.remember(StateFunction::Rate(counter), vec![value.into_real()], ty, call.span)
+                // Whole counts stay whole: a wrap is then known to the count.
+                self.remember(StateFunction::Rate(counter), vec![value], ty, call.span)
             }
             "delta" => {
                 let ty = Ty::number(number.real, change);

@@ -116,7 +116,9 @@ impl Compiler<'_, '_, '_> {
     /// One window takes samples that came the same way; ways that differ in nothing but their tags are one.
     fn merged(&mut self, ways: Vec<Way>, by_device: bool, at: Span) -> Vec<Way> {
         let mut merged: Vec<Way> = Vec::new();
-        for way in ways {
+        for mut way in ways {
+            // A tag's `deadband` saves traffic; what a window folds is not to be less exact for it.
+            way.stages.retain(|stage| !matches!(stage, Stage::Deadband(_)));
             match merged.iter_mut().find(|other| same_stages(&other.stages, &way.stages)) {
                 Some(other) => join(other, way),
                 None => merged.push(way),

@@ -322,7 +322,7 @@ impl Circuit {
         let mut reached = Vec::new();
         let mut from = 0;
         while let Some(step) = self.dirty.take_from(from) {
-            self.readers[self.steps[step as usize].slot].iter().for_each(|next| self.dirty.set(*next));
+            self.mark_readers(step);
             reached.push(step);
             from = step + 1;
         }
@@ -441,6 +441,12 @@ impl Circuit {
         }
     }
 
+    /// Later steps that read the result of a step; earlier ones read what it was before (`previous`).
+    fn mark_readers(&mut self, step: u32) {
+        let readers = &self.readers[self.steps[step as usize].slot];
+        readers.iter().filter(|next| **next > step).for_each(|next| self.dirty.set(*next));
+    }
+
     fn due_of(step: &Step) -> Option<Timestamp> {
         let own = match &step.kind {
             Kind::Operator { function, state, .. } => state.due(function),
@@ -472,8 +478,7 @@ impl Circuit {
             let ran = self.run(step, time, by_input, out);
             timed |= ran.timed;
             if by_input || ran.changed {
-                let slot = self.steps[step as usize].slot;
-                self.readers[slot].iter().for_each(|next| self.dirty.set(*next));
+                self.mark_readers(step);
             }
             from = step + 1;
         }
