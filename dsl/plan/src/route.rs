@@ -2,12 +2,13 @@
 
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
 use crate::event::Progress;
+use crate::event::circuit::Outputs;
 use crate::event::window::{Instance, Rule};
 use crate::lane::{Entry, Payload};
 use crate::mask::{Scene, retain_quality};
 use crate::plan::{BadPolicy, Origin, Plan, Route, Window};
 use crate::stage::{LastByTag, Running};
-use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Value};
+use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Times, Timestamp, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -48,8 +49,11 @@ pub(crate) struct RunningWindow {
     pub(crate) name: Arc<str>,
     pub(crate) instances: Vec<Instance>,
     feeds: BTreeMap<TagId, Vec<Feed>>,
-    /// The same for full batches of poll groups: index in the batch.
-    by_group: BTreeMap<GroupId, Vec<(u32, Feed)>>,
+    /// The same for full batches of poll groups, by instance.
+    by_group: BTreeMap<GroupId, Vec<GroupFeed>>,
+    outputs: Outputs,
+    /// Made, but not routed yet.
+    rows: Vec<Batch>,
     /// Instances that have got something since they advanced.
     fed: Vec<bool>,
 }
@@ -63,6 +67,16 @@ struct Feed {
     through_stages: bool,
 }
 
+/// What an instance takes of a full batch of a poll group.
+struct GroupFeed {
+    instance: u32,
+    /// Index in the batch.
+    feeds: Vec<(u32, Feed)>,
+    /// The same as (index, slot), and the steps they reach.
+    reads: Vec<(u32, usize)>,
+    reached: Vec<u32>,
+}
+
 /// What a lane knows when it routes.
 pub(crate) struct Surroundings<'a> {
     pub plan: &'a Plan,
@@ -73,7 +87,7 @@ pub(crate) struct Surroundings<'a> {
 impl RunningWindow {
     pub(crate) fn new(window: &Window, plan: &Plan) -> RunningWindow {
         let rule = Arc::new(Rule::new(window));
-        let instances: Vec<Instance> =
+        let mut instances: Vec<Instance> =
             window.instances.iter().map(|instance| Instance::new(rule.clone(), instance)).collect();
         let mut feeds: BTreeMap<TagId, Vec<Feed>> = BTreeMap::new();
         for (number, instance) in (0u32..).zip(&instances) {
@@ -88,12 +102,20 @@ impl RunningWindow {
         }
         let mut by_group = BTreeMap::new();
         for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
-            let of_group: Vec<(u32, Feed)> = (0u32..)
-                .zip(group.tags.iter())
-                .filter_map(|(index, tag)| Some((index, feeds.get(tag)?)))
-                .flat_map(|(index, feeds)| feeds.iter().map(move |feed| (index, *feed)))
-                .collect();
-            by_group.insert(id, of_group);
+            let mut of_group: BTreeMap<u32, Vec<(u32, Feed)>> = BTreeMap::new();
+            for (index, tag) in (0u32..).zip(group.tags.iter()) {
+                for feed in feeds.get(tag).into_iter().flatten() {
+                    of_group.entry(feed.instance).or_default().push((index, *feed));
+                }
+            }
+            let group_feed = |(number, feeds): (u32, Vec<(u32, Feed)>)| {
+                let reads: Vec<(u32, usize)> =
+                    feeds.iter().map(|(index, feed)| (*index, feed.slot as usize)).collect();
+                let slots = reads.iter().map(|(_, slot)| *slot);
+                let reached = instances[number as usize].reached(slots);
+                GroupFeed { instance: number, feeds, reads, reached }
+            };
+            by_group.insert(id, of_group.into_iter().map(group_feed).collect());
         }
         RunningWindow {
             name: window.name.clone(),
@@ -101,42 +123,64 @@ impl RunningWindow {
             instances,
             feeds,
             by_group,
+            outputs: Outputs::default(),
+            rows: Vec::new(),
         }
     }
 
     /// Takes the samples it wants. `pass`: those that have passed the stages; `None` = none.
     fn take(&mut self, batch: &Batch, full: bool, pass: Option<&[bool]>, arrival: bool) {
-        let (instances, fed) = (&mut self.instances, &mut self.fed);
-        let mut feed_one = |index: u32, feed: &Feed| {
-            let index = index as usize;
-            // Progress moves even where a stage keeps a sample back.
-            if let Some(fed) = fed.get_mut(feed.instance as usize) {
-                *fed = true;
-            }
-            let passes = !feed.through_stages || pass.is_some_and(|pass| pass.is_empty() || pass[index]);
-            if passes && let Some(instance) = instances.get_mut(feed.instance as usize) {
-                let (time, value) = (batch.times.get(index), batch.values.get(index));
-                instance.push(time, feed.slot as usize, value, batch.qualities.get(index), arrival);
-            }
+        let passes = |index: u32, feed: &Feed| {
+            !feed.through_stages || pass.is_some_and(|pass| pass.is_empty() || pass[index as usize])
         };
-        match self.by_group.get(&batch.group).filter(|_| full) {
-            Some(feeds) => feeds.iter().for_each(|(index, feed)| feed_one(*index, feed)),
-            None => {
-                for (index, tag) in (0u32..).zip(batch.tags.iter()) {
-                    self.feeds.get(tag).into_iter().flatten().for_each(|feed| feed_one(index, feed));
+        let Some(groups) = self.by_group.get(&batch.group).filter(|_| full) else {
+            for (index, tag) in (0u32..).zip(batch.tags.iter()) {
+                for feed in self.feeds.get(tag).into_iter().flatten() {
+                    // Progress moves even where a stage keeps a sample back.
+                    self.fed[feed.instance as usize] = true;
+                    if passes(index, feed) {
+                        push(&mut self.instances[feed.instance as usize], batch, index, feed, arrival);
+                    }
                 }
+            }
+            return;
+        };
+        for group in groups {
+            let instance = &mut self.instances[group.instance as usize];
+            self.fed[group.instance as usize] = true;
+            let all = group.feeds.iter().all(|(index, feed)| passes(*index, feed));
+            if let (true, Times::Same(time)) = (all, &batch.times)
+                && instance.take_slot(
+                    batch,
+                    *time,
+                    &group.reads,
+                    &group.reached,
+                    &mut self.outputs,
+                    &mut self.rows,
+                )
+            {
+                continue;
+            }
+            for (index, feed) in group.feeds.iter().filter(|(index, feed)| passes(*index, feed)) {
+                push(instance, batch, *index, feed, arrival);
             }
         }
     }
 
     /// The tags of a group had no value from a time on, because nobody was there to read them.
-    pub(crate) fn gap(&mut self, group: GroupId, time: gwp_core::Timestamp) {
-        for (_, feed) in self.by_group.get(&group).into_iter().flatten() {
+    pub(crate) fn gap(&mut self, group: GroupId, time: Timestamp) {
+        for (_, feed) in self.by_group.get(&group).into_iter().flatten().flat_map(|group| &group.feeds) {
             if let Some(instance) = self.instances.get_mut(feed.instance as usize) {
                 instance.push(time, feed.slot as usize, Value::Nothing, Quality::NOT_CONNECTED, false);
             }
         }
     }
+}
+
+fn push(instance: &mut Instance, batch: &Batch, index: u32, feed: &Feed, arrival: bool) {
+    let index = index as usize;
+    let (time, value) = (batch.times.get(index), batch.values.get(index));
+    instance.push(time, feed.slot as usize, value, batch.qualities.get(index), arrival);
 }
 
 impl RowConditions {
@@ -249,6 +293,7 @@ impl RunningRoute {
     ) {
         let mut rows = Vec::new();
         if let Some(window) = &mut self.window {
+            rows.append(&mut window.rows);
             for (instance, fed) in window.instances.iter_mut().zip(&mut window.fed) {
                 if all || std::mem::take(fed) {
                     instance.advance(progress.watermark(instance.groups()), &mut rows);

@@ -349,12 +349,15 @@ impl Circuit {
         true
     }
 
-    /// True if nothing waits and nothing is due up to `time`: a slot may be taken as it is.
+    /// True if nothing waits, nothing is due up to `time`, and nothing was computed at it: a slot
+    /// may be taken as it is.
     pub fn is_idle_until(&self, time: Timestamp) -> bool {
-        self.started
-            && self.pending.is_empty()
-            && time > self.at
-            && self.next_due.is_none_or(|due| due > time)
+        time > self.at && self.has_nothing_due(time)
+    }
+
+    /// True if nothing waits and nothing is due up to `time`.
+    pub fn has_nothing_due(&self, time: Timestamp) -> bool {
+        self.started && self.pending.is_empty() && self.next_due.is_none_or(|due| due > time)
     }
 
     /// Takes all samples of a slot at once and computes `reached`; only when idle until its time.
@@ -513,8 +516,11 @@ impl Circuit {
                 (Value::Bool(state.is_active()), quality)
             }
         };
-        let (old, old_quality, _) = self.latest.get(step.slot);
-        let changed = !step.has_run || (&old, old_quality) != (&value, quality);
+        let changed = !step.has_run
+            || (!by_input || only_changes) && {
+                let (old, old_quality, _) = self.latest.get(step.slot);
+                (&old, old_quality) != (&value, quality)
+            };
         step.has_run = true;
         if step.change.is_some_and(|change| change <= time) {
             let next = step.schedules.iter().filter_map(|(schedule, zone)| schedule.next_change(time, zone));

@@ -260,9 +260,50 @@ impl Instance {
         self.forget(until.timer);
     }
 
+    /// Steps that samples in these slots reach, ascending.
+    pub fn reached(&mut self, slots: impl Iterator<Item = usize>) -> Vec<u32> {
+        self.circuit.reached(slots)
+    }
+
+    /// Takes a slot of its only group at once, if nothing else is to be done before: the same as
+    /// pushing its samples and advancing. False if it must be done that way.
+    pub fn take_slot(
+        &mut self,
+        batch: &Batch,
+        time: Timestamp,
+        reads: &[(u32, usize)],
+        reached: &[u32],
+        outputs: &mut Outputs,
+        rows: &mut Vec<Batch>,
+    ) -> bool {
+        let waits = self.rule.window.wait_ns > 0 || self.groups.len() != 1 || self.revises();
+        if waits || (self.next.is_none() && self.open.is_empty()) || !self.circuit.is_idle_until(time) {
+            return false;
+        }
+        while let Some(edge) = self.edge().filter(|edge| *edge <= time) {
+            self.pass_edge(edge, rows);
+            if self.empty_rows > EMPTY_ROWS_MAX {
+                self.skip_to(time);
+            }
+        }
+        if !self.circuit.has_nothing_due(time) {
+            return false;
+        }
+        self.empty_rows = 0;
+        outputs.samples.clear();
+        self.circuit.take_slot(batch, time, reads, reached, outputs);
+        self.fold(time, outputs, rows);
+        true
+    }
+
     fn compute(&mut self, time: Timestamp, outputs: &mut Outputs, rows: &mut Vec<Batch>) {
         outputs.samples.clear();
         self.circuit.compute(time, outputs);
+        self.fold(time, outputs, rows);
+    }
+
+    /// Takes what was computed at a time into the open windows.
+    fn fold(&mut self, time: Timestamp, outputs: &mut Outputs, rows: &mut Vec<Batch>) {
         if let Some(condition) = self.condition {
             let now = outputs.samples.iter().rev().find(|output| output.step == condition);
             if let Some(now) = now.filter(|output| !output.quality.is_bad()) {

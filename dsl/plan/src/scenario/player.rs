@@ -474,7 +474,12 @@ fn watcher(plan: &Plan, scenario: &Scenario) -> SinkPlan {
         // A window that goes to several sinks is looked at once.
         let same = (window.name.clone(), route.tags.clone(), route.stages.clone());
         if rows.contains(&window.name) && seen.insert(format!("{same:?}")) {
-            routes.push(Route { row_conditions: Vec::new(), ..route.clone() });
+            let mut route = Route { row_conditions: Vec::new(), ..route.clone() };
+            if let (Some(window), Some(devices)) = (&mut route.window, devices_meant(scenario, &window.name))
+            {
+                window.instances.retain(|instance| devices.contains(&instance.device));
+            }
+            routes.push(route);
         }
     }
     SinkPlan {
@@ -494,6 +499,23 @@ fn watcher(plan: &Plan, scenario: &Scenario) -> SinkPlan {
         dead_letter: None,
         routes,
     }
+}
+
+/// The devices whose rows a scenario looks at; `None` if it may be all.
+fn devices_meant(scenario: &Scenario, rows: &str) -> Option<BTreeSet<Arc<str>>> {
+    let mut devices = BTreeSet::new();
+    for step in &scenario.steps {
+        match &step.action {
+            ScenarioAction::ExpectRow { row } if &*row.name == rows => {
+                let device = row.select.iter().find(|(name, _)| &**name == "device");
+                let Some((_, Expected::Value(Value::Text(device)))) = device else { return None };
+                devices.insert(device.clone());
+            }
+            ScenarioAction::ExpectNo { what: Subject::Rows(name) } if &**name == rows => return None,
+            _ => {}
+        }
+    }
+    Some(devices)
 }
 
 /// What was expected, what was found, and what was there before.
