@@ -319,7 +319,10 @@ impl Lane {
                 continue;
             }
             let mut outputs = std::mem::take(&mut one.ready);
-            one.circuit.advance(self.progress.watermark(&one.groups), &mut outputs);
+            let wanted = one.circuit.wanted();
+            if let Some(until) = wanted.and_then(|time| self.progress.watermark_from(&one.groups, time)) {
+                one.circuit.advance(until, &mut outputs);
+            }
             for output in outputs.samples.drain(..) {
                 let (tag, _) = self.circuits[number].steps[output.step as usize];
                 self.feed(tag, output.time, &output.value, output.quality, false);

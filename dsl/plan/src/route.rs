@@ -54,8 +54,8 @@ pub(crate) struct RunningWindow {
     outputs: Outputs,
     /// Made, but not routed yet.
     rows: Vec<Batch>,
-    /// Instances that have got something since they advanced.
-    fed: Vec<bool>,
+    /// Instances that have got something since they advanced, some of them more than once.
+    fed: Vec<u32>,
 }
 
 /// An input of an instance.
@@ -119,7 +119,7 @@ impl RunningWindow {
         }
         RunningWindow {
             name: window.name.clone(),
-            fed: vec![false; instances.len()],
+            fed: Vec::new(),
             instances,
             feeds,
             by_group,
@@ -137,7 +137,7 @@ impl RunningWindow {
             for (index, tag) in (0u32..).zip(batch.tags.iter()) {
                 for feed in self.feeds.get(tag).into_iter().flatten() {
                     // Progress moves even where a stage keeps a sample back.
-                    self.fed[feed.instance as usize] = true;
+                    self.fed.push(feed.instance);
                     if passes(index, feed) {
                         push(&mut self.instances[feed.instance as usize], batch, index, feed, arrival);
                     }
@@ -147,7 +147,6 @@ impl RunningWindow {
         };
         for group in groups {
             let instance = &mut self.instances[group.instance as usize];
-            self.fed[group.instance as usize] = true;
             let all = group.feeds.iter().all(|(index, feed)| passes(*index, feed));
             if let (true, Times::Same(time)) = (all, &batch.times)
                 && instance.take_slot(
@@ -161,6 +160,7 @@ impl RunningWindow {
             {
                 continue;
             }
+            self.fed.push(group.instance);
             for (index, feed) in group.feeds.iter().filter(|(index, feed)| passes(*index, feed)) {
                 push(instance, batch, *index, feed, arrival);
             }
@@ -294,10 +294,14 @@ impl RunningRoute {
         let mut rows = Vec::new();
         if let Some(window) = &mut self.window {
             rows.append(&mut window.rows);
-            for (instance, fed) in window.instances.iter_mut().zip(&mut window.fed) {
-                if all || std::mem::take(fed) {
-                    instance.advance(progress.watermark(instance.groups()), &mut rows);
-                }
+            if all {
+                window.fed = (0..window.instances.len() as u32).collect();
+            }
+            window.fed.sort_unstable();
+            window.fed.dedup();
+            for instance in window.fed.drain(..) {
+                let instance = &mut window.instances[instance as usize];
+                instance.advance(progress.watermark(instance.groups()), &mut rows);
             }
         }
         for row in rows {

@@ -349,6 +349,18 @@ impl Circuit {
         true
     }
 
+    /// The earliest time at which there may be something to compute.
+    pub fn wanted(&self) -> Option<Timestamp> {
+        if !self.started {
+            return Some(Timestamp(i64::MIN));
+        }
+        let waiting = self.pending.first_key_value().map(|(time, _)| *time);
+        match (waiting, self.next_due) {
+            (Some(waiting), Some(due)) => Some(waiting.min(due)),
+            (one, other) => one.or(other),
+        }
+    }
+
     /// True if nothing waits, nothing is due up to `time`, and nothing was computed at it: a slot
     /// may be taken as it is.
     pub fn is_idle_until(&self, time: Timestamp) -> bool {

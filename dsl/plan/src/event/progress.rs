@@ -287,6 +287,12 @@ impl Progress {
         }
     }
 
+    /// The same, if it has come to `time`; stops at the first group that has not.
+    pub fn watermark_from(&self, groups: &[GroupId], time: Timestamp) -> Option<Watermark> {
+        let behind = groups.iter().any(|group| self.complete_to(*group) < time);
+        (!behind).then(|| self.watermark(groups))
+    }
+
     /// Up to where what reads these groups may compute.
     pub fn watermark(&self, groups: &[GroupId]) -> Watermark {
         let input = groups.iter().map(|group| self.complete_to(*group)).min();
