@@ -1,0 +1,91 @@
+//! Where a blank stands between two pieces of a line.
+
+use super::lines::{Class, Piece};
+
+/// What a sign does where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Plain,
+    /// The minus of `-5`.
+    Prefix,
+    /// The star of `*.alarms`, `meter[*]` and `temp_*`; any other is a multiplication.
+    Star,
+}
+
+/// A piece and what it does.
+#[derive(Clone, Copy)]
+pub(super) struct Placed<'l, 'a> {
+    pub piece: &'l Piece<'a>,
+    pub role: Role,
+}
+
+impl Placed<'_, '_> {
+    /// True when a value can end here.
+    fn ends_value(&self) -> bool {
+        match self.piece.class {
+            Class::Word => !self.piece.is_reserved(),
+            Class::Sign => self.role == Role::Star,
+            Class::Open | Class::Other => false,
+            _ => true,
+        }
+    }
+
+    /// True when the statement goes on behind it whatever follows; commas are another matter.
+    pub(super) fn goes_on(&self) -> bool {
+        match self.piece.class {
+            Class::Sign => self.role != Role::Star && self.piece.text != ",",
+            Class::Word => {
+                matches!(&*self.piece.text, "and" | "or" | "not" | "mod" | "otherwise" | "then" | "else")
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What `piece` does between the piece before it, perhaps on a line above, and those `after` it on its line.
+pub(super) fn role(
+    before: Option<Placed<'_, '_>>,
+    piece: &Piece<'_>,
+    first: bool,
+    after: &[Piece<'_>],
+) -> Role {
+    let after_value = before.is_some_and(|before| before.ends_value());
+    if piece.is_sign("-") {
+        return if !after_value || (first && is_label(after)) { Role::Prefix } else { Role::Plain };
+    }
+    if piece.is_sign("*") {
+        let no_factor = after.first().is_none_or(|next| {
+            matches!(next.class, Class::Sign | Class::Close) && next.text != "-"
+                || next.is(Class::Word, "except")
+        });
+        return if !after_value || (piece.joined && no_factor) { Role::Star } else { Role::Plain };
+    }
+    Role::Plain
+}
+
+/// `1 = "on"`, after its minus.
+pub(super) fn is_label(pieces: &[Piece<'_>]) -> bool {
+    matches!(pieces, [number, sign, ..] if number.class == Class::Number && sign.is_sign("="))
+}
+
+/// Whether a blank stands between two pieces; `tight_colon` is true where a colon stands at the word before it.
+pub(super) fn blank(before: Placed<'_, '_>, next: Placed<'_, '_>, tight_colon: bool) -> bool {
+    let (left, right) = (before.piece, next.piece);
+    match (left.class, &*left.text) {
+        (Class::Open, "{") => return right.text != "}",
+        (Class::Open, _) | (Class::Sign, "." | "..") => return false,
+        (Class::Sign, "-") if before.role == Role::Prefix => return false,
+        _ => {}
+    }
+    match (right.class, &*right.text) {
+        (Class::Close, text) => text == "}",
+        (Class::Sign, "," | "." | "..") => false,
+        (Class::Sign, ":") => !tight_colon,
+        (Class::Sign, "*") if next.role == Role::Star => !before.ends_value(),
+        (Class::Open, "(") => left.class != Class::Word || left.is_reserved(),
+        (Class::Open, "[") => !matches!(left.class, Class::Word | Class::Quoted) || left.is_reserved(),
+        (Class::Unit, text) => !text.starts_with('/'),
+        (Class::Other, _) => !right.joined,
+        _ => left.class != Class::Other || !right.joined,
+    }
+}
