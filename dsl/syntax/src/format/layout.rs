@@ -62,7 +62,7 @@ struct Opened {
 
 /// Lays out all lines but the blank ones.
 pub(super) fn lay_out<'a>(lines: &[Line<'a>]) -> Vec<Laid<'a>> {
-    let mut walk = Walk { open: Vec::new(), last: None, item: "" };
+    let mut walk = Walk { open: Vec::new(), last: None, item: "", head: false };
     let mut laid: Vec<Laid<'a>> = Vec::with_capacity(lines.len());
     let mut apart = false;
     for (at, line) in lines.iter().enumerate() {
@@ -98,6 +98,8 @@ struct Walk<'l, 'a> {
     last: Option<Placed<'l, 'a>>,
     /// The first word of the item.
     item: &'l str,
+    /// Devices and tags are picked here: the head of a flow, the target of a write.
+    head: bool,
 }
 
 impl<'l, 'a> Walk<'l, 'a> {
@@ -146,13 +148,16 @@ impl<'l, 'a> Walk<'l, 'a> {
         let begins = !self.continues(pieces) && first.class != Class::Close;
         if begins && self.open.is_empty() {
             self.item = &first.text;
+            self.head = matches!(self.item, "flow" | "write");
         }
         let kind = if begins { self.kind(pieces) } else { None };
         let mut columns = Columns { kind, depth: 0, column: 0, typed: false };
         let mut cells = vec![String::new()];
         for (at, piece) in pieces.iter().enumerate() {
             let after = pieces.get(at + 1..).unwrap_or(&[]);
-            let placed = Placed { piece, role: spacing::role(self.last, piece, at == 0, after) };
+            self.head &= !(piece.is_sign("->") || piece.is(Class::Open, "{"));
+            let label = at == 0 && spacing::is_label(after);
+            let placed = Placed { piece, role: spacing::role(self.last, piece, self.head, label) };
             let before = self.last.filter(|_| at > 0);
             let tight = matches!(self.bracket(), Some(Bracket::Round | Bracket::Steps));
             let blank = before.is_some_and(|before| spacing::blank(before, placed, tight));

@@ -42,25 +42,15 @@ impl Placed<'_, '_> {
     }
 }
 
-/// What `piece` does between the piece before it, perhaps on a line above, and those `after` it on its line.
-pub(super) fn role(
-    before: Option<Placed<'_, '_>>,
-    piece: &Piece<'_>,
-    first: bool,
-    after: &[Piece<'_>],
-) -> Role {
+/// What `piece` does behind the piece before it, perhaps on a line above. `head` is true where devices and tags are
+/// picked and nothing is computed; `label` where a minus can only belong to a label.
+pub(super) fn role(before: Option<Placed<'_, '_>>, piece: &Piece<'_>, head: bool, label: bool) -> Role {
     let after_value = before.is_some_and(|before| before.ends_value());
-    if piece.is_sign("-") {
-        return if !after_value || (first && is_label(after)) { Role::Prefix } else { Role::Plain };
+    match &*piece.text {
+        "-" if piece.class == Class::Sign && (!after_value || label) => Role::Prefix,
+        "*" if piece.class == Class::Sign && (!after_value || head) => Role::Star,
+        _ => Role::Plain,
     }
-    if piece.is_sign("*") {
-        let no_factor = after.first().is_none_or(|next| {
-            matches!(next.class, Class::Sign | Class::Close) && next.text != "-"
-                || next.is(Class::Word, "except")
-        });
-        return if !after_value || (piece.joined && no_factor) { Role::Star } else { Role::Plain };
-    }
-    Role::Plain
 }
 
 /// `1 = "on"`, after its minus.
