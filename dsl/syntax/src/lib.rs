@@ -17,6 +17,7 @@
 pub mod ast;
 pub mod codes;
 mod diagnostic;
+mod format;
 mod grammar;
 mod lexer;
 pub mod limits;
@@ -28,10 +29,13 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod units;
 mod words;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
+pub use format::{FormatError, format};
 pub use lexer::Comment;
 pub use recover::{Parsed, parse};
 pub use span::{FileId, SourceFile, SourceMap, Span};
+pub use units::{normal_unit, unit_alias, unit_aliases};
 pub use words::{WordClass, is_reserved, keywords, nearest};

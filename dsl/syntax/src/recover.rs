@@ -301,7 +301,7 @@ impl Reader<'_> {
 }
 
 /// What the entries of an item are, if it has any.
-fn entry_rule(word: &str) -> Option<Rule> {
+pub(crate) fn entry_rule(word: &str) -> Option<Rule> {
     match word {
         "template" | "source" | "device" => Some(Rule::one_member),
         "gateway" | "sink" | "write" => Some(Rule::one_setting),

@@ -80,6 +80,14 @@ pub(crate) fn is_member(word: &str) -> bool {
     MEMBERS.contains(&word)
 }
 
+pub(crate) fn is_attribute(word: &str) -> bool {
+    ATTRIBUTES.contains(&word)
+}
+
+pub(crate) fn is_type(word: &str) -> bool {
+    TYPES.contains(&word)
+}
+
 /// True for words that cannot be names unless in single quotes.
 pub fn is_reserved(word: &str) -> bool {
     ATTRIBUTES.contains(&word) || CONNECTIVES.contains(&word) || OPERATORS.contains(&word)

@@ -28,6 +28,18 @@ enum Command {
     },
     /// Play the `test` blocks of pipelines, also with restarts, shuffled arrivals and a second instance
     Test(commands::test::TestArgs),
+    /// Format pipelines: indentation, columns and units in one look; comments and line breaks stay
+    #[command(after_help = "\
+Two blanks per level, columns of consecutive tags, calcs, sinks and comments aligned, units in one spelling
+(`°C` becomes `degC`), at most one blank line in a row. The result is read again and compared before anything is
+written, and a file is replaced as a whole. Exit code 1: syntax errors (those files are left alone), or --check found
+files that would change.")]
+    Fmt(commands::fmt::FmtArgs),
+    /// Print what editors need to know of the language
+    Editor {
+        #[command(subcommand)]
+        command: commands::editor::EditorCommand,
+    },
     /// Explain a diagnostic code, for example `gwp explain E202`
     Explain {
         /// A code like E202; without one all codes are listed
@@ -159,6 +171,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Check { project, json } => commands::check::check(&project.files, json),
         Command::Test(args) => commands::test::test(&args),
+        Command::Fmt(args) => commands::fmt::fmt(&args),
+        Command::Editor { command } => commands::editor::editor(&command),
         Command::Explain { code } => commands::check::explain(code.as_deref()),
         Command::Plan { project, json } => commands::plan::plan(&project.files, json),
         Command::Graph { project, form } => commands::graph::graph(&project.files, form),

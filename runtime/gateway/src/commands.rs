@@ -1,6 +1,8 @@
 //! The commands, one module each.
 
 pub mod check;
+pub mod editor;
+pub mod fmt;
 pub mod graph;
 pub mod journal;
 pub mod plan;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use gwp_syntax::unit_alias;
+
 use super::Base::{Amount, Angle, Current, Data, Length, Light, Mass, Temperature, Time};
 use super::{Base, Dim, ONE, Unit};
 
@@ -99,17 +101,6 @@ const SEPARATE: &[&str] = &["pH", "dB", "NTU", "Nm3", "Sm3"];
 /// Numbers of those in the space of declared units, which a project fills from below.
 const SEPARATE_FROM: u16 = 60_000;
 
-/// Other spellings: signs, long names, and codes of UN/ECE Recommendation 20.
-#[rustfmt::skip]
-const ALIASES: &[(&str, &str)] = &[
-    ("°C", "degC"), ("°F", "degF"), ("°", "deg"), ("Ω", "Ohm"), ("ohm", "Ohm"), ("Nm³", "Nm3"), ("Sm³", "Sm3"),
-    ("sec", "s"), ("hr", "h"), ("day", "d"), ("week", "wk"), ("pct", "%"), ("Btu", "BTU"), ("byte", "B"),
-    ("CEL", "degC"), ("FAH", "degF"), ("KEL", "K"), ("SEC", "s"), ("MIN", "min"), ("HUR", "h"), ("MTR", "m"),
-    ("MTK", "m2"), ("MTQ", "m3"), ("MQH", "m3/h"), ("KGM", "kg"), ("TNE", "t"), ("LTR", "l"), ("VLT", "V"),
-    ("AMP", "A"), ("WTT", "W"), ("KWT", "kW"), ("MAW", "MW"), ("KWH", "kWh"), ("HTZ", "Hz"), ("PAL", "Pa"),
-    ("BAR", "bar"), ("JOU", "J"), ("NEW", "N"),
-];
-
 const UP: &[(&str, f64)] = &[("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15)];
 const DOWN: &[(&str, f64)] = &[
     ("h", 1e2),
@@ -129,7 +120,7 @@ const BINARY: &[(&str, f64)] =
 
 /// A unit that only makes sense alone: points on a scale, and aliases of composed units.
 pub(super) fn whole(written: &str) -> Option<Unit> {
-    let name = alias(written);
+    let name = unit_alias(written);
     let kelvin = Dim::of(Temperature);
     let point = |factor, offset| Unit { dim: kelvin.clone(), factor, offset, point: true, text: name.into() };
     match name {
@@ -143,7 +134,7 @@ pub(super) fn whole(written: &str) -> Option<Unit> {
 /// A unit by name, prefix included.
 pub(super) fn atom(written: &str) -> Option<Unit> {
     static ATOMS: LazyLock<HashMap<&str, (Unit, Prefixes)>> = LazyLock::new(atoms);
-    let name = alias(written);
+    let name = unit_alias(written);
     if let Some((unit, _)) = ATOMS.get(name) {
         return Some(unit.clone());
     }
@@ -158,7 +149,7 @@ pub(super) fn atom(written: &str) -> Option<Unit> {
     let prefixes = UP.iter().chain(DOWN).chain(BINARY);
     prefixes.filter_map(|(prefix, factor)| Some((*prefix, *factor, name.strip_prefix(prefix)?))).find_map(
         |(prefix, factor, rest)| {
-            let rest = alias(rest);
+            let rest = unit_alias(rest);
             let (unit, allowed) = ATOMS.get(rest)?;
             let up = UP.iter().any(|(other, _)| *other == prefix);
             let binary = BINARY.iter().any(|(other, _)| *other == prefix);
@@ -180,10 +171,6 @@ pub(super) fn atom(written: &str) -> Option<Unit> {
             })
         },
     )
-}
-
-fn alias(written: &str) -> &str {
-    ALIASES.iter().find(|(other, _)| *other == written).map_or(written, |(_, name)| name)
 }
 
 fn atoms() -> HashMap<&'static str, (Unit, Prefixes)> {

@@ -69,7 +69,7 @@ fn component_errors(plan: &Plan, places: &gwp_compile::Places) -> Vec<Diagnostic
 }
 
 /// A file's text; too large ones are refused before they are read.
-fn read(path: &Path) -> std::io::Result<String> {
+pub fn read(path: &Path) -> std::io::Result<String> {
     let size = std::fs::metadata(path)?.len();
     if size > gwp_syntax::limits::FILE_BYTES_MAX as u64 {
         return Err(std::io::Error::other(format!("{size} bytes are too many for one file")));
