@@ -226,7 +226,8 @@ impl<'p> Player<'p> {
     fn random(&mut self, below: u64) -> u64 {
         self.random =
             self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.random >> 33) % below.max(1)
+        // Scaled, not reduced: the whole range is used, however long `late` is.
+        ((u128::from(self.random) * u128::from(below.max(1))) >> 64) as u64
     }
 
     fn feed(&mut self, tag: TagId, value: &Fed, time: Timestamp) {
