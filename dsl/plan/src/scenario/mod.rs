@@ -77,7 +77,8 @@ pub struct ExpectedRow {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Subject {
     Tag(TagId),
-    Rows(Arc<str>),
+    /// Rows by name, of one device if it is given.
+    Rows(Arc<str>, Option<Arc<str>>),
 }
 
 impl Expected {
