@@ -213,7 +213,7 @@ impl Reader<'_, '_, '_> {
             Action::ExpectNo { path } => {
                 let what = match self.target(path)? {
                     Target::Tag(tag, _) | Target::Quality(tag) => Subject::Tag(tag),
-                    Target::Rows(name, _) => Subject::Rows(name),
+                    Target::Rows(name, device) => Subject::Rows(name, device),
                 };
                 (ScenarioAction::ExpectNo { what }, path.span)
             }
@@ -458,7 +458,7 @@ fn proves_something(plan: &Plan, test: &ast::Test, steps: &[(ScenarioStep, Span)
                 tags.contains(tag)
             }
             ScenarioAction::ExpectRow { row: ExpectedRow { name, .. } }
-            | ScenarioAction::ExpectNo { what: Subject::Rows(name) } => rows.contains(name),
+            | ScenarioAction::ExpectNo { what: Subject::Rows(name, _) } => rows.contains(name),
         };
         if !touched {
             let fault = Diagnostic::new("E801", *span, "nothing that this test feeds reaches this");

@@ -145,7 +145,8 @@ impl Typed {
         let mut expr = self.into_real().expr;
         let with = |op, expr, by| Expr::Binary(op, Box::new(expr), Box::new(Expr::Const(Value::Float(by))));
         if gain != 1.0 {
-            expr = with(BinaryOp::Mul, expr, gain);
+            // Folded at once, so that a constant stays one when an offset follows (degF to degC).
+            expr = fold(with(BinaryOp::Mul, expr, gain));
         }
         if offset != 0.0 {
             expr = with(BinaryOp::Add, expr, offset);

@@ -40,7 +40,8 @@ pub enum AggregateFunction {
     Stddev,
     /// Percentile of the samples, 0 to 100, interpolated. Float.
     Percentile(f64),
-    /// What a counter has gained, the step across the start included. Float.
+    /// What a counter has gained, the step across the start included, even if the time around the start was lost:
+    /// so the windows add up to what the counter shows. Float.
     Increase(Counter),
     /// Integral over time, in unit times seconds. Float.
     Integral,
@@ -142,6 +143,15 @@ impl AggregateFunction {
 }
 
 impl Fold {
+    /// The last good value before the start, whatever came behind it: what counts goes on from it.
+    pub fn count_from(&mut self, good: Option<&Value>) {
+        if let Memory::Increase { last, .. } = &mut self.memory
+            && last.is_none()
+        {
+            *last = good.filter(|value| value.as_f64().is_some_and(f64::is_finite)).cloned();
+        }
+    }
+
     /// The next sample of the argument: in order of time, not before the start.
     pub fn sample(&mut self, function: &AggregateFunction, time: Timestamp, value: &Value, quality: Quality) {
         let held_ns = self.held_ns(time);

@@ -73,8 +73,10 @@ pub struct Lane {
     pub(crate) routes: Vec<RunningRoute>,
     /// Last usable sample per tag, for `bad = last`.
     pub(crate) usable: LastByTag,
-    /// Time of the last alarm event of a device and how many there were at it, by its first column.
+    /// Time of the last event of each alarm and how many there were at it before.
     pub(crate) events: BTreeMap<TagId, (Timestamp, u32)>,
+    /// Calc of each alarm, its place among the alarms of its device, and how many these are.
+    alarms: HashMap<TagId, (usize, u32, u32)>,
 }
 
 /// A circuit and what its steps stand for.
@@ -127,6 +129,7 @@ impl Lane {
         }
         let circuits = circuits(&needed, &waits);
         let latest = Latest::new(slots.len());
+        let alarms = alarms(&plan);
         let mut lane = Lane {
             progress,
             readers: BTreeMap::new(),
@@ -140,6 +143,7 @@ impl Lane {
             routes,
             usable: LastByTag::new(),
             events: BTreeMap::new(),
+            alarms,
         };
         lane.index();
         lane
@@ -211,7 +215,10 @@ impl Lane {
     }
 
     fn samples(&mut self, batch: &Arc<Batch>, out: &mut Vec<Entry>) {
-        let full = self.plan.group(batch.group).is_some_and(|group| group.tags.len() == batch.len());
+        // A device that reports on its own may report one tag several times in a batch.
+        let full = self.plan.group(batch.group).is_some_and(|group| {
+            Arc::ptr_eq(&group.tags, &batch.tags) || *group.tags == *batch.tags
+        });
         let arrival = !self.progress.keeps_order(batch.group);
         self.take(batch, full, arrival);
         let derived = self.circuits_compute(false);
@@ -272,6 +279,8 @@ impl Lane {
             return self.wake(batch.group);
         }
         let Some(reads) = self.groups.get(&batch.group) else { return };
+        // Where samples may come late, older ones may still be under way.
+        let alone = !self.progress.may_be_late(batch.group);
         for &(index, slot) in &reads.stages {
             self.latest.take(slot, batch, index as usize);
         }
@@ -279,7 +288,7 @@ impl Lane {
             let one = &mut self.circuits[to.circuit as usize];
             one.fed = true;
             match batch.times {
-                Times::Same(time) if one.groups.len() <= 1 && one.circuit.is_idle_until(time) => {
+                Times::Same(time) if alone && one.groups.len() <= 1 && one.circuit.is_idle_until(time) => {
                     one.circuit.take_slot(batch, time, &to.reads, &to.reached, &mut one.ready);
                 }
                 _ => {
@@ -355,10 +364,11 @@ impl Lane {
         }
     }
 
-    /// The row of an alarm event. Events of a device at one time are told apart by their repeat number.
+    /// The row of an alarm event. Events of a device at one time are told apart by their repeat number, which follows
+    /// from the alarm and not from the order in which its alarms are computed.
     fn event_row(&mut self, tag: TagId, event: &Happened) -> Option<Batch> {
-        let calc = self.plan.calcs.iter().find(|calc| calc.tag == tag)?;
-        let alarm = calc.alarm.as_ref()?;
+        let &(calc, place, alarms) = self.alarms.get(&tag)?;
+        let alarm = self.plan.calcs.get(calc)?.alarm.as_ref()?;
         let name = self.plan.tag(tag)?.info.tag.clone();
         let mut values = Column::with_capacity(alarm.columns.len());
         values.push(Value::Text(name));
@@ -367,10 +377,11 @@ impl Lane {
         values.push(event.message.clone());
         values.push(Value::Text(event.state.into()));
         let mut row = Batch::uniform(GroupId::NONE, alarm.columns.into(), event.time, values);
-        let last = self.events.entry(alarm.columns[0]).or_insert((Timestamp(i64::MIN), 0));
+        let last = self.events.entry(tag).or_insert((Timestamp(i64::MIN), 0));
         *last = if last.0 == event.time { (event.time, last.1.saturating_add(1)) } else { (event.time, 0) };
-        if last.1 > 0 {
-            row.repeats = vec![last.1; row.len()];
+        let repeat = last.1.saturating_mul(alarms).saturating_add(place);
+        if repeat > 0 {
+            row.repeats = vec![repeat; row.len()];
         }
         Some(row)
     }
@@ -461,6 +472,23 @@ fn needed_calcs<'a>(plan: &'a Plan, routes: &[RunningRoute], slots: &Slots) -> V
             return kept.into_iter().filter_map(|index| plan.calcs.get(index)).collect();
         }
     }
+}
+
+/// By alarm: its calc, its place among the alarms of its device, and how many these are.
+fn alarms(plan: &Plan) -> HashMap<TagId, (usize, u32, u32)> {
+    let mut by_device: BTreeMap<TagId, Vec<(usize, TagId)>> = BTreeMap::new();
+    for (index, calc) in plan.calcs.iter().enumerate() {
+        if let Some(alarm) = &calc.alarm {
+            by_device.entry(alarm.columns[0]).or_default().push((index, calc.tag));
+        }
+    }
+    let mut alarms = HashMap::new();
+    for of_device in by_device.values() {
+        for (place, (calc, tag)) in (0u32..).zip(of_device) {
+            alarms.insert(*tag, (*calc, place, of_device.len() as u32));
+        }
+    }
+    alarms
 }
 
 /// For each tag the poll groups whose progress it depends on; tags that wait for none are left out.

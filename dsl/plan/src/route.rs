@@ -248,7 +248,7 @@ impl RunningRoute {
         if self.rows {
             return;
         }
-        let mut pass = self.selection(batch);
+        let mut pass = self.selection(batch, kind.full);
         if let Some(pass) = &mut pass {
             let bad_skipped = around.bad == BadPolicy::Skip && self.window.is_none();
             if pass.is_empty() && (!self.stages.is_empty() || bad_skipped) {
@@ -301,7 +301,7 @@ impl RunningRoute {
             window.fed.dedup();
             for instance in window.fed.drain(..) {
                 let instance = &mut window.instances[instance as usize];
-                instance.advance(progress.watermark(instance.groups()), &mut rows);
+                instance.advance(progress.watermark(instance.groups()), progress.now(), &mut rows);
             }
         }
         for row in rows {
@@ -333,11 +333,9 @@ impl RunningRoute {
     }
 
     /// Samples of the batch that belong here: `None` = none, empty = all.
-    fn selection(&self, batch: &Batch) -> Option<Vec<bool>> {
-        let known = self.selections.get(&batch.group).filter(|selection| match selection {
-            Selection::Part(pass) => pass.len() == batch.len(),
-            _ => true,
-        });
+    fn selection(&self, batch: &Batch, full: bool) -> Option<Vec<bool>> {
+        let known = self.selections.get(&batch.group);
+        let known = known.filter(|selection| full || !matches!(selection, Selection::Part(_)));
         match known.cloned().unwrap_or_else(|| self.select(&batch.tags)) {
             Selection::None => None,
             Selection::All => Some(Vec::new()),

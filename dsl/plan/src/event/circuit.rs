@@ -78,9 +78,6 @@ struct Input {
     quality: Quality,
 }
 
-/// Inputs that were taken out of a circuit.
-pub(crate) struct Pending(BTreeMap<Timestamp, Vec<Input>>);
-
 /// State of a circuit as plain data; only for the circuit of the same plan.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct CircuitState {
@@ -105,6 +102,16 @@ struct StepState {
 }
 
 impl CircuitState {
+    /// Forgets what waits and what stands in these slots.
+    pub fn clear<'s>(&mut self, slots: impl Iterator<Item = &'s usize>) {
+        self.pending.clear();
+        for slot in slots {
+            if let Some(latest) = self.latest.get_mut(*slot) {
+                *latest = (Value::Nothing, Quality::WAITING, Timestamp(0));
+            }
+        }
+    }
+
     /// Equal values and states, whenever they were computed and whatever waits.
     pub fn is_like(&self, other: &CircuitState) -> bool {
         self.latest == other.latest && self.steps == other.steps
@@ -545,16 +552,14 @@ impl Circuit {
         Ran { changed, timed: step.change.is_some() || !matches!(step.kind, Kind::Value(_)) }
     }
 
-    /// Takes out what waits.
-    pub fn take_pending(&mut self) -> Pending {
-        self.pending_count = 0;
-        Pending(std::mem::take(&mut self.pending))
-    }
-
-    /// Puts it back.
-    pub fn put_pending(&mut self, pending: Pending) {
-        self.pending = pending.0;
-        self.pending_count = self.pending.values().map(Vec::len).sum();
+    /// Takes over what has been computed otherwise up to the present time; what waits goes on waiting.
+    pub fn rewrite(&mut self, state: CircuitState) {
+        let (at, late, count) = (self.at, self.late, self.pending_count);
+        let pending = std::mem::take(&mut self.pending);
+        self.set_state(state);
+        self.pass(at);
+        (self.late, self.pending, self.pending_count) = (late, pending, count);
+        self.started = true;
     }
 
     pub fn state(&self) -> CircuitState {

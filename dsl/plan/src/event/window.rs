@@ -56,7 +56,15 @@ struct Issued {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct Start {
     circuit: CircuitState,
-    held: Vec<Option<(Value, Quality)>>,
+    held: Vec<Held>,
+}
+
+/// An argument before the present time.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+struct Held {
+    now: Option<(Value, Quality)>,
+    /// The last good value, which what counts goes on from.
+    good: Option<Value>,
 }
 
 /// An input that may be needed again: slot, value, quality.
@@ -68,7 +76,8 @@ pub(crate) struct InstanceState {
     circuit: CircuitState,
     open: Vec<Open>,
     next: Option<(Timestamp, Timestamp)>,
-    held: Vec<Option<(Value, Quality)>>,
+    held: Vec<Held>,
+    begin: Option<Timestamp>,
     condition: bool,
     empty_rows: u32,
     start: Option<Start>,
@@ -95,8 +104,10 @@ pub(crate) struct Instance {
     open: Vec<Open>,
     /// Start and end of the window that opens next.
     next: Option<(Timestamp, Timestamp)>,
-    /// Value of each argument before the present time.
-    held: Vec<Option<(Value, Quality)>>,
+    /// Each argument before the present time.
+    held: Vec<Held>,
+    /// Gateway time at which it began: windows before have nobody's samples.
+    begin: Option<Timestamp>,
     /// The condition held at its last good evaluation.
     condition_held: bool,
     empty_rows: u32,
@@ -155,7 +166,8 @@ impl Instance {
         circuit.finish();
         Instance {
             row_tags: plan.built_in.iter().copied().chain(plan.columns.iter().map(|c| c.tag)).collect(),
-            held: vec![None; plan.aggregates.len()],
+            held: vec![Held::default(); plan.aggregates.len()],
+            begin: None,
             plan: plan.clone(),
             rule,
             circuit,
@@ -211,12 +223,15 @@ impl Instance {
 
     /// Takes a sample; `arrival` as in [`Circuit::push`].
     pub fn push(&mut self, time: Timestamp, slot: usize, value: Value, quality: Quality, arrival: bool) {
-        let revises = self.revises() && !arrival;
+        let revises = self.revises();
+        // What arrives is the present.
+        let time = if arrival { time.max(self.circuit.at()) } else { time };
         let kept = revises.then(|| (slot as u32, value.clone(), quality));
         let late = revises && time < self.circuit.at();
         if late {
             let issued = self.issued.iter().any(|issued| (issued.start..issued.end).contains(&time));
-            let in_open = self.open.iter().any(|open| (open.start..open.end).contains(&time));
+            let mut open = self.open.iter().filter(|_| self.start.is_some());
+            let in_open = open.any(|open| (open.start..open.end).contains(&time));
             if issued || in_open {
                 self.changed.push(time);
             } else {
@@ -233,7 +248,8 @@ impl Instance {
     }
 
     /// Computes up to a watermark; gives rows.
-    pub fn advance(&mut self, until: Watermark, rows: &mut Vec<Batch>) {
+    pub fn advance(&mut self, until: Watermark, now: Timestamp, rows: &mut Vec<Batch>) {
+        self.begin.get_or_insert(now);
         let until = until.before(self.rule.window.wait_ns);
         if !self.changed.is_empty() {
             self.fold_again(rows);
@@ -276,7 +292,7 @@ impl Instance {
         outputs: &mut Outputs,
         rows: &mut Vec<Batch>,
     ) -> bool {
-        let waits = self.rule.window.wait_ns > 0 || self.groups.len() != 1 || self.revises();
+        let waits = self.rule.window.wait_ns > 0 || self.groups.len() != 1 || self.may_be_late;
         if waits || (self.next.is_none() && self.open.is_empty()) || !self.circuit.is_idle_until(time) {
             return false;
         }
@@ -316,7 +332,11 @@ impl Instance {
             for open in &mut self.open {
                 open.folds[index].sample(function, time, &output.value, output.quality);
             }
-            self.held[index] = Some((output.value, output.quality));
+            let held = &mut self.held[index];
+            if output.quality.is_good() {
+                held.good = Some(output.value.clone());
+            }
+            held.now = Some((output.value, output.quality));
         }
     }
 
@@ -338,12 +358,14 @@ impl Instance {
         }
     }
 
-    /// Opens the first windows of the calendar; `on` counts from the first time, too.
+    /// Opens the first windows of the calendar; `on` counts from the first time, too. That is the first input, or
+    /// without one the time at which it all began, once that is reached.
     fn open_first(&mut self, input: Option<Timestamp>, until: Watermark) {
-        if self.next.is_some() || !self.open.is_empty() || until.timer == Timestamp(i64::MIN) {
+        if self.next.is_some() || !self.open.is_empty() {
             return;
         }
-        let first = input.map_or(until.timer, |input| input.min(until.timer));
+        let begin = self.begin.filter(|begin| *begin <= until.timer);
+        let Some(first) = input.or(begin) else { return };
         match self.rule.clone().calendar() {
             Some((calendar, over)) => self.open_calendar(calendar, over, first),
             None if self.rule.window.kind == WindowKind::On => {
@@ -381,10 +403,12 @@ impl Instance {
 
     fn open_window(&mut self, start: Timestamp, end: Timestamp) {
         if self.revises() {
-            self.start = Some(Start { circuit: self.circuit.state(), held: self.held.clone() });
+            self.start = Some(self.as_start());
         }
-        let begin = |(aggregate, held): (&crate::plan::Aggregate, &Option<(Value, Quality)>)| {
-            aggregate.function.begin(start, held.as_ref())
+        let begin = |(aggregate, held): (&crate::plan::Aggregate, &Held)| {
+            let mut fold = aggregate.function.begin(start, held.now.as_ref());
+            fold.count_from(held.good.as_ref());
+            fold
         };
         let folds = self.plan.aggregates.iter().zip(&self.held).map(begin).collect();
         self.open.push(Open { start, end, folds });
@@ -419,6 +443,14 @@ impl Instance {
         if let Some((calendar, over)) = self.rule.clone().calendar() {
             self.open_calendar(calendar, over, time);
         }
+    }
+
+    /// What a window that opens now begins with.
+    fn as_start(&self) -> Start {
+        let mut circuit = self.circuit.state();
+        // What waits comes from what is kept, and what the last row said is nobody's input.
+        circuit.clear(self.built_in_slots.iter().chain(&self.aggregate_slots).chain(&self.column_slots));
+        Start { circuit, held: self.held.clone() }
     }
 
     /// Makes the row of a window that ends at `end`.
@@ -494,7 +526,7 @@ impl Instance {
             }
             issued.revision += 1;
             let open = scratch.replay(&issued.at_start, issued.start, issued.end, &self.kept);
-            carry = Some(Start { circuit: scratch.circuit.state(), held: scratch.held.clone() });
+            carry = Some(scratch.as_start());
             scratch.issue(&open, issued.end, issued.revision, rows);
         }
         let (Some(open), Some(start)) = (self.open.first(), self.start.clone()) else { return };
@@ -504,11 +536,8 @@ impl Instance {
         }
         let start = moved.unwrap_or(start);
         let now = self.circuit.at().plus(1);
-        let pending = self.circuit.take_pending();
         let replayed = scratch.replay(&start, open.start, now, &self.kept);
-        self.circuit.set_state(scratch.circuit.state());
-        self.circuit.pass(now.plus(-1));
-        self.circuit.put_pending(pending);
+        self.circuit.rewrite(scratch.circuit.state());
         self.held = scratch.held;
         self.start = Some(start);
         self.open[0].folds = replayed.folds;
@@ -523,7 +552,6 @@ impl Instance {
         kept: &BTreeMap<Timestamp, Vec<Kept>>,
     ) -> Open {
         self.circuit.set_state(from.circuit.clone());
-        self.circuit.take_pending();
         self.held = from.held.clone();
         self.open.clear();
         self.open_window(start, Timestamp(i64::MAX));
@@ -557,6 +585,11 @@ impl Instance {
             self.kept = rest;
             self.issued.pop_front();
         }
+        if self.kept_count > REVISABLE_INPUTS_MAX {
+            // The open window alone has more: it is issued once.
+            self.kept.clear();
+            (self.kept_count, self.start) = (0, None);
+        }
     }
 
     pub fn state(&self) -> InstanceState {
@@ -565,6 +598,7 @@ impl Instance {
             open: self.open.clone(),
             next: self.next,
             held: self.held.clone(),
+            begin: self.begin,
             condition: self.condition_held,
             empty_rows: self.empty_rows,
             start: self.start.clone(),
@@ -581,6 +615,7 @@ impl Instance {
         }
         self.circuit.set_state(state.circuit);
         (self.open, self.next, self.held) = (state.open, state.next, state.held);
+        self.begin = state.begin;
         (self.condition_held, self.empty_rows) = (state.condition, state.empty_rows);
         (self.start, self.issued, self.kept) = (state.start, state.issued, state.kept);
         self.kept_count = self.kept.values().map(Vec::len).sum();
@@ -602,7 +637,8 @@ impl Instance {
     pub fn adopt(&mut self, old: &Instance, renumber: &dyn Fn(TagId) -> Option<TagId>) {
         self.circuit.adopt(&old.circuit, renumber, &Some);
         (self.open, self.next, self.held) = (old.open.clone(), old.next, old.held.clone());
-        (self.condition_held, self.empty_rows) = (old.condition_held, old.empty_rows);
+        (self.condition_held, self.empty_rows, self.begin) =
+            (old.condition_held, old.empty_rows, old.begin);
     }
 }
 

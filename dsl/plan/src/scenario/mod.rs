@@ -56,7 +56,7 @@ pub enum Fed {
 /// What a value must be.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Expected {
-    /// Numbers agree to 9 digits.
+    /// Whole numbers are equal, others agree to 9 digits.
     Value(Value),
     Bad,
     /// 0 good, 1 uncertain, 2 bad.
@@ -77,7 +77,8 @@ pub struct ExpectedRow {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Subject {
     Tag(TagId),
-    Rows(Arc<str>),
+    /// Rows by name, of one device if it is given.
+    Rows(Arc<str>, Option<Arc<str>>),
 }
 
 impl Expected {
@@ -86,6 +87,7 @@ impl Expected {
         match self {
             Expected::Bad => quality.is_bad(),
             Expected::Quality(severity) => crate::eval::severity_number(quality) == *severity,
+            Expected::Value(Value::Int(expected)) if let Value::Int(value) = value => expected == value,
             Expected::Value(expected) => match (expected.as_f64(), value.as_f64()) {
                 (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1e-300),
                 _ => expected == value,

@@ -160,7 +160,9 @@ struct Player<'p> {
 /// What expectations look at.
 #[derive(Default)]
 struct Watch {
-    /// Samples by tag: event time, value, quality.
+    /// Tags whose samples may come in another order than that of their times.
+    unordered: BTreeSet<TagId>,
+    /// Samples by tag, by time: event time, value, quality.
     samples: BTreeMap<TagId, Vec<(Timestamp, Value, Quality)>>,
     /// Rows by name: gateway time at which they were issued, columns.
     rows: BTreeMap<Arc<str>, Vec<IssuedRow>>,
@@ -199,6 +201,8 @@ impl<'p> Player<'p> {
                 broken: None,
             });
         }
+        let loose = plan.groups.iter().filter(|group| group.period_ns == 0);
+        let unordered = loose.flat_map(|group| group.tags.iter().copied()).collect();
         let late = plan.sources.iter().map(|source| source.late_ns).max().unwrap_or(0);
         let waits = plan.sinks.iter().flat_map(|sink| &sink.routes).filter_map(|route| route.window.as_ref());
         let wait = waits.map(|window| window.wait_ns).max().unwrap_or(0);
@@ -208,7 +212,7 @@ impl<'p> Player<'p> {
             mode,
             digests: vec![0; lanes.len()],
             lanes,
-            watching: Watch::default(),
+            watching: Watch { unordered, ..Watch::default() },
             devices,
             places,
             ticked: scenario.start,
@@ -226,7 +230,8 @@ impl<'p> Player<'p> {
     fn random(&mut self, below: u64) -> u64 {
         self.random =
             self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.random >> 33) % below.max(1)
+        // Scaled, not reduced: the whole range is used, however long `late` is.
+        ((u128::from(self.random) * u128::from(below.max(1))) >> 64) as u64
     }
 
     fn feed(&mut self, tag: TagId, value: &Fed, time: Timestamp) {
@@ -446,7 +451,7 @@ fn watcher(plan: &Plan, scenario: &Scenario) -> SinkPlan {
                 tags.insert(*tag);
             }
             ScenarioAction::ExpectRow { row: ExpectedRow { name, .. } }
-            | ScenarioAction::ExpectNo { what: Subject::Rows(name) } => {
+            | ScenarioAction::ExpectNo { what: Subject::Rows(name, _) } => {
                 rows.insert(name.clone());
             }
         }
@@ -511,7 +516,9 @@ fn devices_meant(scenario: &Scenario, rows: &str) -> Option<BTreeSet<Arc<str>>> 
                 let Some((_, Expected::Value(Value::Text(device)))) = device else { return None };
                 devices.insert(device.clone());
             }
-            ScenarioAction::ExpectNo { what: Subject::Rows(name) } if &**name == rows => return None,
+            ScenarioAction::ExpectNo { what: Subject::Rows(name, device) } if &**name == rows => {
+                devices.insert(device.clone()?);
+            }
             _ => {}
         }
     }
@@ -542,10 +549,15 @@ impl Watch {
         }
         for (index, tag) in batch.tags.iter().enumerate() {
             let history = self.samples.entry(*tag).or_default();
-            let (value, quality) = (batch.values.get(index), batch.qualities.get(index));
-            let same = history.last().is_some_and(|(_, old, of_old)| (old, *of_old) == (&value, quality));
+            let (time, value, quality) =
+                (batch.times.get(index), batch.values.get(index), batch.qualities.get(index));
+            // Samples that may come late are kept one by one: another one may come between them.
+            let place = history.partition_point(|(before, ..)| *before <= time);
+            let same = place == history.len()
+                && !self.unordered.contains(tag)
+                && history.last().is_some_and(|(_, old, of_old)| (old, *of_old) == (&value, quality));
             if !same && history.len() < HISTORY_MAX {
-                history.push((batch.times.get(index), value, quality));
+                history.insert(place, (time, value, quality));
             }
         }
     }
@@ -609,8 +621,13 @@ impl Watch {
                 .flatten()
                 .find(|sample| sample.0 <= at)
                 .map(|(time, value, quality)| (*time, sample_text(value, *quality))),
-            Subject::Rows(name) => {
-                self.rows.get(name).into_iter().flatten().find(|row| row.at <= at).map(|row| {
+            Subject::Rows(name, device) => {
+                let of = |row: &&IssuedRow| {
+                    let name = row.columns.iter().find(|(name, ..)| &**name == "device");
+                    device.is_none() || name.map(|(_, name, _)| name) == device.clone().map(Value::Text).as_ref()
+                };
+                let mut rows = self.rows.get(name).into_iter().flatten().filter(of);
+                rows.find(|row| row.at <= at).map(|row| {
                     let columns = row.columns.iter().map(|(name, value, _)| format!("{name} = {value}"));
                     (row.at, columns.collect::<Vec<_>>().join(", "))
                 })
