@@ -82,21 +82,19 @@ pub fn run(outage: Duration) -> anyhow::Result<()> {
     let during = gateway.peak_memory_mb();
     gate.open.store(true, SeqCst);
     let began = Instant::now();
-    let before = metric("gwp_journal_delivered_samples_total{")?;
-    // The drain begins with the first acknowledged sample, not with the wait of the back-off before it.
-    let mut first: Option<(Instant, f64)> = None;
-    while metric("gwp_journal_pending_samples{")? > 20_000.0 && began.elapsed() < WAIT {
-        let delivered = metric("gwp_journal_delivered_samples_total{")?;
-        if first.is_none() && delivered > before {
-            first = Some((Instant::now(), delivered));
+    // The drain begins with the connection, not with the wait of the back-off before it.
+    let mut back = None;
+    while began.elapsed() < WAIT {
+        if back.is_none() && metric("gwp_sink_connected{")? > 0.0 {
+            back = Some(Instant::now());
         }
-        std::thread::sleep(Duration::from_millis(2));
+        if metric("gwp_journal_pending_samples{")? <= 20_000.0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
     let drained = began.elapsed();
-    let drain = first.map(|(since, from)| {
-        let seconds = since.elapsed().as_secs_f64();
-        metric("gwp_journal_delivered_samples_total{").map(|upto| (upto - from) / seconds)
-    });
+    let drain = back.map_or(drained, |back| back.elapsed());
     let connected = metric("gwp_sink_connected{")?;
     std::thread::sleep(Duration::from_secs(5));
     let delivered = metric("gwp_journal_delivered_samples_total{")?;
@@ -110,9 +108,11 @@ pub fn run(outage: Duration) -> anyhow::Result<()> {
         "  until all were delivered    {:.2} s, reconnecting included (connected: {connected})",
         drained.as_secs_f64()
     );
-    if let Some(rate) = drain.transpose()? {
-        println!("  drained at                  {rate:.0} values/s, live ones among them");
-    }
+    println!(
+        "  from connected to delivered {:.0} ms: {:.0} values/s, live ones among them",
+        drain.as_secs_f64() * 1e3,
+        waiting / drain.as_secs_f64()
+    );
     println!("  delivered, dropped          {delivered:.0}, {dropped:.0}");
     println!("  counted at the subscriber   about {received:.0} (rates of whole seconds)");
     println!("  peak memory before, during  {memory:.0} MB, {during:.0} MB");

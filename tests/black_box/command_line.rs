@@ -42,7 +42,7 @@ fn check_reports_every_error_of_every_file_in_one_run() {
 
 #[test]
 fn the_cookbook_is_right() {
-    let mut count = 0;
+    let (mut count, mut tested) = (0, 0);
     for entry in std::fs::read_dir(workspace().join("pipelines")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "gwp") {
@@ -51,6 +51,13 @@ fn the_cookbook_is_right() {
             let (output, stdout, stderr) = run(&["check", file], &workspace());
             assert!(output.status.success(), "{file}: {stderr}");
             assert!(stdout.starts_with("ok:"), "{stdout}");
+            if std::fs::read_to_string(&path).unwrap().contains("\ntest \"") {
+                tested += 1;
+                let (output, stdout, stderr) = run(&["test", file], &workspace());
+                assert!(output.status.success(), "{file}: {stdout}{stderr}");
+            }
+            let (output, _, stderr) = run(&["fmt", "--check", file], &workspace());
+            assert!(output.status.success(), "{file}: {stderr}");
             for command in [
                 &["plan", file][..],
                 &["plan", file, "--json"],
@@ -62,7 +69,7 @@ fn the_cookbook_is_right() {
             }
         }
     }
-    assert!(count >= 3);
+    assert!(count >= 4 && tested >= 2);
 }
 
 #[test]

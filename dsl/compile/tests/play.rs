@@ -52,7 +52,10 @@ fn unmet(program: &Program, test: &PlacedScenario, outcome: &Outcome, mode: Mode
         let step = &test.scenario.steps[failure.step];
         let at = step.at_ns as f64 / 1e9;
         let head = format!("{}: \"{}\" {}", program.name, test.scenario.name, mode.words());
-        format!("{head}\n  at {at} s: expected {}, found {}; {:?}", failure.expected, failure.found, failure.before)
+        format!(
+            "{head}\n  at {at} s: expected {}, found {}; {:?}",
+            failure.expected, failure.found, failure.before
+        )
     };
     outcome.failures.iter().map(one).collect()
 }
@@ -117,8 +120,10 @@ fn every_expected_value_can_fail() {
         for test in &program.scenarios {
             for which in 0.. {
                 let mut scenario = test.scenario.clone();
-                let changed: Vec<usize> =
-                    (0..).zip(&mut scenario.steps).filter_map(|(i, step)| change(&mut step.action, which).then_some(i)).collect();
+                let changed: Vec<usize> = (0..)
+                    .zip(&mut scenario.steps)
+                    .filter_map(|(i, step)| change(&mut step.action, which).then_some(i))
+                    .collect();
                 if changed.is_empty() {
                     break;
                 }
@@ -127,7 +132,10 @@ fn every_expected_value_can_fail() {
                 for index in changed {
                     if outcome.failures.iter().all(|failure| failure.step != index) {
                         let at = scenario.steps[index].at_ns as f64 / 1e9;
-                        vacuous.push(format!("{}: \"{}\" at {at} s, value {which}", program.name, scenario.name));
+                        vacuous.push(format!(
+                            "{}: \"{}\" at {at} s, value {which}",
+                            program.name, scenario.name
+                        ));
                     }
                 }
             }

@@ -216,9 +216,10 @@ impl Lane {
 
     fn samples(&mut self, batch: &Arc<Batch>, out: &mut Vec<Entry>) {
         // A device that reports on its own may report one tag several times in a batch.
-        let full = self.plan.group(batch.group).is_some_and(|group| {
-            Arc::ptr_eq(&group.tags, &batch.tags) || *group.tags == *batch.tags
-        });
+        let full = self
+            .plan
+            .group(batch.group)
+            .is_some_and(|group| Arc::ptr_eq(&group.tags, &batch.tags) || *group.tags == *batch.tags);
         let arrival = !self.progress.keeps_order(batch.group);
         self.take(batch, full, arrival);
         let derived = self.circuits_compute(false);

@@ -103,7 +103,7 @@ fn number(dice: &mut Dice<'_>) -> String {
 
 fn expr(dice: &mut Dice<'_>, depth: usize) -> String {
     let pick = dice.below(if depth == 0 { 4 } else { 10 });
-    let mut inner = |dice: &mut Dice<'_>| expr(dice, depth - 1);
+    let inner = |dice: &mut Dice<'_>| expr(dice, depth - 1);
     match pick {
         0 => dice.one(&NAMES).to_owned(),
         1 => number(dice),

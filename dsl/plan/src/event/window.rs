@@ -637,8 +637,7 @@ impl Instance {
     pub fn adopt(&mut self, old: &Instance, renumber: &dyn Fn(TagId) -> Option<TagId>) {
         self.circuit.adopt(&old.circuit, renumber, &Some);
         (self.open, self.next, self.held) = (old.open.clone(), old.next, old.held.clone());
-        (self.condition_held, self.empty_rows, self.begin) =
-            (old.condition_held, old.empty_rows, old.begin);
+        (self.condition_held, self.empty_rows, self.begin) = (old.condition_held, old.empty_rows, old.begin);
     }
 }
 

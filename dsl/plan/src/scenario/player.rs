@@ -624,7 +624,8 @@ impl Watch {
             Subject::Rows(name, device) => {
                 let of = |row: &&IssuedRow| {
                     let name = row.columns.iter().find(|(name, ..)| &**name == "device");
-                    device.is_none() || name.map(|(_, name, _)| name) == device.clone().map(Value::Text).as_ref()
+                    device.is_none()
+                        || name.map(|(_, name, _)| name) == device.clone().map(Value::Text).as_ref()
                 };
                 let mut rows = self.rows.get(name).into_iter().flatten().filter(of);
                 rows.find(|row| row.at <= at).map(|row| {
