@@ -339,6 +339,7 @@ impl AtWork {
     /// The writer takes requests in order, so everything up to `at` is covered before.
     fn checkpoint(&mut self, seat: &LaneSeat) {
         self.checkpointed = Instant::now();
+        seat.meter.late.store(self.lane.late(), Relaxed);
         self.bytes_since = 0;
         self.samples_since = false;
         let checkpoint =

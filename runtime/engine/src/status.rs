@@ -79,6 +79,8 @@ pub struct LaneMeter {
     pub samples: AtomicU64,
     /// Records read from disk because the lane was behind.
     pub records_read_back: AtomicU64,
+    /// Samples that came too late for a calc, alarm or window, since the lane's state began.
+    pub late: AtomicU64,
     /// Set while it waits for room in its journal.
     pub waiting: AtomicBool,
     position: Mutex<Position>,

@@ -1,22 +1,6 @@
 //! Metrics in the Prometheus text format, rendered from the engine's counters.
 //!
-//! | name | kind | labels | meaning |
-//! |---|---|---|---|
-//! | `gwp_info` | gauge | version, plan | always 1 |
-//! | `gwp_source_connected` | gauge | source | 1 while connected |
-//! | `gwp_source_samples_total` | counter | source | samples handed to the log; a failed slot counts as one |
-//! | `gwp_source_requests_total`, `_timeouts_total`, `_errors_total`, `_connects_total` | counter | source | requests to devices and what became of them |
-//! | `gwp_source_slots_skipped_total`, `_slots_failed_total` | counter | source | scan slots not polled, or polled in vain |
-//! | `gwp_source_devices_silent` | gauge | source | devices that are only probed |
-//! | `gwp_edge_depth_samples`, `gwp_edge_blocked_seconds_total` | gauge, counter | edge | samples on an edge now; time its sender waited |
-//! | `gwp_stage_restarts_total`, `gwp_stage_running` | counter, gauge | stage | supervision |
-//! | `gwp_lane_samples_total`, `gwp_lane_records_read_back_total`, `gwp_lane_waiting` | counter, gauge | sink | what a lane gave to its journal; records read from disk; 1 while its journal is full |
-//! | `gwp_journal_pending_samples`, `_pending_bytes`, `_oldest_seconds` | gauge | sink | what waits for delivery, and for how long |
-//! | `gwp_journal_delivered_samples_total`, `_dropped_samples_total` | counter | sink | since the journal exists |
-//! | `gwp_sink_connected`, `gwp_sink_connects_total`, `_requests_total`, `_bytes_total`, `_rejected_total` | gauge, counter | sink | the destination |
-//! | `gwp_log_commits_total`, `gwp_log_commit_seconds_total`, `gwp_log_commit_seconds_max` | counter, gauge | | group commits |
-//! | `gwp_log_records_total`, `gwp_log_samples_total`, `gwp_log_bytes` | counter, gauge | | the input log |
-//! | `gwp_disk_free_bytes`, `gwp_disk_low` | gauge | | the data directory; 1 while nothing new is stored |
+//! What each of them means stands in `runtime/README.md`; a test sees that none is missing there.
 
 use gwp_core::Clock;
 use gwp_engine::{EngineStatus, GatewayClock};
@@ -167,6 +151,7 @@ fn sinks(page: &mut Page, status: &EngineStatus, now_ns: i64) {
     }
     each!("gwp_lane_samples_total", "counter", |sink| number(&sink.lane.samples));
     each!("gwp_lane_records_read_back_total", "counter", |sink| number(&sink.lane.records_read_back));
+    each!("gwp_lane_late_samples_total", "counter", |sink| number(&sink.lane.late));
     each!("gwp_lane_waiting", "gauge", |sink| f64::from(u8::from(sink.lane.waiting.load(Relaxed))));
     each!("gwp_journal_pending_samples", "gauge", |sink| number(&sink.journal.pending_samples));
     each!("gwp_journal_pending_bytes", "gauge", |sink| number(&sink.journal.pending_bytes));
@@ -195,4 +180,26 @@ fn writer(page: &mut Page, status: &EngineStatus) {
     page.one("gwp_log_bytes", "gauge", number(&writer.log_bytes));
     page.one("gwp_disk_free_bytes", "gauge", number(&writer.free_bytes));
     page.one("gwp_disk_low", "gauge", f64::from(u8::from(writer.low_space.load(Relaxed))));
+}
+
+#[cfg(test)]
+mod tests {
+    /// The table of the architecture page, and nothing else, is the list of metrics.
+    #[test]
+    fn every_metric_is_explained() {
+        let code = include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let names: Vec<&str> = code
+            .split('"')
+            .filter(|text| {
+                text.starts_with("gwp_") && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            })
+            .collect();
+        let page = include_str!("../../README.md");
+        assert!(names.len() > 30);
+        let missing: Vec<_> = names.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        let explained = page.split('`').filter(|text| text.starts_with("gwp_"));
+        let gone: Vec<_> = explained.filter(|name| !names.contains(name)).collect();
+        assert!(gone.is_empty(), "{gone:?}");
+    }
 }
