@@ -64,7 +64,7 @@ fn columns_of_consecutive_lines_are_aligned() {
         "source s : d {\n tag a at \"1\" : real kW deadband 1 kW\n tag long at \"20\" : int scale 2 counter // c\n\
          // own\n  tag b:bool\n}\nsink x:console{}\nsink file : csv{path = \"a\"}\n",
         "source s : d {\n  tag a    at \"1\"  : real kW  deadband 1 kW\n  tag long at \"20\" : int      scale 2  counter  // c\n  \
-         // own\n  tag b : bool\n}\nsink x    : console {}\nsink file : csv     { path = \"a\" }\n",
+         // own\n  tag b : bool\n}\nsink x    : console {}\nsink file : csv { path = \"a\" }\n",
     );
     look(
         "device d {\ncalc a : bool=x\ncalc long : real kg/m=y\ncalc c=z\n\ncalc other = 1\n}",
