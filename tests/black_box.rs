@@ -5,6 +5,8 @@
 mod command_line;
 #[path = "black_box/disk_full.rs"]
 mod disk_full;
+#[path = "black_box/editors.rs"]
+mod editors;
 #[path = "black_box/hello.rs"]
 mod hello;
 #[path = "black_box/kill.rs"]

@@ -1,6 +1,7 @@
-//! No text makes the parser panic, hang or overflow; whatever it reports lies inside the text.
+//! No text makes the parser panic, hang or overflow; whatever it reports lies inside the text. And whatever it
+//! reads can be formatted.
 
-use gwp_syntax::{FileId, parse};
+use gwp_syntax::{FileId, FormatError, format, parse};
 use proptest::prelude::*;
 
 const PROGRAMS: [&str; 6] = [
@@ -31,6 +32,11 @@ fn check(text: &str) {
     for item in &parsed.file.items {
         let written = text.get(item.span().range()).expect("an item lies inside the text");
         assert_eq!(written.trim(), written);
+    }
+    match format(FileId(3), text) {
+        Ok(once) => assert_eq!(format(FileId(3), &once).expect("formatted before"), once, "{text:?}"),
+        Err(FormatError::Syntax(found)) => assert_eq!(found, parsed.diagnostics),
+        Err(FormatError::Changed) => panic!("formatting changes {text:?}"),
     }
 }
 

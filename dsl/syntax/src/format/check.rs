@@ -101,11 +101,11 @@ mod tests {
         assert_eq!(same("const a = 1/x\n", "\nconst  a=1/x"), (true, true));
         assert_eq!(same("const a = 5 °C", "const a = 5 degC"), (true, true));
         assert_eq!(same("const a = 1/x", "const a = 1 / x"), (false, false));
-        assert_eq!(same("const a = b.c", "const a = b .c").1, false);
+        assert!(!same("const a = b.c", "const a = b .c").1);
         assert_eq!(same("const a = b // c", "const a = b // d"), (false, true));
         assert_eq!(same("const a = (b\n+ c)", "const a = (b + c)"), (false, true));
         assert_eq!(same("const a = x", "const a = y"), (false, false));
-        assert_eq!(same("flow f = a.b* -> c", "flow f = a.b * -> c").1, false);
+        assert!(!same("flow f = a.b* -> c", "flow f = a.b * -> c").1);
     }
 
     #[test]

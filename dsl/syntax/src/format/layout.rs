@@ -161,7 +161,7 @@ impl<'l, 'a> Walk<'l, 'a> {
             let before = self.last.filter(|_| at > 0);
             let tight = matches!(self.bracket(), Some(Bracket::Round | Bracket::Steps));
             let blank = before.is_some_and(|before| spacing::blank(before, placed, tight));
-            if let Some(column) = columns.next(before, piece) {
+            if let Some(column) = columns.next(before, piece, after.first()) {
                 cells.resize(column + 1, String::new());
             } else if blank && let Some(cell) = cells.last_mut() {
                 cell.push(' ');
@@ -249,8 +249,15 @@ struct Columns {
 
 impl Columns {
     /// The column that begins with `piece`, if one does.
-    fn next(&mut self, before: Option<Placed<'_, '_>>, piece: &Piece<'_>) -> Option<usize> {
-        let outside = self.depth == 0;
+    fn next(
+        &mut self,
+        before: Option<Placed<'_, '_>>,
+        piece: &Piece<'_>,
+        after: Option<&Piece<'_>>,
+    ) -> Option<usize> {
+        // an empty block stays where it is
+        let empty = piece.class == Class::Open && after.is_some_and(|next| next.class == Class::Close);
+        let outside = self.depth == 0 && !empty;
         match piece.class {
             Class::Open => self.depth += 1,
             Class::Close => self.depth = self.depth.saturating_sub(1),

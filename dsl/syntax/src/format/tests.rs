@@ -52,9 +52,7 @@ fn a_division_stays_a_division_and_a_unit_a_unit() {
     );
     look(
         "unit day2 = 5 sec\nconst back : real 1/sec = 06:00 + 2025-06-01T00:00+02:00 - 3",
-        "unit day2 = 5 s\nconst back : real 1/s = 06:00 + 2025-06-01T00:00+02:00 - 3\n"
-            .replace("unit day2", "unit day2")
-            .as_str(),
+        "unit day2 = 5 s\nconst back : real 1/s = 06:00 + 2025-06-01T00:00+02:00 - 3\n",
     );
 }
 
@@ -64,7 +62,7 @@ fn columns_of_consecutive_lines_are_aligned() {
         "source s : d {\n tag a at \"1\" : real kW deadband 1 kW\n tag long at \"20\" : int scale 2 counter // c\n\
          // own\n  tag b:bool\n}\nsink x:console{}\nsink file : csv{path = \"a\"}\n",
         "source s : d {\n  tag a    at \"1\"  : real kW  deadband 1 kW\n  tag long at \"20\" : int      scale 2  counter  // c\n  \
-         // own\n  tag b : bool\n}\nsink x    : console {}\nsink file : csv     { path = \"a\" }\n",
+         // own\n  tag b : bool\n}\nsink x    : console {}\nsink file : csv { path = \"a\" }\n",
     );
     look(
         "device d {\ncalc a : bool=x\ncalc long : real kg/m=y\ncalc c=z\n\ncalc other = 1\n}",
