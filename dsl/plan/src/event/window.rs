@@ -251,6 +251,8 @@ impl Instance {
     pub fn advance(&mut self, until: Watermark, now: Timestamp, rows: &mut Vec<Batch>) {
         self.begin.get_or_insert(now);
         let until = until.before(self.rule.window.wait_ns);
+        // What lies ahead of the present may belong to a window that is yet to open.
+        let until = Watermark { input: until.input.min(until.timer), ..until };
         if !self.changed.is_empty() {
             self.fold_again(rows);
         }
@@ -258,7 +260,9 @@ impl Instance {
         loop {
             let input = self.circuit.next(until);
             self.open_first(input, until);
-            let edge = self.edge().filter(|edge| *edge <= until.timer);
+            // An input behind an edge that is not due yet was let go because too many wait.
+            let due = input.map_or(until.timer, |input| input.max(until.timer));
+            let edge = self.edge().filter(|edge| *edge <= due);
             match (edge, input) {
                 (Some(edge), input) if input.is_none_or(|input| edge <= input) => {
                     self.pass_edge(edge, rows);
@@ -351,7 +355,10 @@ impl Instance {
             WindowKind::Every { .. } => false,
         };
         if ends && let Some(open) = self.open.pop() {
-            self.issue(&open, time, 0, rows);
+            // An edge at the very beginning ends nothing.
+            if open.start < time || self.rule.window.kind != WindowKind::On {
+                self.issue(&open, time, 0, rows);
+            }
         }
         if rises {
             self.open_window(time, Timestamp(i64::MAX));
