@@ -27,6 +27,25 @@ fn words(class: WordClass) -> String {
     format!("(?:{})", words.join("|"))
 }
 
+fn scope(name: &str) -> Value {
+    json!({ "name": format!("{name}.gwp") })
+}
+
+/// What matches the pattern has that scope.
+fn rule(pattern: &str, name: &str) -> Value {
+    json!({ "match": pattern, "name": format!("{name}.gwp") })
+}
+
+/// The groups of the pattern have those scopes.
+fn parts(pattern: String, names: &[&str]) -> Value {
+    let captures = (1..).zip(names).map(|(at, name)| (at.to_string(), scope(name)));
+    json!({ "match": pattern, "captures": captures.collect::<serde_json::Map<_, _>>() })
+}
+
+fn include(names: &[&str]) -> Vec<Value> {
+    names.iter().map(|name| json!({ "include": format!("#{name}") })).collect()
+}
+
 /// A grammar for editors that colour with TextMate scopes; <https://macromates.com/manual/en/language_grammars>.
 ///
 /// Words that may also be names are only taken for keywords where the language takes them for such.
@@ -36,17 +55,8 @@ fn textmate() -> Value {
         [WordClass::Attribute, WordClass::Connective, WordClass::Operator].map(words);
     let reserved = format!(r"(?:{attributes}|{connectives}|{operators})\b");
     let unit = format!(r"%|(?:1/)?(?!{reserved})[A-Za-z°µμΩ‰][\w°µμΩ²³]*(?:[/.·][A-Za-z°µμΩ‰][\w°µμΩ²³]*)*");
-    let scope = |name: &str| json!({ "name": format!("{name}.gwp") });
-    let rule = |pattern: &str, name: &str| json!({ "match": pattern, "name": format!("{name}.gwp") });
-    let parts = |pattern: String, names: &[&str]| {
-        let captures = (1..).zip(names).map(|(at, name)| (at.to_string(), scope(name)));
-        json!({ "match": pattern, "captures": captures.collect::<serde_json::Map<_, _>>() })
-    };
     let value = ["time", "number", "call", "word", "sign", "name"];
     let all = ["comment", "text", "item", "member", "type", "key"];
-    let include = |names: &[&str]| -> Vec<Value> {
-        names.iter().map(|name| json!({ "include": format!("#{name}") })).collect()
-    };
     json!({
         "name": "gwp",
         "scopeName": "source.gwp",
