@@ -258,7 +258,9 @@ impl Units {
         if let Some(own) = self.own.get(written) {
             return Some(own.clone());
         }
-        let (name, exponent) = split_exponent(written);
+        // A name may end in a digit: `Nm3` is no newton-metre.
+        let whole = table::atom(written).is_some();
+        let (name, exponent) = if whole { (written, 1) } else { split_exponent(written) };
         let base = match self.own.get(name) {
             Some(own) => own.clone(),
             None => table::atom(name)?,

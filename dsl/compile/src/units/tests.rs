@@ -172,3 +172,11 @@ fn the_formatters_spelling_is_the_same_unit() {
         assert_eq!(read(written), read(&normal), "{written} and {normal}");
     }
 }
+
+#[test]
+fn a_unit_whose_name_ends_in_a_digit_is_no_power() {
+    let normal = unit("Nm3");
+    assert!(normal.dim != unit("m3").dim && normal.dim != unit("J").power(3).unwrap().dim);
+    assert_eq!(unit("Nm3/h").dim, normal.per(&unit("h")).dim);
+    assert_eq!(&*unit("Sm3").text, "Sm3");
+}
