@@ -14,7 +14,7 @@ use gwp_plan::{Entry, Lane, Origin, Plan};
 use manifests::{compiled, words};
 use naive::{Kind, Row};
 use proptest::prelude::*;
-use streams::{BEGINS, NS, Sample, Tag, activated, arriving, samples, slots, sorted_by_arrival, steps, tick};
+use streams::{BEGINS, NS, Sample, TAGS, Tag, activated, arriving, samples, slots, sorted_by_arrival, steps, tick};
 
 const COLUMNS: &str = "{
   a = avg(x), lo = min(x), hi = max(x), f = first(x), l = last(x), m = mean(x), sm = sum(x), c = count(x)
@@ -40,6 +40,10 @@ const WINDOWS: [(&str, Kind, i64, i64); 11] = [
 const LATE_UNITS: i64 = 3;
 
 fn program(source: &str, window: &str, unit: i64) -> Arc<Plan> {
+    program_of(source, window, unit, "", COLUMNS)
+}
+
+fn program_of(source: &str, window: &str, unit: i64, calcs: &str, columns: &str) -> Arc<Plan> {
     let settings = match source {
         "simulator" => format!("scan = {unit} s"),
         _ => format!("time = device, late = {} s, on_disconnect = hold(1 h)", unit * LATE_UNITS),
@@ -51,9 +55,9 @@ source s : {source} {{
   tag x at "1" : real
   tag n at "2" : uint counter 0..999
   tag b at "3" : bool
-}}
+  {calcs}}}
 sink out : console {{ journal {{ full = drop_oldest }} }}
-flow w = s -> {window} {COLUMNS} -> out
+flow w = s -> {window} {columns} -> out
 "#
     ));
     Arc::new(result.plan.clone().unwrap_or_else(|| panic!("{}", words(&result))))
@@ -153,6 +157,43 @@ fn delays(most: i64) -> impl Strategy<Value = Vec<i64>> {
     proptest::collection::vec(0..most, 1..40)
 }
 
+/// The polled programs with windows over calcs of the tags.
+fn over_calcs(which: usize) -> Arc<Plan> {
+    static PLANS: OnceLock<Vec<Arc<Plan>>> = OnceLock::new();
+    let one = |(window, _, unit, _): &(&str, Kind, i64, i64)| {
+        let columns = COLUMNS.replace("(x", "(cx").replace("(b", "(cb");
+        let window = window.replace(" b", " cb");
+        program_of("simulator", &window, *unit, "calc cx : real = x + 0\n  calc cb = b or false\n", &columns)
+    };
+    PLANS.get_or_init(|| WINDOWS.iter().map(one).collect())[which].clone()
+}
+
+/// The gateway was down from one slot to another: nobody read them.
+fn with_downtime(
+    slots: Vec<Record>,
+    made: &mut Vec<Sample>,
+    unit: i64,
+    down: (usize, usize),
+) -> Vec<Record> {
+    let time = |record: &Record| match &record.fact {
+        gwp_core::Fact::Samples { batch, .. } => batch.times.get(0).0,
+        gwp_core::Fact::Failed { time, .. } => time.0,
+        _ => 0,
+    };
+    let (from, length) = (1 + down.0 % slots.len(), down.1);
+    let Some(back) = slots.get(from + length).map(time) else { return slots };
+    let due = time(&slots[from - 1]) + unit * NS;
+    made.retain(|sample| !(due..back).contains(&sample.time));
+    if length > 0 {
+        made.extend(TAGS.map(|tag| Sample { time: due, tag, value: None }));
+    }
+    made.sort_by_key(|sample| sample.time);
+    let mut records = slots[..from].to_vec();
+    records.push(activated(back - unit * NS / 2));
+    records.extend_from_slice(&slots[from + length..]);
+    records
+}
+
 /// The program of a window that is issued again when late samples come.
 fn revising(which: usize) -> Arc<Plan> {
     static PLANS: OnceLock<Vec<Arc<Plan>>> = OnceLock::new();
@@ -194,18 +235,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn polled_windows(which in 0..WINDOWS.len(), steps in steps(), begin in 0..BEGINS.len()) {
-        let plan = &plans("simulator")[which];
+    fn polled_windows(
+        which in 0..WINDOWS.len(), steps in steps(), begin in 0..BEGINS.len(), calcs in any::<bool>(),
+        down in (any::<usize>(), 0usize..25),
+    ) {
+        let plan = &if calcs { over_calcs(which) } else { plans("simulator")[which].clone() };
         let (_, kind, unit, wait) = WINDOWS[which];
         let begin = BEGINS[begin] / unit * unit * NS;
-        let (slots, made) = slots(plan, "s", &steps, begin, unit);
+        let (slots, mut made) = slots(plan, "s", &steps, begin, unit);
         let mut records = vec![activated(begin)];
         let upto = slots.last().map_or(begin, |record| match &record.fact {
             gwp_core::Fact::Samples { batch, .. } => batch.times.get(0).0,
             gwp_core::Fact::Failed { time, .. } => time.0,
             _ => begin,
         });
-        records.extend(slots);
+        records.extend(with_downtime(slots, &mut made, unit, down));
         records.push(tick(upto));
         let meant = naive::rows(kind, &naive::sorted(&made), begin, upto - wait * NS);
         compare(plan, &batches(plan, &records), &meant)?;

@@ -116,7 +116,11 @@ impl Lane {
         let mut routes: Vec<RunningRoute> =
             declared.iter().map(|route| RunningRoute::new(route, &plan, &mut slots)).collect();
         let needed = needed_calcs(&plan, &routes, &slots);
-        let waits = waits(&plan);
+        let waits = waits(&plan, |_| true);
+        // An alarm speaks when it changes, not with each slot.
+        let refreshed = self::waits(&plan, |calc| calc.alarm.is_none());
+        let windows = routes.iter_mut().filter_map(|route| route.window.as_mut());
+        windows.for_each(|window| window.refreshed_by(&refreshed));
         let progress = Progress::new(&plan);
         for instance in
             routes.iter_mut().filter_map(|route| route.window.as_mut()).flat_map(|w| &mut w.instances)
@@ -492,8 +496,9 @@ fn alarms(plan: &Plan) -> HashMap<TagId, (usize, u32, u32)> {
     alarms
 }
 
-/// For each tag the poll groups whose progress it depends on; tags that wait for none are left out.
-fn waits(plan: &Plan) -> HashMap<TagId, BTreeSet<GroupId>> {
+/// For each tag the poll groups whose progress it depends on through calcs that count; tags that wait for none are
+/// left out.
+fn waits(plan: &Plan, counts: impl Fn(&Calc) -> bool) -> HashMap<TagId, BTreeSet<GroupId>> {
     let mut waits: HashMap<TagId, BTreeSet<GroupId>> = HashMap::new();
     for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
         for tag in group.tags.iter() {
@@ -505,7 +510,7 @@ fn waits(plan: &Plan) -> HashMap<TagId, BTreeSet<GroupId>> {
     let mut grows = true;
     while grows {
         grows = false;
-        for calc in &plan.calcs {
+        for calc in plan.calcs.iter().filter(|calc| counts(calc)) {
             let mut own = BTreeSet::new();
             calc.for_each_expr(&mut |expr| {
                 expr.for_each_tag(&mut |tag| own.extend(waits.get(&tag).into_iter().flatten().copied()));

@@ -9,7 +9,7 @@ use crate::mask::{Scene, retain_quality};
 use crate::plan::{BadPolicy, Origin, Plan, Route, Window};
 use crate::stage::{LastByTag, Running};
 use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Times, Timestamp, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Fewer samples than this are never journaled by reference.
@@ -51,6 +51,8 @@ pub(crate) struct RunningWindow {
     feeds: BTreeMap<TagId, Vec<Feed>>,
     /// The same for full batches of poll groups, by instance.
     by_group: BTreeMap<GroupId, Vec<GroupFeed>>,
+    /// Inputs that have a new value with each slot of a group, calcs included.
+    refreshed: BTreeMap<GroupId, Vec<Feed>>,
     outputs: Outputs,
     /// Made, but not routed yet.
     rows: Vec<Batch>,
@@ -75,6 +77,8 @@ struct GroupFeed {
     /// The same as (index, slot), and the steps they reach.
     reads: Vec<(u32, usize)>,
     reached: Vec<u32>,
+    /// The instance reads nothing else, so that nothing of the same time can follow, such as the result of a calc.
+    alone: bool,
 }
 
 /// What a lane knows when it routes.
@@ -113,7 +117,8 @@ impl RunningWindow {
                     feeds.iter().map(|(index, feed)| (*index, feed.slot as usize)).collect();
                 let slots = reads.iter().map(|(_, slot)| *slot);
                 let reached = instances[number as usize].reached(slots);
-                GroupFeed { instance: number, feeds, reads, reached }
+                let alone = instances[number as usize].inputs().len() == feeds.len();
+                GroupFeed { instance: number, feeds, reads, reached, alone }
             };
             by_group.insert(id, of_group.into_iter().map(group_feed).collect());
         }
@@ -123,6 +128,7 @@ impl RunningWindow {
             instances,
             feeds,
             by_group,
+            refreshed: BTreeMap::new(),
             outputs: Outputs::default(),
             rows: Vec::new(),
         }
@@ -148,7 +154,7 @@ impl RunningWindow {
         for group in groups {
             let instance = &mut self.instances[group.instance as usize];
             let all = group.feeds.iter().all(|(index, feed)| passes(*index, feed));
-            if let (true, Times::Same(time)) = (all, &batch.times)
+            if let (true, Times::Same(time)) = (all && group.alone, &batch.times)
                 && instance.take_slot(
                     batch,
                     *time,
@@ -167,9 +173,19 @@ impl RunningWindow {
         }
     }
 
-    /// The tags of a group had no value from a time on, because nobody was there to read them.
+    /// Learns which groups give each tag a new value with each of their slots.
+    pub(crate) fn refreshed_by(&mut self, groups: &HashMap<TagId, BTreeSet<GroupId>>) {
+        for (tag, feeds) in &self.feeds {
+            for group in groups.get(tag).into_iter().flatten() {
+                self.refreshed.entry(*group).or_default().extend(feeds);
+            }
+        }
+    }
+
+    /// The tags of a group, and what is computed of them, had no value from a time on, because nobody was there to
+    /// read them.
     pub(crate) fn gap(&mut self, group: GroupId, time: Timestamp) {
-        for (_, feed) in self.by_group.get(&group).into_iter().flatten().flat_map(|group| &group.feeds) {
+        for feed in self.refreshed.get(&group).into_iter().flatten() {
             if let Some(instance) = self.instances.get_mut(feed.instance as usize) {
                 instance.push(time, feed.slot as usize, Value::Nothing, Quality::NOT_CONNECTED, false);
             }
