@@ -70,6 +70,8 @@ pub struct Lane {
     groups: BTreeMap<GroupId, GroupReads>,
     /// Poll groups with a gap before their next record: nobody read them over a restart.
     pub(crate) interrupted: BTreeSet<GroupId>,
+    /// Polled groups that have given nothing for too long, and are known to.
+    pub(crate) absent: BTreeSet<GroupId>,
     pub(crate) routes: Vec<RunningRoute>,
     /// Last usable sample per tag, for `bad = last`.
     pub(crate) usable: LastByTag,
@@ -139,6 +141,7 @@ impl Lane {
             readers: BTreeMap::new(),
             groups: BTreeMap::new(),
             interrupted: BTreeSet::new(),
+            absent: BTreeSet::new(),
             plan,
             sink,
             slots,
@@ -239,7 +242,7 @@ impl Lane {
         self.windows(all, out);
     }
 
-    /// Windows learn that a polled group was read by nobody over a restart.
+    /// Calcs and windows learn that a polled group was read by nobody over a restart.
     fn gaps(&mut self, fact: &Fact) {
         let (group, slot) = match fact {
             Fact::Activated { .. } => {
@@ -248,9 +251,12 @@ impl Lane {
             }
             Fact::Samples { batch, .. } => (batch.group, batch.times.get(0)),
             Fact::Failed { group, time, .. } => (*group, *time),
-            _ => return,
+            Fact::Tick { now } | Fact::Anchor { now } => return self.lose_sight(*now),
+            Fact::Configured { .. } => return,
         };
-        if !self.interrupted.remove(&group) {
+        // One that was absent has been told to be so.
+        let absent = self.absent.remove(&group);
+        if !self.interrupted.remove(&group) || absent {
             return;
         }
         let (Some(before), Some(period)) = (self.progress.newest(group), self.progress.period_ns(group))
@@ -259,9 +265,32 @@ impl Lane {
         };
         let due = before.plus(period);
         if slot > due {
-            let windows = self.routes.iter_mut().filter_map(|route| route.window.as_mut());
-            windows.for_each(|window| window.gap(group, due));
+            self.gap(group, due);
         }
+    }
+
+    /// Gateway time goes on, or has jumped, without polled groups: windows must not take their
+    /// last values for good.
+    fn lose_sight(&mut self, now: Timestamp) {
+        let lost: Vec<_> =
+            self.progress.absent_at(now).filter(|(group, _)| !self.absent.contains(group)).collect();
+        for (group, missed) in lost {
+            self.absent.insert(group);
+            if let Some(missed) = missed {
+                self.gap(group, missed);
+            }
+        }
+    }
+
+    /// Nobody read a group from a time on: what is computed of it is bad from then, integrals
+    /// and windows do not count it.
+    fn gap(&mut self, group: GroupId, from: Timestamp) {
+        let tags = self.plan.group(group).map_or(Default::default(), |group| group.tags.clone());
+        for tag in tags.iter() {
+            self.feed(*tag, from, &Value::Nothing, Quality::NOT_CONNECTED, false);
+        }
+        let windows = self.routes.iter_mut().filter_map(|route| route.window.as_mut());
+        windows.for_each(|window| window.gap(group, from));
     }
 
     /// Takes a batch over: into what stages read, and into the circuits.
@@ -339,7 +368,9 @@ impl Lane {
             }
             for output in outputs.samples.drain(..) {
                 let (tag, _) = self.circuits[number].steps[output.step as usize];
-                self.feed(tag, output.time, &output.value, output.quality, false);
+                // What is computed of arrivals is the present as they are.
+                let arrival = self.circuits[number].groups.is_empty();
+                self.feed(tag, output.time, &output.value, output.quality, arrival);
                 if let Some(slot) = self.slots.get(tag) {
                     self.latest.set(slot, output.value.clone(), output.quality, output.time);
                 }

@@ -26,6 +26,7 @@ struct Snapshot {
     latest: Vec<(TagId, Value, Quality, Timestamp)>,
     circuits: Vec<CircuitState>,
     interrupted: BTreeSet<GroupId>,
+    absent: BTreeSet<GroupId>,
     /// Per route and stage; stages without state have none.
     stages: Vec<Vec<Option<LastByTag>>>,
     /// Per route and instance of its window.
@@ -62,6 +63,7 @@ impl Lane {
             latest: latest.collect(),
             circuits: self.circuits.iter().map(|one| one.circuit.state()).collect(),
             interrupted: self.interrupted.clone(),
+            absent: self.absent.clone(),
             stages: self
                 .routes
                 .iter()
@@ -109,6 +111,7 @@ impl Lane {
             instances.zip(states).for_each(|(instance, state)| instance.set_state(state));
         }
         self.interrupted = snapshot.interrupted;
+        self.absent = snapshot.absent;
         self.usable = snapshot.usable;
         self.events = snapshot.events;
         Ok(())
@@ -128,12 +131,16 @@ impl Lane {
                 next.latest.set(to, value, quality, time);
             }
         }
-        next.progress.adopt(&self.progress, &|group| {
+        let same_group = |group: GroupId| {
             let old = self.plan.group(group)?;
             let tag = old.tags.iter().find_map(|tag| renumber(*tag))?;
             let same = |new: &crate::plan::Group| new.period_ns == old.period_ns && new.tags.contains(&tag);
             next_plan.groups.iter().position(same).map(|at| GroupId(at as u32))
-        });
+        };
+        next.progress.adopt(&self.progress, &same_group);
+        next.interrupted = self.interrupted.iter().filter_map(|group| same_group(*group)).collect();
+        next.absent = self.absent.iter().filter_map(|group| same_group(*group)).collect();
+        next.events = self.events.iter().filter_map(|(tag, last)| Some((renumber(*tag)?, *last))).collect();
         for new in &mut next.circuits {
             let steps = new.steps.clone();
             for old in &self.circuits {
@@ -160,9 +167,10 @@ impl Lane {
         }
         let old_windows: Vec<_> = self.routes.iter().filter_map(|route| route.window.as_ref()).collect();
         for new in next.routes.iter_mut().filter_map(|route| route.window.as_mut()) {
-            let old = old_windows.iter().find(|old| old.name == new.name);
+            let old: Vec<_> = old_windows.iter().filter(|old| old.name == new.name).collect();
             for instance in &mut new.instances {
-                let same = old.and_then(|old| old.instances.iter().find(|old| instance.is_like(old)));
+                let mut before = old.iter().flat_map(|old| &old.instances);
+                let same = before.find(|old| instance.is_like(old));
                 if let Some(same) = same {
                     instance.adopt(same, &renumber);
                 }

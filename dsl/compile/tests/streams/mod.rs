@@ -110,7 +110,8 @@ pub fn batch(group: GroupId, time: i64, samples: &[(TagId, Option<Value>)]) -> R
     let tags = samples.iter().map(|(tag, _)| *tag).collect();
     let mut batch = Batch::uniform(group, tags, Timestamp(time), column);
     batch.qualities = qualities;
-    record(Fact::Samples { slot: SlotMark::default(), batch: Arc::new(batch) })
+    let number = (time / NS) as u64;
+    record(Fact::Samples { slot: SlotMark { number, skipped: 0 }, batch: Arc::new(batch) })
 }
 
 /// Each sample comes so much later; those of one tag and time stay in order. Ticks tell the time in between.

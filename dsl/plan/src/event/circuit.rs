@@ -88,6 +88,7 @@ pub(crate) struct CircuitState {
     at: Timestamp,
     round: u32,
     late: u64,
+    started: bool,
 }
 
 /// Slot, value, quality.
@@ -358,7 +359,7 @@ impl Circuit {
 
     /// The earliest time at which there may be something to compute.
     pub fn wanted(&self) -> Option<Timestamp> {
-        if !self.started {
+        if !self.started || self.pending_count > PENDING_MAX {
             return Some(Timestamp(i64::MIN));
         }
         let waiting = self.pending.first_key_value().map(|(time, _)| *time);
@@ -405,7 +406,7 @@ impl Circuit {
     pub fn next(&mut self, until: Watermark) -> Option<Timestamp> {
         if !self.started && until.timer > Timestamp(i64::MIN) {
             self.started = true;
-            for step in self.steps.iter_mut().filter(|step| !step.has_run && step.change.is_some()) {
+            for step in self.steps.iter_mut().filter(|step| step.change == Some(Timestamp(i64::MIN))) {
                 step.change = Some(until.timer);
             }
             self.find_due();
@@ -572,7 +573,7 @@ impl Circuit {
                 Kind::Alarm { state, .. } => Some(state.clone()),
                 _ => None,
             },
-            change: step.change.filter(|_| self.started),
+            change: step.change,
             has_run: step.has_run,
         };
         let pending = self.pending.iter().map(|(time, inputs)| {
@@ -585,6 +586,7 @@ impl Circuit {
             at: self.at,
             round: self.round,
             late: self.late,
+            started: self.started,
         }
     }
 
@@ -602,6 +604,7 @@ impl Circuit {
             self.latest.set(slot, value, quality, time);
         }
         for (step, from) in self.steps.iter_mut().zip(state.steps) {
+            step.change = from.change;
             step.adopt(from);
         }
         self.pending.clear();
@@ -611,7 +614,7 @@ impl Circuit {
         }
         self.pending_count = self.pending.values().map(Vec::len).sum();
         (self.at, self.round, self.late) = (state.at, state.round, state.late);
-        self.started = self.at > Timestamp(i64::MIN);
+        self.started = state.started;
         self.find_due();
     }
 
@@ -640,6 +643,11 @@ impl Circuit {
             if step.kind.is_same_function(&before.kind) {
                 let (value, quality, time) = old.latest.get(before.slot);
                 self.latest.set(step.slot, value, quality, time);
+                let schedules =
+                    |step: &Step| step.schedules.iter().map(|(of, _)| of.clone()).collect::<Vec<_>>();
+                if step.change.is_some() && schedules(step) == schedules(before) {
+                    step.change = state.change;
+                }
                 step.adopt(state.clone());
             }
         }
@@ -675,9 +683,6 @@ impl Step {
             (Kind::Operator { state, .. }, Some(saved), _) => *state = saved,
             (Kind::Alarm { state, .. }, _, Some(saved)) => *state = saved,
             _ => {}
-        }
-        if self.change.is_some() && from.change.is_some() {
-            self.change = from.change;
         }
         self.has_run = from.has_run;
     }

@@ -89,7 +89,7 @@ struct Group {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Polled { period_ns: i64 },
+    Polled { period_ns: i64, phase_ns: i64 },
     Device { late_ns: i64, hold_ns: i64 },
     Arrival,
 }
@@ -104,7 +104,7 @@ impl Progress {
             };
             let late_ns = source.map_or(0, |source| source.late_ns);
             if group.period_ns > 0 {
-                Kind::Polled { period_ns: group.period_ns }
+                Kind::Polled { period_ns: group.period_ns, phase_ns: group.phase_ns }
             } else if source.is_some_and(|source| source.device_time) || late_ns > 0 || hold_ns > 0 {
                 Kind::Device { late_ns, hold_ns }
             } else {
@@ -164,7 +164,7 @@ impl Progress {
     /// Period of a polled group, nanoseconds.
     pub fn period_ns(&self, group: GroupId) -> Option<i64> {
         match self.groups.get(group.index())?.kind {
-            Kind::Polled { period_ns } => Some(period_ns),
+            Kind::Polled { period_ns, .. } => Some(period_ns),
             _ => None,
         }
     }
@@ -187,9 +187,16 @@ impl Progress {
                 self.pass(*anchor);
                 // After a start every group is expected anew.
                 let now = self.state.now;
-                self.state.groups.iter_mut().for_each(|group| group.heard = now);
+                for (group, state) in self.groups.iter().zip(&mut self.state.groups) {
+                    state.heard = now;
+                    // Its connection ended with the process before, and the device buffers.
+                    let holds = matches!(group.kind, Kind::Device { hold_ns: 1.., .. });
+                    if holds && state.newest.is_some() {
+                        state.hold.get_or_insert(Hold { since: now, draining: None });
+                    }
+                }
             }
-            Fact::Samples { batch, .. } => self.samples(batch),
+            Fact::Samples { slot, batch } => self.samples(slot.number, batch),
             Fact::Failed { group, time, .. } => {
                 self.pass(*time);
                 self.heard(*group, *time);
@@ -198,7 +205,7 @@ impl Progress {
         }
     }
 
-    fn samples(&mut self, batch: &Batch) {
+    fn samples(&mut self, slot: u64, batch: &Batch) {
         for (tag, source) in self.connections.clone() {
             if let Some(index) = batch.tags.iter().position(|other| *other == tag) {
                 self.connection(source, batch.values.get(index) == Value::Bool(true), batch.times.get(index));
@@ -214,7 +221,27 @@ impl Progress {
             Some(Kind::Device { .. }) => {}
             _ => self.pass(newest),
         }
-        self.heard(batch.group, newest);
+        match self.groups.get(batch.group.index()).map(|group| group.kind) {
+            // Samples without a slot, such as those of a source that has failed, are none of its grid.
+            Some(Kind::Polled { .. }) if slot == 0 => {
+                let now = self.state.now;
+                if let Some(state) = self.state.groups.get_mut(batch.group.index()) {
+                    state.heard = now;
+                }
+            }
+            _ => self.heard(batch.group, newest),
+        }
+    }
+
+    /// Polled groups that are absent once gateway time is `now`, and the slot each has missed first.
+    pub fn absent_at(&self, now: Timestamp) -> impl Iterator<Item = (GroupId, Option<Timestamp>)> + '_ {
+        let groups = self.groups.iter().zip(&self.state.groups);
+        (0..).map(GroupId).zip(groups).filter_map(move |(id, (group, state))| match group.kind {
+            Kind::Polled { period_ns, .. } if silent_too_long(period_ns, state, now) => {
+                Some((id, state.newest.map(|newest| newest.plus(period_ns))))
+            }
+            _ => None,
+        })
     }
 
     fn connection(&mut self, source: u32, connected: bool, time: Timestamp) {
@@ -270,17 +297,26 @@ impl Progress {
         let now = self.state.now;
         match declared.kind {
             Kind::Arrival => Timestamp(i64::MAX),
-            Kind::Polled { period_ns } => {
-                let patience = PATIENCE_NS.saturating_add(period_ns.saturating_mul(2));
-                if now.0.saturating_sub(state.heard.0) > patience {
+            Kind::Polled { period_ns, phase_ns } => {
+                if silent_too_long(period_ns, state, now) {
                     return Timestamp(i64::MAX);
                 }
-                let next = |slot: Timestamp| Timestamp(slot.0.saturating_add(period_ns - 1));
-                state.newest.map_or(Timestamp(i64::MIN), next)
+                let next = match state.newest {
+                    Some(slot) => slot.0.saturating_add(period_ns),
+                    // Before its first slot: the first one on its grid since it is expected.
+                    None => {
+                        let since = state.heard.0.saturating_sub(phase_ns);
+                        let slots = since.saturating_add(period_ns - 1).div_euclid(period_ns);
+                        slots.saturating_mul(period_ns).saturating_add(phase_ns)
+                    }
+                };
+                Timestamp(next.saturating_sub(1))
             }
             Kind::Device { late_ns, .. } => {
                 let newest = state.newest.unwrap_or(Timestamp(i64::MIN));
                 let present = Timestamp(now.0.saturating_sub(TRANSIT_NS));
+                // A clock that runs ahead does not take others with it.
+                let newest = newest.min(now);
                 let reached = if state.hold.is_some() { newest } else { newest.max(present) };
                 Timestamp(reached.0.saturating_sub(late_ns))
             }
@@ -299,4 +335,10 @@ impl Progress {
         let input = input.unwrap_or(Timestamp(i64::MAX));
         Watermark { input, timer: input.min(self.state.now) }
     }
+}
+
+/// A polled group that has given no record for its patience is absent.
+fn silent_too_long(period_ns: i64, state: &GroupState, now: Timestamp) -> bool {
+    let patience = PATIENCE_NS.saturating_add(period_ns.saturating_mul(2));
+    now.0.saturating_sub(state.heard.0) > patience
 }

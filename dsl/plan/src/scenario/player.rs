@@ -177,6 +177,8 @@ impl<'p> Player<'p> {
     fn new(plan: &'p Plan, scenario: &Scenario, mode: Mode) -> Result<Player<'p>, ScenarioError> {
         let mut watched = plan.clone();
         watched.sinks.push(watcher(plan, scenario));
+        // Classes are staggered to spread load on a link; a simulated one has none.
+        watched.groups.iter_mut().for_each(|group| group.phase_ns = 0);
         let plan_id = watched.id();
         let shared = Arc::new(watched);
         let lanes: Vec<Lane> = (0..shared.sinks.len()).map(|sink| Lane::new(shared.clone(), sink)).collect();
@@ -186,7 +188,6 @@ impl<'p> Player<'p> {
             for (index, tag) in group.tags.iter().enumerate() {
                 places.insert(*tag, (devices.len(), index));
             }
-            // Classes are staggered to spread load on a link; a simulated one has none.
             let first = |period: i64| {
                 Timestamp(scenario.start.0.saturating_add(period - 1).div_euclid(period) * period)
             };
