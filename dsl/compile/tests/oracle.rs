@@ -14,7 +14,9 @@ use gwp_plan::{Entry, Lane, Origin, Plan};
 use manifests::{compiled, words};
 use naive::{Kind, Row};
 use proptest::prelude::*;
-use streams::{BEGINS, NS, Sample, TAGS, Tag, activated, arriving, samples, slots, sorted_by_arrival, steps, tick};
+use streams::{
+    BEGINS, NS, Sample, TAGS, Tag, activated, arriving, samples, slots, sorted_by_arrival, steps, tick,
+};
 
 const COLUMNS: &str = "{
   a = avg(x), lo = min(x), hi = max(x), f = first(x), l = last(x), m = mean(x), sm = sum(x), c = count(x)
@@ -169,12 +171,7 @@ fn over_calcs(which: usize) -> Arc<Plan> {
 }
 
 /// The gateway was down from one slot to another: nobody read them.
-fn with_downtime(
-    slots: Vec<Record>,
-    made: &mut Vec<Sample>,
-    unit: i64,
-    down: (usize, usize),
-) -> Vec<Record> {
+fn with_downtime(slots: Vec<Record>, made: &mut Vec<Sample>, unit: i64, down: (usize, usize)) -> Vec<Record> {
     let time = |record: &Record| match &record.fact {
         gwp_core::Fact::Samples { batch, .. } => batch.times.get(0).0,
         gwp_core::Fact::Failed { time, .. } => time.0,

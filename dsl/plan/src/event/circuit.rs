@@ -86,6 +86,7 @@ pub(crate) struct CircuitState {
     steps: Vec<StepState>,
     pending: BTreeMap<Timestamp, Vec<SavedInput>>,
     at: Timestamp,
+    begin: Option<Timestamp>,
     round: u32,
     late: u64,
 }
@@ -157,6 +158,8 @@ pub(crate) struct Circuit {
     timers: Vec<u32>,
     next_due: Option<Timestamp>,
     started: bool,
+    /// Gateway time at which it began: nothing is due by itself before.
+    begin: Option<Timestamp>,
     pending: BTreeMap<Timestamp, Vec<Input>>,
     pending_count: usize,
     /// Newest time computed.
@@ -177,6 +180,7 @@ impl Circuit {
             timers: Vec::new(),
             next_due: None,
             started: false,
+            begin: None,
             pending: BTreeMap::new(),
             pending_count: 0,
             at: Timestamp(i64::MIN),
@@ -356,6 +360,15 @@ impl Circuit {
         true
     }
 
+    /// It is gateway time `now`; the first call says when it begins.
+    pub fn begin_at(&mut self, now: Timestamp) {
+        self.begin.get_or_insert(now);
+    }
+
+    pub fn begin(&self) -> Option<Timestamp> {
+        self.begin
+    }
+
     /// The earliest time at which there may be something to compute.
     pub fn wanted(&self) -> Option<Timestamp> {
         if !self.started {
@@ -403,16 +416,18 @@ impl Circuit {
 
     /// The next time at which there is something to compute.
     pub fn next(&mut self, until: Watermark) -> Option<Timestamp> {
-        if !self.started && until.timer > Timestamp(i64::MIN) {
-            self.started = true;
-            for step in self.steps.iter_mut().filter(|step| !step.has_run && step.change.is_some()) {
-                step.change = Some(until.timer);
-            }
-            self.find_due();
-        }
         let waiting = self.pending.first_key_value().map(|(time, _)| *time);
         let overfull = self.pending_count > PENDING_MAX;
         let input = waiting.filter(|time| overfull || *time <= until.input);
+        if !self.started {
+            // With the first input, or without one once the beginning is reached.
+            let first = input.or(self.begin.filter(|begin| *begin <= until.timer))?;
+            self.started = true;
+            for step in self.steps.iter_mut().filter(|step| !step.has_run && step.change.is_some()) {
+                step.change = Some(first);
+            }
+            self.find_due();
+        }
         let due = self.next_due.filter(|due| *due <= until.timer).map(|due| due.max(self.at));
         match (input, due) {
             (Some(input), Some(due)) => Some(input.min(due)),
@@ -583,6 +598,7 @@ impl Circuit {
             steps: self.steps.iter().map(step).collect(),
             pending: pending.collect(),
             at: self.at,
+            begin: self.begin,
             round: self.round,
             late: self.late,
         }
@@ -611,6 +627,7 @@ impl Circuit {
         }
         self.pending_count = self.pending.values().map(Vec::len).sum();
         (self.at, self.round, self.late) = (state.at, state.round, state.late);
+        self.begin = state.begin;
         self.started = self.at > Timestamp(i64::MIN);
         self.find_due();
     }
@@ -655,6 +672,7 @@ impl Circuit {
             }
         }
         self.at = self.at.max(old.at);
+        self.begin = self.begin.or(old.begin);
         self.started = false;
     }
 }
