@@ -12,6 +12,7 @@
 
 use crate::alarm::{AlarmEvent, AlarmState};
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
+use crate::event::bits::Bits;
 use crate::event::progress::Watermark;
 use crate::expr::{Expr, Function};
 use crate::plan::{Alarm, Calc, Operator};
@@ -116,34 +117,6 @@ impl CircuitState {
     /// Equal values and states, whenever they were computed and whatever waits.
     pub fn is_like(&self, other: &CircuitState) -> bool {
         self.latest == other.latest && self.steps == other.steps
-    }
-}
-
-/// A set of small numbers.
-#[derive(Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(len: usize) -> Bits {
-        Bits(vec![0; len.div_ceil(64)])
-    }
-
-    fn set(&mut self, index: u32) {
-        self.0[index as usize / 64] |= 1 << (index % 64);
-    }
-
-    /// Takes out the smallest member that is at least `from`.
-    fn take_from(&mut self, from: u32) -> Option<u32> {
-        let first = from as usize / 64;
-        for (word, bits) in self.0.iter_mut().enumerate().skip(first) {
-            let seen = if word == first { *bits & (u64::MAX << (from % 64)) } else { *bits };
-            if seen != 0 {
-                let bit = seen.trailing_zeros();
-                *bits &= !(1 << bit);
-                return Some(word as u32 * 64 + bit);
-            }
-        }
-        None
     }
 }
 
