@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use gwp_core::quality::Severity;
-use gwp_core::{Batch, Quality, Record, Value};
+use gwp_core::{Batch, Fact, GroupId, Quality, Record, Value};
 use gwp_plan::{Entry, Lane, Origin, Plan};
 use manifests::{compiled, words};
 use naive::{Kind, Row};
 use proptest::prelude::*;
 use streams::{
-    BEGINS, NS, Sample, TAGS, Tag, activated, arriving, samples, slots, sorted_by_arrival, steps, tick,
+    BEGINS, NS, Sample, TAGS, Tag, activated, arriving, batch, samples, slots, sorted_by_arrival, steps, tick,
 };
 
 const COLUMNS: &str = "{
@@ -173,8 +173,8 @@ fn over_calcs(which: usize) -> Arc<Plan> {
 /// The gateway was down from one slot to another: nobody read them.
 fn with_downtime(slots: Vec<Record>, made: &mut Vec<Sample>, unit: i64, down: (usize, usize)) -> Vec<Record> {
     let time = |record: &Record| match &record.fact {
-        gwp_core::Fact::Samples { batch, .. } => batch.times.get(0).0,
-        gwp_core::Fact::Failed { time, .. } => time.0,
+        Fact::Samples { batch, .. } => batch.times.get(0).0,
+        Fact::Failed { time, .. } => time.0,
         _ => 0,
     };
     let (from, length) = (1 + down.0 % slots.len(), down.1);
@@ -242,8 +242,8 @@ proptest! {
         let (slots, mut made) = slots(plan, "s", &steps, begin, unit);
         let mut records = vec![activated(begin)];
         let upto = slots.last().map_or(begin, |record| match &record.fact {
-            gwp_core::Fact::Samples { batch, .. } => batch.times.get(0).0,
-            gwp_core::Fact::Failed { time, .. } => time.0,
+            Fact::Samples { batch, .. } => batch.times.get(0).0,
+            Fact::Failed { time, .. } => time.0,
             _ => begin,
         });
         records.extend(with_downtime(slots, &mut made, unit, down));
@@ -295,6 +295,50 @@ proptest! {
         compare(plan, &got, &naive::rows(kind, &naive::sorted(&made), begin, upto))?;
         let bits = |rows: &[Batch]| rows.iter().map(|row| bits(plan, row)).collect::<Vec<_>>();
         prop_assert_eq!(bits(&got), bits(&meant));
+    }
+}
+
+/// A device that buffers: what it reads while the connection is broken comes at once behind the break.
+fn held_back(plan: &Plan, made: &[Sample], broken: (i64, i64), begin: i64) -> Vec<Record> {
+    let (from, to) = broken;
+    let backlog = made.iter().filter(|sample| (from..to).contains(&sample.time)).count() as i64;
+    let (mut nth, mut delays) = (0, Vec::new());
+    for sample in made {
+        nth += i64::from((from..to).contains(&sample.time));
+        let at = if (from..to).contains(&sample.time) { to + nth * 1_000_000 } else { sample.time };
+        let behind = if sample.time >= to { to + (backlog + 1) * 1_000_000 } else { at };
+        delays.push(at.max(behind) - sample.time);
+    }
+    let mut all = arriving(plan, "s", made, &delays, begin);
+    let connected = plan.tag_ids()[&Arc::from("s.connected")];
+    for (at, value) in [(from, false), (to, true)] {
+        all.push((at, batch(GroupId::NONE, at, &[(connected, Some(Value::Bool(value)))])));
+    }
+    all.extend((0..60).map(|index| from + (to - from) * index / 60).map(|at| (at, tick(at))));
+    // Time is told before what comes at it.
+    all.sort_by_key(|(at, record)| (*at, !matches!(&record.fact, Fact::Tick { .. })));
+    [activated(begin)].into_iter().chain(all.into_iter().map(|(_, record)| record)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn windows_wait_for_what_a_device_holds_back(
+        which in prop_oneof![0usize..3, 8usize..11], steps in steps(), from in 1i64..60, length in 1i64..60,
+    ) {
+        let plan = &plans("reporter")[which];
+        let (_, kind, unit, wait) = WINDOWS[which];
+        let begin = BEGINS[0] * NS;
+        let made = samples(&steps, begin, unit);
+        let broken = (begin + from * unit * NS - NS / 2, begin + (from + length) * unit * NS - NS / 2);
+        let mut records = held_back(plan, &made, broken, begin);
+        let last = made.iter().map(|sample| sample.time).max().unwrap_or(begin).max(broken.1);
+        let upto = last + 10 * unit * NS;
+        // The backlog counts as delivered when nothing has come for a while.
+        records.extend([last + 3 * NS, upto + (LATE_UNITS * unit + wait + 1) * NS].map(tick));
+        let meant = naive::rows(kind, &naive::sorted(&made), begin, upto);
+        compare(plan, &batches(plan, &records), &meant)?;
     }
 }
 

@@ -27,8 +27,6 @@ fn programs() -> Vec<Program> {
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "gwp"));
     paths.sort();
-    let only = std::env::var("GWP_PLAY").unwrap_or_default();
-    paths.retain(|path| path.to_string_lossy().contains(&only));
     let load = |path: &PathBuf| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let result = compiled(&std::fs::read_to_string(path).expect("text"));

@@ -207,6 +207,11 @@ proptest! {
         };
         let in_order = Stream { delays_ms: vec![0], ..stream.clone() };
         let (got, meant) = (all(&stream), all(&in_order));
+        let begin = Timestamp(stream.begin * NS);
+        let early = meant.iter().skip(1).find(|one| {
+            one.2 < begin && plan.tag(one.1).is_some_and(|tag| tag.origin != gwp_plan::Origin::Column)
+        });
+        prop_assert_eq!(early, None, "nothing is computed for the time before the beginning");
         prop_assert_eq!(named(&got, &meant), named(&meant, &got));
     }
 }

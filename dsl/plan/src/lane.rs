@@ -362,6 +362,7 @@ impl Lane {
                 continue;
             }
             let mut outputs = std::mem::take(&mut one.ready);
+            one.circuit.begin_at(self.progress.now());
             let wanted = one.circuit.wanted();
             if let Some(until) = wanted.and_then(|time| self.progress.watermark_from(&one.groups, time)) {
                 one.circuit.advance(until, &mut outputs);

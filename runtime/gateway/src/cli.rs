@@ -118,7 +118,7 @@ pub enum JournalCommand {
     Ls,
     /// The store as a whole: log, segments, epochs, gap ledger
     Stat,
-    /// Read every frame and every reference; exit 1 when something is damaged
+    /// Read every frame and every reference; exit 1 when something is damaged, also when opening has mended it
     Verify,
     /// Print the newest entries of a sink that wait for delivery
     Tail {

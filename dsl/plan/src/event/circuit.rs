@@ -12,6 +12,7 @@
 
 use crate::alarm::{AlarmEvent, AlarmState};
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
+use crate::event::bits::Bits;
 use crate::event::progress::Watermark;
 use crate::expr::{Expr, Function};
 use crate::plan::{Alarm, Calc, Operator};
@@ -55,9 +56,21 @@ pub(crate) struct Outputs {
 }
 
 enum Kind {
-    Operator { function: StateFunction, args: Vec<Compiled>, state: State },
+    Operator {
+        function: StateFunction,
+        args: Vec<Compiled>,
+        state: State,
+    },
     Value(Compiled),
-    Alarm { condition: Compiled, clear: Option<Compiled>, message: Compiled, alarm: Alarm, state: AlarmState },
+    Alarm {
+        condition: Compiled,
+        clear: Option<Compiled>,
+        message: Compiled,
+        /// As it was when the alarm was raised last.
+        raised: Value,
+        alarm: Alarm,
+        state: AlarmState,
+    },
 }
 
 struct Step {
@@ -86,6 +99,7 @@ pub(crate) struct CircuitState {
     steps: Vec<StepState>,
     pending: BTreeMap<Timestamp, Vec<SavedInput>>,
     at: Timestamp,
+    begin: Option<Timestamp>,
     round: u32,
     late: u64,
     started: bool,
@@ -97,7 +111,8 @@ type SavedInput = (u32, Value, Quality);
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct StepState {
     operator: Option<State>,
-    alarm: Option<AlarmState>,
+    /// With the message it was raised with.
+    alarm: Option<(AlarmState, Value)>,
     change: Option<Timestamp>,
     has_run: bool,
 }
@@ -119,34 +134,6 @@ impl CircuitState {
     }
 }
 
-/// A set of small numbers.
-#[derive(Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(len: usize) -> Bits {
-        Bits(vec![0; len.div_ceil(64)])
-    }
-
-    fn set(&mut self, index: u32) {
-        self.0[index as usize / 64] |= 1 << (index % 64);
-    }
-
-    /// Takes out the smallest member that is at least `from`.
-    fn take_from(&mut self, from: u32) -> Option<u32> {
-        let first = from as usize / 64;
-        for (word, bits) in self.0.iter_mut().enumerate().skip(first) {
-            let seen = if word == first { *bits & (u64::MAX << (from % 64)) } else { *bits };
-            if seen != 0 {
-                let bit = seen.trailing_zeros();
-                *bits &= !(1 << bit);
-                return Some(word as u32 * 64 + bit);
-            }
-        }
-        None
-    }
-}
-
 pub(crate) struct Circuit {
     slots: Slots,
     latest: Latest,
@@ -158,6 +145,8 @@ pub(crate) struct Circuit {
     timers: Vec<u32>,
     next_due: Option<Timestamp>,
     started: bool,
+    /// Gateway time at which it began: nothing is due by itself before.
+    begin: Option<Timestamp>,
     pending: BTreeMap<Timestamp, Vec<Input>>,
     pending_count: usize,
     /// Newest time computed.
@@ -178,6 +167,7 @@ impl Circuit {
             timers: Vec::new(),
             next_due: None,
             started: false,
+            begin: None,
             pending: BTreeMap::new(),
             pending_count: 0,
             at: Timestamp(i64::MIN),
@@ -197,6 +187,7 @@ impl Circuit {
                 condition: compile(&calc.expr, &mut self.slots),
                 clear: alarm.clear.as_ref().map(|clear| compile(clear, &mut self.slots)),
                 message: compile(&alarm.message, &mut self.slots),
+                raised: Value::Nothing,
                 alarm: (**alarm).clone(),
                 state: AlarmState::default(),
             },
@@ -357,6 +348,15 @@ impl Circuit {
         true
     }
 
+    /// It is gateway time `now`; the first call says when it begins.
+    pub fn begin_at(&mut self, now: Timestamp) {
+        self.begin.get_or_insert(now);
+    }
+
+    pub fn begin(&self) -> Option<Timestamp> {
+        self.begin
+    }
+
     /// The earliest time at which there may be something to compute.
     pub fn wanted(&self) -> Option<Timestamp> {
         if !self.started || self.pending_count > PENDING_MAX {
@@ -404,16 +404,18 @@ impl Circuit {
 
     /// The next time at which there is something to compute.
     pub fn next(&mut self, until: Watermark) -> Option<Timestamp> {
-        if !self.started && until.timer > Timestamp(i64::MIN) {
-            self.started = true;
-            for step in self.steps.iter_mut().filter(|step| step.change == Some(Timestamp(i64::MIN))) {
-                step.change = Some(until.timer);
-            }
-            self.find_due();
-        }
         let waiting = self.pending.first_key_value().map(|(time, _)| *time);
         let overfull = self.pending_count > PENDING_MAX;
         let input = waiting.filter(|time| overfull || *time <= until.input);
+        if !self.started {
+            // With the first input, or without one once the beginning is reached.
+            let first = input.or(self.begin.filter(|begin| *begin <= until.timer))?;
+            self.started = true;
+            for step in self.steps.iter_mut().filter(|step| step.change == Some(Timestamp(i64::MIN))) {
+                step.change = Some(first);
+            }
+            self.find_due();
+        }
         let due = self.next_due.filter(|due| *due <= until.timer).map(|due| due.max(self.at));
         match (input, due) {
             (Some(input), Some(due)) => Some(input.min(due)),
@@ -524,12 +526,15 @@ impl Circuit {
                 }
                 state.step(function, time, &args)
             }
-            Kind::Alarm { condition, clear, message, alarm, state } => {
+            Kind::Alarm { condition, clear, message, raised, alarm, state } => {
                 only_changes = true;
                 let condition = truth(condition.value(&frame));
                 let clear = clear.as_ref().map(|clear| truth(clear.value(&frame)));
                 if let Some(event) = state.step(alarm, time, condition, clear) {
-                    let (message, _) = message.value(&frame);
+                    if event == AlarmEvent::Raised || *raised == Value::Nothing {
+                        *raised = message.value(&frame).0;
+                    }
+                    let message = raised.clone();
                     out.events.push(Happened { step: index, time, event, message, state: state.word() });
                 }
                 let quality = if condition.1.is_bad() { Quality::LAST_USABLE } else { Quality::GOOD };
@@ -570,7 +575,7 @@ impl Circuit {
                 _ => None,
             },
             alarm: match &step.kind {
-                Kind::Alarm { state, .. } => Some(state.clone()),
+                Kind::Alarm { state, raised, .. } => Some((state.clone(), raised.clone())),
                 _ => None,
             },
             change: step.change,
@@ -584,6 +589,7 @@ impl Circuit {
             steps: self.steps.iter().map(step).collect(),
             pending: pending.collect(),
             at: self.at,
+            begin: self.begin,
             round: self.round,
             late: self.late,
             started: self.started,
@@ -614,7 +620,7 @@ impl Circuit {
         }
         self.pending_count = self.pending.values().map(Vec::len).sum();
         (self.at, self.round, self.late) = (state.at, state.round, state.late);
-        self.started = state.started;
+        (self.begin, self.started) = (state.begin, state.started);
         self.find_due();
     }
 
@@ -663,6 +669,7 @@ impl Circuit {
             }
         }
         self.at = self.at.max(old.at);
+        self.begin = self.begin.or(old.begin);
         self.started = false;
     }
 }
@@ -681,7 +688,7 @@ impl Step {
     fn adopt(&mut self, from: StepState) {
         match (&mut self.kind, from.operator, from.alarm) {
             (Kind::Operator { state, .. }, Some(saved), _) => *state = saved,
-            (Kind::Alarm { state, .. }, _, Some(saved)) => *state = saved,
+            (Kind::Alarm { state, raised, .. }, _, Some(saved)) => (*state, *raised) = saved,
             _ => {}
         }
         self.has_run = from.has_run;

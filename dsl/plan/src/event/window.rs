@@ -77,7 +77,6 @@ pub(crate) struct InstanceState {
     open: Vec<Open>,
     next: Option<(Timestamp, Timestamp)>,
     held: Vec<Held>,
-    begin: Option<Timestamp>,
     condition: bool,
     empty_rows: u32,
     start: Option<Start>,
@@ -106,8 +105,6 @@ pub(crate) struct Instance {
     next: Option<(Timestamp, Timestamp)>,
     /// Each argument before the present time.
     held: Vec<Held>,
-    /// Gateway time at which it began: windows before have nobody's samples.
-    begin: Option<Timestamp>,
     /// The condition held at its last good evaluation.
     condition_held: bool,
     empty_rows: u32,
@@ -167,7 +164,6 @@ impl Instance {
         Instance {
             row_tags: plan.built_in.iter().copied().chain(plan.columns.iter().map(|c| c.tag)).collect(),
             held: vec![Held::default(); plan.aggregates.len()],
-            begin: None,
             plan: plan.clone(),
             rule,
             circuit,
@@ -249,7 +245,7 @@ impl Instance {
 
     /// Computes up to a watermark; gives rows.
     pub fn advance(&mut self, until: Watermark, now: Timestamp, rows: &mut Vec<Batch>) {
-        self.begin.get_or_insert(now);
+        self.circuit.begin_at(now);
         let until = until.before(self.rule.window.wait_ns);
         // What lies ahead of the present may belong to a window that is yet to open.
         let until = Watermark { input: until.input.min(until.timer), ..until };
@@ -371,7 +367,7 @@ impl Instance {
         if self.next.is_some() || !self.open.is_empty() {
             return;
         }
-        let begin = self.begin.filter(|begin| *begin <= until.timer);
+        let begin = self.circuit.begin().filter(|begin| *begin <= until.timer);
         let Some(first) = input.or(begin) else { return };
         match self.rule.clone().calendar() {
             Some((calendar, over)) => self.open_calendar(calendar, over, first),
@@ -605,7 +601,6 @@ impl Instance {
             open: self.open.clone(),
             next: self.next,
             held: self.held.clone(),
-            begin: self.begin,
             condition: self.condition_held,
             empty_rows: self.empty_rows,
             start: self.start.clone(),
@@ -622,7 +617,6 @@ impl Instance {
         }
         self.circuit.set_state(state.circuit);
         (self.open, self.next, self.held) = (state.open, state.next, state.held);
-        self.begin = state.begin;
         (self.condition_held, self.empty_rows) = (state.condition, state.empty_rows);
         (self.start, self.issued, self.kept) = (state.start, state.issued, state.kept);
         self.kept_count = self.kept.values().map(Vec::len).sum();
@@ -644,7 +638,7 @@ impl Instance {
     pub fn adopt(&mut self, old: &Instance, renumber: &dyn Fn(TagId) -> Option<TagId>) {
         self.circuit.adopt(&old.circuit, renumber, &Some);
         (self.open, self.next, self.held) = (old.open.clone(), old.next, old.held.clone());
-        (self.condition_held, self.empty_rows, self.begin) = (old.condition_held, old.empty_rows, old.begin);
+        (self.condition_held, self.empty_rows) = (old.condition_held, old.empty_rows);
     }
 }
 

@@ -23,9 +23,10 @@ pub fn journal(command: &JournalCommand, data: &Path) -> anyhow::Result<ExitCode
         bail!("{} holds no store; name the data directory with --data", data.display());
     }
     let opened = Store::open(data)?;
+    let mended = opened.salvaged.is_some();
     if let Some(salvaged) = opened.salvaged {
         eprintln!(
-            "the store was mended: {} whole batches kept, the file as it was: {}",
+            "the store was damaged and has been mended: {} whole batches kept, what came behind them was cut off and is in {}",
             salvaged.batches,
             salvaged.kept_as.display()
         );
@@ -34,7 +35,7 @@ pub fn journal(command: &JournalCommand, data: &Path) -> anyhow::Result<ExitCode
     match command {
         JournalCommand::Ls => ls(&store),
         JournalCommand::Stat => stat(&store),
-        JournalCommand::Verify => return verify(&store),
+        JournalCommand::Verify => return verify(&store, mended),
         JournalCommand::Tail { sink, n } => tail(&store, sink, *n)?,
         JournalCommand::Export { sink } => export(&store, sink)?,
         JournalCommand::Replay { sink, from, upto } => {
@@ -109,7 +110,7 @@ fn stat(store: &Store) {
     }
 }
 
-fn verify(store: &Store) -> anyhow::Result<ExitCode> {
+fn verify(store: &Store, mended: bool) -> anyhow::Result<ExitCode> {
     match store.verify() {
         Ok(verified) => {
             println!(
@@ -119,7 +120,8 @@ fn verify(store: &Store) -> anyhow::Result<ExitCode> {
                 grouped(verified.entries),
                 grouped(verified.pending)
             );
-            Ok(ExitCode::SUCCESS)
+            // What was cut off may have waited for delivery: that is damage, too.
+            Ok(if mended { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
         Err(StoreError::Damaged(what)) => {
             println!("damaged: {what}");
