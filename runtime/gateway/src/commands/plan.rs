@@ -13,6 +13,12 @@ use std::process::ExitCode;
 /// Stored bytes per sample assumed before there is a measurement (columnar, LZ4).
 const SAMPLE_BYTES: f64 = 6.0;
 
+/// What a frame of the journal takes besides its samples: header, cursors, key (measured).
+const FRAME_BYTES: f64 = 112.0;
+
+/// Commits a second, as far as slots are not together anyway.
+const COMMITS_PER_S: f64 = 100.0;
+
 pub fn plan(files: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
     let program = program::load(files)?;
     report::print_problems(&program.diagnostics, &program.sources);
@@ -56,6 +62,8 @@ struct SinkForecast {
     bytes_per_s: f64,
     /// Until the journal is full, at this rate and nothing delivered; none when nothing comes in.
     hours: Option<f64>,
+    /// Not its capacity but `keep` ends it.
+    by_age: bool,
     /// What can arrive twice after a failure, in samples.
     twice_max: usize,
 }
@@ -102,6 +110,9 @@ impl Forecast {
         }
         for sink in &self.sinks {
             let hours = match sink.hours {
+                Some(hours) if sink.by_age => {
+                    format!("keeps the last {:.1} d (`keep`) without its destination", hours / 24.0)
+                }
                 Some(hours) if hours < 48.0 => format!("full after {hours:.1} h without its destination"),
                 Some(hours) => format!("full after {:.1} d without its destination", hours / 24.0),
                 None => "nothing comes in at a known rate".to_owned(),
@@ -203,6 +214,17 @@ fn row_values_per_s(window: &Window) -> f64 {
     values.sum::<usize>() as f64 / period_s
 }
 
+/// Frames in the journal of a sink: one per slot that gives it something, as far as they do not
+/// share a commit.
+fn frames_per_s(plan: &Plan, sink: &gwp_plan::SinkPlan) -> f64 {
+    let taken = |group: &gwp_plan::Group| {
+        let routes = sink.routes.iter().filter(|route| route.window.is_none());
+        routes.flat_map(|route| &route.tags).any(|tag| group.tags.binary_search(tag).is_ok())
+    };
+    let polled = plan.groups.iter().filter(|group| group.period_ns > 0 && taken(group));
+    polled.map(|group| 1e9 / group.period_ns as f64).sum::<f64>().min(COMMITS_PER_S)
+}
+
 fn sink_forecast(plan: &Plan, sink: &gwp_plan::SinkPlan) -> SinkForecast {
     // Each tag at its scan rate; conditions and deadbands only make it less. A calc
     // comes at most as often as all it reads together, counted as its fastest input.
@@ -227,7 +249,7 @@ fn sink_forecast(plan: &Plan, sink: &gwp_plan::SinkPlan) -> SinkForecast {
             None => route.tags.iter().map(|tag| rate[tag.index()]).sum(),
         })
         .sum();
-    let bytes_per_s = samples_per_s * SAMPLE_BYTES;
+    let bytes_per_s = samples_per_s * SAMPLE_BYTES + frames_per_s(plan, sink) * FRAME_BYTES;
     let by_bytes = sink.journal.capacity_bytes as f64 / bytes_per_s / 3600.0;
     let by_age = sink.journal.keep_ns as f64 / 3.6e12;
     let hours = match sink.journal.full {
@@ -235,6 +257,7 @@ fn sink_forecast(plan: &Plan, sink: &gwp_plan::SinkPlan) -> SinkForecast {
         FullPolicy::Block => Some(by_bytes),
         FullPolicy::DropOldest | FullPolicy::DropNewest => Some(by_bytes.min(by_age)),
     };
+    let by_age = sink.journal.full != FullPolicy::Block && by_age < by_bytes;
     let twice_max = catalog::sink(&sink.driver).and_then(|driver| {
         driver.manifest().sink().map(|traits| match traits.transactional {
             true => 0,
@@ -247,6 +270,7 @@ fn sink_forecast(plan: &Plan, sink: &gwp_plan::SinkPlan) -> SinkForecast {
         samples_per_s,
         bytes_per_s,
         hours,
+        by_age,
         twice_max: twice_max.unwrap_or(0),
     }
 }
