@@ -17,7 +17,8 @@
 
 use crate::eval::{Latest, Slots};
 use crate::event::Progress;
-use crate::event::circuit::{Circuit, Happened, Output, Outputs};
+use crate::event::circuit::Circuit;
+use crate::event::output::{Happened, Output, Outputs};
 use crate::plan::{Calc, Plan, SinkPlan};
 use crate::route::{BatchKind, RunningRoute, Surroundings};
 use crate::stage::LastByTag;

@@ -2,7 +2,7 @@
 
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
 use crate::event::Progress;
-use crate::event::circuit::Outputs;
+use crate::event::output::Outputs;
 use crate::event::window::{Instance, Rule};
 use crate::lane::{Entry, Payload};
 use crate::mask::{Scene, retain_quality};

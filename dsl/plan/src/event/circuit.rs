@@ -13,6 +13,7 @@
 use crate::alarm::{AlarmEvent, AlarmState};
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
 use crate::event::bits::Bits;
+use crate::event::output::{Happened, Output, Outputs};
 use crate::event::progress::Watermark;
 use crate::expr::{Expr, Function};
 use crate::plan::{Alarm, Calc, Operator};
@@ -24,36 +25,6 @@ use std::collections::BTreeMap;
 
 /// Inputs that may wait; beyond it the oldest are computed before their time has come.
 const PENDING_MAX: usize = 1_000_000;
-
-/// A result of a step.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Output {
-    /// Index of the step.
-    pub step: u32,
-    pub time: Timestamp,
-    pub value: Value,
-    pub quality: Quality,
-    /// How many times the circuit has computed at this time before.
-    pub repeat: u32,
-}
-
-/// What happened to an alarm.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Happened {
-    pub step: u32,
-    pub time: Timestamp,
-    pub event: AlarmEvent,
-    pub message: Value,
-    /// The state it is in now.
-    pub state: &'static str,
-}
-
-/// What came out of a circuit, in order.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Outputs {
-    pub samples: Vec<Output>,
-    pub events: Vec<Happened>,
-}
 
 enum Kind {
     Operator {

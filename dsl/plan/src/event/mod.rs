@@ -11,6 +11,7 @@
 
 mod bits;
 pub(crate) mod circuit;
+pub(crate) mod output;
 pub mod progress;
 pub(crate) mod window;
 

@@ -12,7 +12,8 @@
 
 use crate::calendar::Calendar;
 use crate::eval::Compiled;
-use crate::event::circuit::{Circuit, CircuitState, Outputs};
+use crate::event::circuit::{Circuit, CircuitState};
+use crate::event::output::Outputs;
 use crate::event::progress::Watermark;
 use crate::fold::Fold;
 use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, Window, WindowInstance, WindowKind};

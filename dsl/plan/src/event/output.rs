@@ -1,0 +1,34 @@
+//! What comes out of a circuit.
+
+use crate::alarm::AlarmEvent;
+use gwp_core::{Quality, Timestamp, Value};
+
+/// A result of a step.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Output {
+    /// Index of the step.
+    pub step: u32,
+    pub time: Timestamp,
+    pub value: Value,
+    pub quality: Quality,
+    /// How many times the circuit has computed at this time before.
+    pub repeat: u32,
+}
+
+/// What happened to an alarm.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Happened {
+    pub step: u32,
+    pub time: Timestamp,
+    pub event: AlarmEvent,
+    pub message: Value,
+    /// The state it is in now.
+    pub state: &'static str,
+}
+
+/// What came out of a circuit, in order.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Outputs {
+    pub samples: Vec<Output>,
+    pub events: Vec<Happened>,
+}
