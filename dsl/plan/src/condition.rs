@@ -84,7 +84,7 @@ impl Conditioner {
 /// A scale as `(raw * gain + offset) / divisor`. All three are whole numbers when gain and
 /// offset are ratios of whole numbers up to [`PART_MAX`]; else the divisor is 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
-struct Ratio {
+pub(crate) struct Ratio {
     gain: f64,
     offset: f64,
     divisor: f64,
@@ -97,7 +97,7 @@ const PART_MAX: f64 = 1e7;
 const WHOLE_MAX: f64 = (1u64 << 37) as f64;
 
 impl Ratio {
-    fn of(scale: Linear) -> Ratio {
+    pub(crate) fn of(scale: Linear) -> Ratio {
         let Linear { gain, offset } = scale;
         let whole = || {
             let ((gain, gain_under), (offset, offset_under)) = (ratio(gain)?, ratio(offset)?);
@@ -109,8 +109,13 @@ impl Ratio {
         whole().unwrap_or(Ratio { gain, offset, divisor: 1.0 })
     }
 
-    fn apply(&self, raw: f64) -> f64 {
+    pub(crate) fn apply(&self, raw: f64) -> f64 {
         (raw * self.gain + self.offset) / self.divisor
+    }
+
+    /// The raw value that gives this one. The gain is never 0.
+    pub(crate) fn undo(&self, value: f64) -> f64 {
+        (value * self.divisor - self.offset) / self.gain
     }
 }
 
@@ -225,6 +230,14 @@ mod tests {
         }
         for gain in [f64::NAN, f64::INFINITY, f64::MIN_POSITIVE] {
             assert_eq!(Ratio::of(Linear { gain, offset: 0.0 }).divisor, 1.0);
+        }
+    }
+
+    #[test]
+    fn a_scale_can_be_undone() {
+        let ratio = Ratio::of(Linear { gain: 0.1, offset: -50.0 });
+        for raw in -30_000..30_000 {
+            assert_eq!(ratio.undo(ratio.apply(f64::from(raw))).round(), f64::from(raw));
         }
     }
 
