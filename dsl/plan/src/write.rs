@@ -182,8 +182,8 @@ impl Write {
             Written::NotConfirmed(None) => {
                 format!("not confirmed: {value} was written, nothing could be read back")
             }
-            Written::Failed(why) => format!("failed: {why}"),
-            Written::Unknown(why) => format!("unknown: {why}"),
+            Written::Failed(why) => format!("failed: {value}, {why}"),
+            Written::Unknown(why) => format!("unknown: {value}, {why}"),
         }
     }
 }

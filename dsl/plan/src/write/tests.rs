@@ -156,7 +156,10 @@ fn outcomes_tell_what_was_written_and_read() {
         text(Written::NotConfirmed(Some(Value::Float(50.0)))),
         "not confirmed: 60.1 kW was written, 50 kW is read back"
     );
-    assert_eq!(text(Written::Unknown("no answer within 5 s".into())), "unknown: no answer within 5 s");
+    assert_eq!(
+        text(Written::Unknown("no answer within 5 s".into())),
+        "unknown: 60.1 kW, no answer within 5 s"
+    );
     assert!(reads_back(&value, &value) && !reads_back(&value, &Value::Float(60.1)));
     assert!(reads_back(&Value::Int(5), &Value::Float(5.0)));
 }
