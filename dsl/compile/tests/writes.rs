@@ -1,13 +1,12 @@
-//! Writes in the plan, and played: commands decide as the gateway does, in every mode.
+//! Writes in the plan. What they decide is played with the other programs of the suite.
 
 mod manifests;
 
 use gwp_core::source::PlcType;
-use gwp_plan::scenario::{Mode, play};
 use gwp_plan::{Allow, Limit, Origin};
 use manifests::{compiled, words};
 
-const PLAYED: &str = include_str!("../../../tests/suite/writes/played.gwp");
+const PLAYED: &str = include_str!("../../../tests/suite/play/writes.gwp");
 
 #[test]
 fn a_write_unfolds_to_a_command_and_an_outcome_for_each_target() {
@@ -38,23 +37,4 @@ fn a_write_unfolds_to_a_command_and_an_outcome_for_each_target() {
     // Outcomes flow, commands do not.
     let routed = &plan.sinks[0].routes[0].tags;
     assert!(routed.contains(&write.outcome) && !routed.contains(&write.command));
-}
-
-#[test]
-fn commands_in_tests_are_decided_in_every_mode_alike() {
-    let compiled = compiled(PLAYED);
-    let plan = compiled.plan.as_ref().unwrap();
-    assert_eq!(compiled.scenarios.len(), 2);
-    for placed in &compiled.scenarios {
-        let outcomes = Mode::ALL.map(|mode| play(plan, &placed.scenario, mode).unwrap());
-        for (mode, outcome) in Mode::ALL.iter().zip(&outcomes) {
-            assert!(
-                outcome.failures.is_empty(),
-                "{} {mode:?}: {:#?}",
-                placed.scenario.name,
-                outcome.failures
-            );
-            assert_eq!(outcome.digests, outcomes[0].digests, "{} {mode:?}", placed.scenario.name);
-        }
-    }
 }
