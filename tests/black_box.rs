@@ -15,6 +15,8 @@ mod kill;
 mod modbus_mqtt;
 #[path = "black_box/silent_slave.rs"]
 mod silent_slave;
+#[path = "black_box/writes.rs"]
+mod writes;
 
 use rusqlite::Connection;
 use std::path::Path;

@@ -30,11 +30,13 @@ fn rooms_know_only_what_they_may() {
         ("gwp-journal", core),
         ("gwp-engine", &["gwp-core", "gwp-plan", "gwp-journal"]),
         ("gwp-driver-simulator", core),
+        ("gwp-mqtt", core),
         ("gwp-driver-modbus", core),
+        ("gwp-driver-mqtt", &["gwp-core", "gwp-mqtt"]),
         ("gwp-sink-console", core),
         ("gwp-sink-file", core),
         ("gwp-sink-sql", core),
-        ("gwp-sink-mqtt", core),
+        ("gwp-sink-mqtt", &["gwp-core", "gwp-mqtt"]),
     ]
     .into();
     let mut checked = 0;
@@ -65,7 +67,7 @@ fn heavy_crates_stay_in_their_rooms() {
         ("ractor", &["gwp-engine"]),
         ("fjall", &["gwp-journal"]),
         ("rusqlite", &["gwp-sink-sql"]),
-        ("rumqttc", &["gwp-sink-mqtt", "gwp-benches"]),
+        ("rumqttc", &["gwp-mqtt", "gwp-driver-mqtt", "gwp-sink-mqtt", "gwp-benches"]),
         ("tokio-modbus", &["gwp-driver-modbus", "gwp-benches"]),
         ("anyhow", &["gwp-gateway", "gwp-benches"]),
         ("axum", &["gwp-gateway"]),

@@ -72,6 +72,8 @@ class Peer:
                     "time": time.time(), "unit": unit, "function": function,
                     "address": address, "count": count, "counter": counter,
                 }
+                if values is not None:
+                    entry["written"] = [int(value) for value in values]
                 self.log.write(json.dumps(entry) + "\n")
                 self.log.flush()
 

@@ -146,6 +146,7 @@ pub fn plan(kind: Kind) -> Plan {
             connected: TagId(0),
         }],
         calcs: Vec::new(),
+        writes: Vec::new(),
         sinks: vec![sink(points.to_vec())],
         flows: Vec::new(),
     }

@@ -9,6 +9,7 @@ use crate::decode::Answer;
 use crate::exception::Exception;
 use crate::point::Span;
 use crate::wire::Wire;
+use crate::write::WriteRequest;
 use std::io;
 use std::time::Duration;
 use tokio_modbus::client::{Client as _, Context, rtu, tcp};
@@ -71,6 +72,28 @@ impl Client {
         self.wire.drain().await.map_err(Fault::Closed)
     }
 
+    /// Carries out a change; the answer repeats what was asked.
+    pub async fn write(&mut self, unit: u8, request: &WriteRequest, timeout: Duration) -> Result<(), Fault> {
+        self.context.set_slave(Slave(unit));
+        let sent = match request {
+            WriteRequest::Coil { address, on } => Request::WriteSingleCoil(*address, *on),
+            WriteRequest::Register { address, value } => Request::WriteSingleRegister(*address, *value),
+            WriteRequest::Coils { address, on } => {
+                Request::WriteMultipleCoils(*address, on.as_slice().into())
+            }
+            WriteRequest::Registers { address, values } => {
+                Request::WriteMultipleRegisters(*address, values.as_slice().into())
+            }
+        };
+        match tokio::time::timeout(timeout, self.context.call(sent)).await {
+            Err(_) => Err(Fault::Timeout),
+            Ok(Ok(Ok(response))) if is_echo(&response, request) => Ok(()),
+            Ok(Ok(Ok(response))) => Err(Fault::Broken(format!("{response:?} to a write"))),
+            Ok(Ok(Err(code))) => Err(Fault::Exception(Exception(code.into()))),
+            Ok(Err(error)) => Err(fault(error)),
+        }
+    }
+
     /// Reads `span` from `unit`; the answer has as many values as were asked for.
     pub async fn read(&mut self, unit: u8, span: Span, timeout: Duration) -> Result<Answer, Fault> {
         self.context.set_slave(Slave(unit));
@@ -93,6 +116,24 @@ fn attach(wire: &Wire, framing: Framing) -> Context {
     match framing {
         Framing::Tcp => tcp::attach_slave(wire.clone(), Slave(0)),
         Framing::Rtu => rtu::attach_slave(wire.clone(), Slave(0)),
+    }
+}
+
+/// True for the answer to just this change.
+fn is_echo(response: &Response, request: &WriteRequest) -> bool {
+    let count = |values: usize| u16::try_from(values).unwrap_or(u16::MAX);
+    match (response, request) {
+        (Response::WriteSingleCoil(at, is), WriteRequest::Coil { address, on }) => (at, is) == (address, on),
+        (Response::WriteSingleRegister(at, is), WriteRequest::Register { address, value }) => {
+            (at, is) == (address, value)
+        }
+        (Response::WriteMultipleCoils(at, done), WriteRequest::Coils { address, on }) => {
+            (*at, *done) == (*address, count(on.len()))
+        }
+        (Response::WriteMultipleRegisters(at, done), WriteRequest::Registers { address, values }) => {
+            (*at, *done) == (*address, count(values.len()))
+        }
+        _ => false,
     }
 }
 

@@ -11,8 +11,8 @@
 //! lost. A connection that is dropped on purpose and comes back at once is no
 //! change of `connected`.
 
-use crate::backoff::Backoff;
 use crate::wire::{Dial, Wire};
+use gwp_core::backoff::Backoff;
 use gwp_core::source::SourceContext;
 use std::io;
 use std::sync::Arc;

@@ -22,6 +22,9 @@ pub enum Treatment {
 }
 
 impl Exception {
+    /// The device does not have the function.
+    pub const ILLEGAL_FUNCTION: Exception = Exception(0x01);
+
     /// Quality of the points that were asked for.
     pub const fn quality(self) -> Quality {
         match self.0 {

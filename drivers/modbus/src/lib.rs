@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! pure    address -> point -> blocks (coalescing) -> decode (programs per block)
+//!         write (a value as a request)
 //!         units (who answers) · owed (late answers) · group (refusals) · backoff
 //! shell   source -> link -> client (tokio-modbus) -> wire;  connector beside them
 //! ```
@@ -9,7 +10,6 @@
 //! Serial Line V1.02, MODBUS Messaging on TCP/IP V1.0b (modbus.org).
 
 mod address;
-mod backoff;
 mod blocks;
 mod client;
 mod connector;
@@ -25,6 +25,7 @@ mod settings;
 mod source;
 mod units;
 mod wire;
+mod write;
 
 use gwp_core::manifest::{Manifest, SettingError};
 use gwp_core::source::{Driver, GroupLoad, Source, SourceDeclaration};

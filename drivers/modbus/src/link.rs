@@ -20,6 +20,7 @@ use crate::decode::Answer;
 use crate::owed::Owed;
 use crate::point::Span;
 use crate::settings::Transport;
+use crate::write::WriteRequest;
 use gwp_core::Quality;
 use gwp_core::source::SourceMeter;
 use std::sync::Arc;
@@ -99,6 +100,52 @@ impl Link {
             Err(Fault::Closed(_)) if proven => self.attempt(unit, span).await,
             result => result,
         }
+    }
+
+    /// Carries out a change on `unit`. What may have been sent is never sent again; only a connection
+    /// that is found closed before is opened anew.
+    pub async fn write(&mut self, unit: u8, request: &WriteRequest) -> Result<(), Fault> {
+        self.connect().await?;
+        if self.prepare().await.is_err() {
+            self.hang_up(self.proven);
+            self.connect().await?;
+            if let Err(fault) = self.prepare().await {
+                self.count(&fault);
+                self.hang_up(false);
+                return Err(Fault::Unavailable);
+            }
+        }
+        let Some(client) = &mut self.client else { return Err(Fault::Unavailable) };
+        self.meter.requests.fetch_add(1, Relaxed);
+        let result = client.write(unit, request, self.timing.timeout).await;
+        if !self.timing.gap.is_zero() {
+            self.free_at = Some(Instant::now() + self.timing.gap);
+        }
+        match &result {
+            Ok(()) => {
+                self.proven = true;
+                // It answers in order, so nothing asked before can still come.
+                self.owed.settle(unit);
+            }
+            Err(Fault::Exception(_)) => {
+                self.proven = true;
+                self.meter.errors.fetch_add(1, Relaxed);
+            }
+            Err(fault) => {
+                self.count(fault);
+                match (self.transport, fault) {
+                    (Transport::Tcp, _) => self.hang_up(self.proven || matches!(fault, Fault::Timeout)),
+                    (_, Fault::Closed(_)) => self.hang_up(self.proven),
+                    _ => {
+                        self.demand_silence();
+                        if let Some(client) = &mut self.client {
+                            client.reattach();
+                        }
+                    }
+                }
+            }
+        }
+        result
     }
 
     async fn attempt(&mut self, unit: u8, span: Span) -> Result<Answer, Fault> {

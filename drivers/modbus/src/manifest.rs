@@ -186,6 +186,8 @@ const fn traits(standby: &'static [Standby]) -> Role {
         addresses: ADDRESSES,
         polled: true,
         buffers: false,
+        writes: true,
+        commands: false,
         standby,
     })
 }

@@ -112,6 +112,12 @@ impl Point {
                 "remove `writable`, or take a coil (`co`) or holding register (`hr`)",
             ));
         }
+        if writable && address.bit.is_some() {
+            return Err(at_address(
+                "a part of a register cannot be written alone: another one could change meanwhile",
+                "remove `writable`, or write the whole register",
+            ));
+        }
         let form =
             if address.table.is_bits() { bit_form(address, plc_type) } else { form(address, plc_type) }?;
         if address.words.is_some() && form.width() == 1 {
@@ -263,6 +269,7 @@ pub(crate) mod tests {
         for (address, plc_type, writable, place, message, help) in [
             ("ir 5", PlcType::Int, true, "address", "input registers cannot be written", "`hr`"),
             ("di 5", PlcType::Bool, true, "address", "discrete inputs cannot be written", "`co`"),
+            ("hr 5.3", PlcType::Bool, true, "address", "a part of a register", "the whole register"),
             ("co 5", PlcType::Int, false, "type", "coils are single bits and hold no int", "bool"),
             ("co 5.1", PlcType::Bool, false, "address", "coils are single bits", "`co 5`"),
             ("hr 5", PlcType::Bool, false, "address", "a register has 16 bits", "`hr 5.0`"),

@@ -2,21 +2,24 @@
 //!
 //! One task, one link, one queue. The connector keeps the link up beside it.
 
-use crate::backoff::Backoff;
 use crate::client::Fault;
 use crate::connector::connector;
 use crate::decode::Answer;
-use crate::exception::Treatment;
+use crate::exception::{Exception, Treatment};
 use crate::group::{Group, Next, Outcome, REFUSALS_PER_SLOT};
 use crate::link::Link;
-use crate::point::Span;
+use crate::point::{Point, Span};
 use crate::prepare::{GroupPlan, Prepared};
 use crate::settings::{LinkSettings, Transport};
 use crate::units::{Admission, Change, Units};
 use crate::wire::Dial;
+use crate::write::{WriteRequest, unwritten};
+use gwp_core::backoff::Backoff;
+use gwp_core::command::{Command, CommandFault};
 use gwp_core::scan::{Polled, Poller, run_polled};
 use gwp_core::source::{GroupDeclaration, Source, SourceContext, SourceError, SourceMeter};
-use gwp_core::{BoxFuture, Clock, Quality, Timestamp};
+use gwp_core::{BoxFuture, Clock, Quality, TagId, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -29,6 +32,8 @@ pub struct ModbusSource {
     dial: Arc<dyn Dial>,
     groups: Vec<GroupDeclaration>,
     plans: Vec<GroupPlan>,
+    /// Tags that may be written: unit and point.
+    writable: BTreeMap<TagId, (u8, Point)>,
 }
 
 impl ModbusSource {
@@ -38,7 +43,13 @@ impl ModbusSource {
         prepared: Prepared,
         dial: Arc<dyn Dial>,
     ) -> ModbusSource {
+        let writable = groups.iter().zip(&prepared.groups).flat_map(|(group, plan)| {
+            let declared = group.tags.iter().zip(&group.points).zip(&plan.points);
+            let writable = declared.filter(|((_, declared), _)| declared.writable);
+            writable.map(|((tag, _), point)| (*tag, (plan.unit, *point)))
+        });
         ModbusSource {
+            writable: writable.collect(),
             name,
             transport: prepared.transport,
             link: prepared.link,
@@ -63,6 +74,7 @@ impl Source for ModbusSource {
             let ns = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
             let mut poller = ModbusPoller {
                 groups: self.plans.iter().cloned().map(Group::new).collect(),
+                writable: &self.writable,
                 bus: Bus {
                     name: self.name.clone(),
                     link: Link::new(supply, self.transport, self.link.timing, cx.meter.clone()),
@@ -89,18 +101,32 @@ impl Source for ModbusSource {
     }
 }
 
-struct ModbusPoller {
+struct ModbusPoller<'s> {
     groups: Vec<Group>,
+    writable: &'s BTreeMap<TagId, (u8, Point)>,
     bus: Bus,
 }
 
-impl Poller for ModbusPoller {
+impl Poller for ModbusPoller<'_> {
     fn poll<'a>(&'a mut self, group: usize, _: Timestamp) -> BoxFuture<'a, Polled> {
         Box::pin(async move {
             match self.groups.get_mut(group) {
                 Some(group) => self.bus.read(group).await,
                 None => Polled::Failed(Quality::CONFIG),
             }
+        })
+    }
+
+    fn write<'a>(&'a mut self, command: Command) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let answer = match self.writable.get(&command.tag) {
+                Some((unit, point)) => match WriteRequest::new(point, &command.value) {
+                    Ok(request) => self.bus.write(*unit, &request).await,
+                    Err(why) => Err(CommandFault::Failed(why)),
+                },
+                None => Err(CommandFault::Failed("the tag is not writable".into())),
+            };
+            command.answer(answer);
         })
     }
 }
@@ -146,6 +172,29 @@ impl Bus {
             }
             at += 1;
         }
+    }
+
+    /// One change, once; with the function for several values if the device lacks the other.
+    async fn write(&mut self, unit: u8, request: &WriteRequest) -> Result<(), CommandFault> {
+        if let Admission::Refuse(_) = self.units.admit(unit, self.clock.now()) {
+            return Err(CommandFault::Failed("the device has not been answering".into()));
+        }
+        let mut result = self.link.write(unit, request).await;
+        if let (Err(Fault::Exception(Exception::ILLEGAL_FUNCTION)), Some(multiple)) =
+            (&result, request.multiple())
+        {
+            result = self.link.write(unit, &multiple).await;
+        }
+        match &result {
+            Ok(()) => {
+                let change = self.units.answered(unit);
+                self.tell(unit, change);
+            }
+            Err(fault) => {
+                self.judge(unit, fault);
+            }
+        }
+        result.map_err(|fault| unwritten(&fault))
     }
 
     /// One request, again up to `retries` times while the unit does not count as silent. Gives the

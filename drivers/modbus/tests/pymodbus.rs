@@ -3,6 +3,7 @@
 //! Runs when `GWP_PEER_TESTS=1`; needs python3, and socat for the serial line.
 //! Otherwise it says that it was skipped.
 
+use gwp_core::command::Commands;
 use gwp_core::edge::Edge;
 use gwp_core::limits::SOURCE_CREDIT_SAMPLES;
 use gwp_core::manifest::{Declaration, SettingValue, Settings};
@@ -160,6 +161,7 @@ fn start(driver: &str, settings: &[(&str, SettingValue)], units: &[u8]) -> Runni
                     address: address.as_str().into(),
                     plc_type,
                     writable: false,
+                    command: false,
                 })
                 .collect(),
         }
@@ -167,6 +169,7 @@ fn start(driver: &str, settings: &[(&str, SettingValue)], units: &[u8]) -> Runni
     let declaration = SourceDeclaration {
         item: Declaration { name: driver.into(), settings: all },
         groups: units.iter().enumerate().map(group).collect(),
+        device_time: false,
     };
     let driver = DRIVERS.iter().find(|candidate| candidate.manifest().name == driver).expect("a driver");
     let source = driver.prepare(declaration).unwrap_or_else(|errors| panic!("{errors:?}"));
@@ -178,7 +181,14 @@ fn start(driver: &str, settings: &[(&str, SettingValue)], units: &[u8]) -> Runni
     let (stop_source, stop) = stop_pair();
     let meter = Arc::new(SourceMeter::default());
     let outlet = Outlet::new(Edge::new(SOURCE_CREDIT_SAMPLES), Arc::new(hand));
-    let cx = SourceContext { outlet, clock: Arc::new(SystemClock), stop, meter: meter.clone() };
+    let cx = SourceContext {
+        outlet,
+        clock: Arc::new(SystemClock),
+        stop,
+        meter: meter.clone(),
+        commands: Commands::none(),
+        unpolled: [].into(),
+    };
     tokio::spawn(async move { source.run(cx).await.expect("a source runs until stopped") });
     Running { emissions, meter, _stop: stop_source }
 }

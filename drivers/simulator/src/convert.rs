@@ -5,26 +5,9 @@ use gwp_core::source::PlcType;
 use gwp_core::time::NS_PER_MS;
 use gwp_core::{Timestamp, Value};
 
-/// Whole numbers a type can hold; `None` for types that hold none or any.
-fn whole_bounds(plc_type: PlcType) -> Option<(i128, i128)> {
-    let unsigned = |bits: u32| Some((0, (1i128 << bits) - 1));
-    let signed = |bits: u32| Some((-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1));
-    match plc_type {
-        PlcType::Byte | PlcType::Usint => unsigned(8),
-        PlcType::Uint | PlcType::Word => unsigned(16),
-        PlcType::Udint | PlcType::Dword => unsigned(32),
-        PlcType::Ulint | PlcType::Lword => unsigned(64),
-        PlcType::Sint => signed(8),
-        PlcType::Int => signed(16),
-        PlcType::Dint => signed(32),
-        PlcType::Lint => signed(64),
-        PlcType::Bool | PlcType::Real | PlcType::Lreal | PlcType::String | PlcType::Time => None,
-    }
-}
-
 /// True when every number of `range` has a value in the type.
 pub fn holds(plc_type: PlcType, range: Range) -> bool {
-    match whole_bounds(plc_type) {
+    match plc_type.whole_bounds() {
         Some((low, high)) => range.low.round() >= low as f64 && range.high.round() <= high as f64,
         None if plc_type == PlcType::Real => {
             range.low >= f64::from(f32::MIN) && range.high <= f64::from(f32::MAX)
@@ -35,7 +18,7 @@ pub fn holds(plc_type: PlcType, range: Range) -> bool {
 
 /// The range of a type in words, for messages.
 pub fn range_text(plc_type: PlcType) -> String {
-    whole_bounds(plc_type).map_or_else(|| "32-bit floats".to_owned(), |(low, high)| format!("{low}..{high}"))
+    plc_type.whole_bounds().map_or_else(|| "32-bit floats".to_owned(), |(low, high)| format!("{low}..{high}"))
 }
 
 /// A signal's number as a value: rounded for whole types, true from `middle` on for bool,
@@ -71,7 +54,7 @@ pub fn from_text(plc_type: PlcType, text: &str) -> Option<Value> {
         }
         _ => {
             let number = text.parse::<i128>().ok()?;
-            let (low, high) = whole_bounds(plc_type)?;
+            let (low, high) = plc_type.whole_bounds()?;
             if number < low || number > high {
                 return None;
             }

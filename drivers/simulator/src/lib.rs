@@ -7,6 +7,7 @@ mod convert;
 mod replay;
 pub mod signal;
 
+use gwp_core::command::{Command, CommandFault};
 use gwp_core::manifest::{
     Manifest, Need, Place, Role, Setting, SettingError, SettingKind, SourceTraits, Standby,
 };
@@ -15,15 +16,16 @@ use gwp_core::source::{
     Driver, GroupDeclaration, GroupLoad, PlcType, PointDeclaration, Source, SourceContext, SourceDeclaration,
     SourceError,
 };
-use gwp_core::{BoxFuture, Column, Qualities, Quality, Timestamp, Value};
+use gwp_core::{BoxFuture, Column, Qualities, Quality, TagId, Timestamp, Value};
 use replay::Files;
 use signal::{Signal, Slot};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 static MANIFEST: Manifest = Manifest {
     name: "simulator",
     doc: "Signals computed from the time: no hardware needed. The same slot always has the same values, \
-          on both nodes and in every run.",
+          on both nodes and in every run. A tag that is written keeps that value until the gateway starts again.",
     settings: &[Setting {
         name: "seed",
         kind: SettingKind::Int { min: 0, max: i64::MAX },
@@ -49,6 +51,8 @@ static MANIFEST: Manifest = Manifest {
         ],
         polled: true,
         buffers: false,
+        writes: true,
+        commands: false,
         standby: &[Standby::Hot, Standby::Warm, Standby::Cold],
     }),
 };
@@ -68,7 +72,11 @@ impl Driver for Simulator {
 
     fn prepare(&self, declaration: SourceDeclaration) -> Result<Box<dyn Source>, Vec<SettingError>> {
         let plans = prepare_groups(&declaration, Some(&mut Files::default()))?;
-        Ok(Box::new(SimulatorSource { groups: declaration.groups, plans: plans.into() }))
+        Ok(Box::new(SimulatorSource {
+            groups: declaration.groups.into(),
+            plans: plans.into(),
+            written: Arc::default(),
+        }))
     }
 
     fn load(&self, declaration: &SourceDeclaration) -> Vec<GroupLoad> {
@@ -87,6 +95,20 @@ enum Content {
 struct Point {
     plc_type: PlcType,
     content: Content,
+}
+
+impl Point {
+    fn value(&self, slot: Slot) -> Value {
+        match &self.content {
+            Content::Live { signal, key, middle } => signal
+                .number(slot, *key)
+                .map_or(Value::Nothing, |number| convert::from_number(self.plc_type, number, *middle)),
+            Content::Rows(rows) => {
+                let row = slot.number.rem_euclid(i64::try_from(rows.len().max(1)).unwrap_or(i64::MAX));
+                rows.get(usize::try_from(row).unwrap_or(0))
+            }
+        }
+    }
 }
 
 /// Reads all addresses; files only when `files` is given (a check does no I/O).
@@ -137,9 +159,6 @@ fn prepare_point(
     let plc_type = declared.plc_type;
     let signal =
         signal::parse(&declared.address).map_err(|error| Fault::Address(error.message, error.help))?;
-    if declared.writable {
-        return Err(Fault::Address("a simulated tag cannot be written".into(), "remove `writable`".into()));
-    }
     match &signal {
         Signal::Constant { text } => {
             let value = convert::from_text(plc_type, text).ok_or_else(|| {
@@ -174,16 +193,25 @@ fn prepare_point(
 }
 
 struct SimulatorSource {
-    groups: Vec<GroupDeclaration>,
+    groups: Arc<[GroupDeclaration]>,
     plans: Arc<[Vec<Point>]>,
+    written: Written,
 }
+
+/// Values that were written, by group and index in it; they outlive a run of the source.
+type Written = Arc<Mutex<BTreeMap<(usize, usize), Value>>>;
 
 impl Source for SimulatorSource {
     fn run<'a>(&'a self, mut cx: SourceContext) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move {
             cx.connected(true).await;
             let grids = self.groups.iter().map(|group| (group.period_ns, group.phase_ns)).collect();
-            let mut poller = SimulatorPoller { grids, plans: self.plans.clone() };
+            let mut poller = SimulatorPoller {
+                grids,
+                groups: self.groups.clone(),
+                plans: self.plans.clone(),
+                written: self.written.clone(),
+            };
             run_polled(&mut cx, &self.groups, &mut poller).await;
             Ok(())
         })
@@ -193,7 +221,21 @@ impl Source for SimulatorSource {
 struct SimulatorPoller {
     /// Period and phase of each group in nanoseconds.
     grids: Vec<(i64, i64)>,
+    groups: Arc<[GroupDeclaration]>,
     plans: Arc<[Vec<Point>]>,
+    written: Written,
+}
+
+impl SimulatorPoller {
+    fn written(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), Value>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Group and index in it of a tag.
+    fn place(&self, tag: TagId) -> Option<(usize, usize)> {
+        let mut places = self.groups.iter().enumerate();
+        places.find_map(|(group, declared)| Some((group, declared.tags.binary_search(&tag).ok()?)))
+    }
 }
 
 impl Poller for SimulatorPoller {
@@ -201,25 +243,31 @@ impl Poller for SimulatorPoller {
         let (period_ns, phase_ns) = self.grids.get(group).copied().unwrap_or((1, 0));
         let number = time.0.saturating_sub(phase_ns).div_euclid(period_ns.max(1));
         let points = self.plans.get(group).map(Vec::as_slice).unwrap_or_default();
-        let polled = read(points, Slot { time_ns: time.0, number });
+        let written = self.written();
+        let written = |point: usize| written.get(&(group, point)).cloned();
+        let polled = read(points, Slot { time_ns: time.0, number }, &written);
         Box::pin(std::future::ready(polled))
+    }
+
+    fn write<'a>(&'a mut self, command: Command) -> BoxFuture<'a, ()> {
+        let answer = match self.place(command.tag) {
+            Some(place) => {
+                self.written().insert(place, command.value.clone());
+                Ok(())
+            }
+            None => Err(CommandFault::Failed("the simulator has no such tag".into())),
+        };
+        command.answer(answer);
+        Box::pin(std::future::ready(()))
     }
 }
 
-/// All values of one slot.
-fn read(points: &[Point], slot: Slot) -> Polled {
+/// All values of one slot; a written value stands in place of the signal.
+fn read(points: &[Point], slot: Slot, written: &dyn Fn(usize) -> Option<Value>) -> Polled {
     let mut values = Column::with_capacity(points.len());
     let mut qualities = Qualities::Same(Quality::GOOD);
     for (index, point) in points.iter().enumerate() {
-        let value = match &point.content {
-            Content::Live { signal, key, middle } => signal
-                .number(slot, *key)
-                .map_or(Value::Nothing, |number| convert::from_number(point.plc_type, number, *middle)),
-            Content::Rows(rows) => {
-                let row = slot.number.rem_euclid(i64::try_from(rows.len().max(1)).unwrap_or(i64::MAX));
-                rows.get(usize::try_from(row).unwrap_or(0))
-            }
-        };
+        let value = written(index).unwrap_or_else(|| point.value(slot));
         if value == Value::Nothing {
             qualities.set(index, Quality::BAD, points.len());
         }

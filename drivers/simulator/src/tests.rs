@@ -1,6 +1,7 @@
 //! The driver as a whole: declarations in, emissions out.
 
 use super::*;
+use gwp_core::command::{Answer, Command, Commands, command_channel};
 use gwp_core::edge::Edge;
 use gwp_core::limits::SOURCE_CREDIT_SAMPLES;
 use gwp_core::manifest::{Declaration, SettingValue, Settings};
@@ -8,7 +9,6 @@ use gwp_core::source::{Emission, Outlet, SourceMeter};
 use gwp_core::stop::stop_pair;
 use gwp_core::{Clock, GroupId, TagId};
 use std::io::Write;
-use std::sync::Mutex;
 
 const S: i64 = 1_000_000_000;
 
@@ -40,6 +40,7 @@ fn declaration(points: &[(&str, PlcType)]) -> SourceDeclaration {
         address: (*address).into(),
         plc_type: *plc_type,
         writable: false,
+        command: false,
     };
     SourceDeclaration {
         item: Declaration { name: "demo".into(), settings },
@@ -52,11 +53,16 @@ fn declaration(points: &[(&str, PlcType)]) -> SourceDeclaration {
             tags: (0..points.len() as u32).map(TagId).collect(),
             points: points.iter().enumerate().map(point).collect(),
         }],
+        device_time: false,
     }
 }
 
 /// Runs a source over the slots after `from` up to `to` seconds and returns all it emitted.
 async fn run(declaration: SourceDeclaration, from: i64, to: i64) -> Vec<Emission> {
+    run_with(declaration, from, to, Commands::none()).await
+}
+
+async fn run_with(declaration: SourceDeclaration, from: i64, to: i64, commands: Commands) -> Vec<Emission> {
     let source = Simulator.prepare(declaration).map_err(|errors| format!("{errors:?}")).unwrap();
     let emissions = Arc::new(Mutex::new(Vec::new()));
     let (stop_source, stop) = stop_pair();
@@ -73,7 +79,9 @@ async fn run(declaration: SourceDeclaration, from: i64, to: i64) -> Vec<Emission
         }),
     );
     let clock = Arc::new(JumpClock { now: Mutex::new(from * S), end: to * S });
-    source.run(SourceContext { outlet, clock, stop, meter: Arc::new(SourceMeter::default()) }).await.unwrap();
+    let meter = Arc::new(SourceMeter::default());
+    let cx = SourceContext { outlet, clock, stop, meter, commands, unpolled: [].into() };
+    source.run(cx).await.unwrap();
     drop(source);
     std::mem::take(&mut *emissions.lock().unwrap())
 }
@@ -108,6 +116,22 @@ async fn every_slot_has_its_values_and_a_second_run_the_same() {
     let again = run(declaration(&points), 101, 104).await;
     let Emission::Samples { batch, .. } = &again[1] else { panic!("{:?}", again[1]) };
     assert_eq!(batch, &batches[1].1);
+}
+
+#[tokio::test]
+async fn a_written_tag_keeps_its_value() {
+    let (sender, commands) = command_channel();
+    let (command, answer): (Command, Answer) = Command::new(TagId(1), Value::Int(77));
+    let (nobody, no_answer) = Command::new(TagId(9), Value::Int(1));
+    assert!(sender.send(command) && sender.send(nobody));
+    let points = [("constant 5", PlcType::Int), ("counter 0..3", PlcType::Uint)];
+    let emissions = run_with(declaration(&points), 100, 103, commands).await;
+    for emission in &emissions[1..] {
+        let Emission::Samples { batch, .. } = emission else { panic!("{emission:?}") };
+        assert_eq!((batch.values.get(0), batch.values.get(1)), (Value::Int(5), Value::Int(77)));
+    }
+    assert_eq!(answer.await.unwrap(), Ok(()));
+    assert!(no_answer.await.unwrap().is_err());
 }
 
 #[tokio::test]

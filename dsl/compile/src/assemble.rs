@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gwp_core::limits::BATCH_SAMPLES_MAX;
 use gwp_core::{Settings, TagId, TagInfo};
 use gwp_plan::plan::PLAN_VERSION;
-use gwp_plan::{Calc, GatewayPlan, Group, Origin, Plan, SinkPlan, SourcePlan, Tag};
+use gwp_plan::{Calc, GatewayPlan, Group, Origin, Plan, SinkPlan, SourcePlan, Tag, Write};
 
 use crate::alarms::ALARMS;
 use crate::flows::Flows;
@@ -32,6 +32,7 @@ pub(crate) struct Parts<'p, 'a> {
     pub sinks: Vec<Option<SinkFields>>,
     /// In evaluation order.
     pub calcs: Vec<Calc>,
+    pub writes: Vec<Write>,
     pub flows: Flows,
 }
 
@@ -77,6 +78,7 @@ pub(crate) fn assemble(parts: Parts<'_, '_>) -> Assembled {
         groups: groups(world, &parts.sources, &source_number, real),
         sources: sources.iter().filter_map(|index| plan_source(world, &parts, *index)).collect(),
         calcs: parts.calcs.iter().filter(|calc| calc.tag.index() < real).cloned().collect(),
+        writes: parts.writes.clone(),
         tags: tags.into_iter().map(|(_, tag)| tag).collect(),
         sinks: plan_sinks(world, &parts, &sinks),
         flows: parts.flows.summaries.clone(),
@@ -102,10 +104,11 @@ fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &Hash
         _ => "".into(),
     };
     let origin = match (&tag.decl, &tag.point) {
-        (TagDecl::Tag(_), Some((address, plc_type))) => {
+        (TagDecl::Tag(_) | TagDecl::Command(_), Some((address, plc_type))) => {
             Origin::Point { address: address.clone(), plc_type: *plc_type }
         }
         (TagDecl::Event(..), _) => Origin::Column,
+        (TagDecl::Outcome(_), _) => Origin::Outcome,
         (TagDecl::Connected(_), _) => Origin::Connected { source: source.unwrap_or(0) },
         _ => Origin::Calc,
     };
@@ -161,7 +164,9 @@ fn groups(
         let device = world.device(device);
         let own = device.and_then(|device| device.source).and_then(|source| sources.get(source)?.as_ref());
         let settings = match device.map(|device| device.decl) {
-            Some(crate::world::Decl::Source(_)) => own.map(|part| part.device_settings.clone()),
+            Some(crate::world::Decl::Source(_) | crate::world::Decl::Write(_)) => {
+                own.map(|part| part.device_settings.clone())
+            }
             _ => device.map(|device| device.settings.clone()),
         };
         for tags in tags.chunks(BATCH_SAMPLES_MAX) {

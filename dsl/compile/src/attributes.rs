@@ -21,6 +21,8 @@ pub(crate) fn attributes(world: &mut World<'_>, report: &mut Diagnostics) {
         let scope = Scope { device: Some(tag.device), ..Scope::constant() };
         let found = match tag.decl {
             TagDecl::Connected(_) => (Ty::Bool, Attributes::default(), None),
+            // They follow from the target.
+            TagDecl::Command(_) | TagDecl::Outcome(_) => continue,
             TagDecl::Alarm(alarm) => (Ty::Bool, alarms::attributes(alarm), None),
             TagDecl::Event(column, _) => alarms::event_attributes(column),
             TagDecl::Tag(decl) => of_tag(world, decl, tag.device, &scope, report),
@@ -263,7 +265,7 @@ impl Checker<'_, '_> {
         None
     }
 
-    fn low_high(
+    pub(crate) fn low_high(
         &mut self,
         low: &Expr,
         high: &Expr,

@@ -13,6 +13,7 @@ use crate::items::ItemKind;
 use crate::limits::{DEVICES_MAX, FAMILY_MAX, TAGS_MAX};
 use crate::types::{Ty, Typed};
 use crate::world::{Attributes, Decl, Device, Family, Tag, TagDecl, World};
+use crate::writes;
 
 /// Unfolds all devices and sources, and numbers their tags by path.
 pub(crate) fn expand<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
@@ -39,10 +40,16 @@ pub(crate) fn expand<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
         };
         world.devices.push(device);
     }
-    tags(world, report);
+    world.tags = tags(world, report);
+    number(world);
+    // Their targets are tags, which have numbers only now.
+    let more = writes::expand(world, report);
+    world.tags.extend(more);
+    number(world);
+    unique_paths(world, report);
 }
 
-fn empty<'a>(name: &str, decl: Decl<'a>) -> Device<'a> {
+pub(crate) fn empty<'a>(name: &str, decl: Decl<'a>) -> Device<'a> {
     Device {
         name: name.into(),
         decl,
@@ -277,8 +284,8 @@ fn check_only_params<'a>(
     values
 }
 
-/// Collects the members of all devices, numbers tags by path and reports what is not built.
-fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
+/// Collects the members of all devices.
+fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) -> Vec<Tag<'a>> {
     let mut tags: Vec<Tag<'a>> = Vec::new();
     for (index, device) in world.devices.iter_mut().enumerate() {
         let mut names: HashMap<&'a str, Span> = HashMap::new();
@@ -309,26 +316,33 @@ fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
             }
         }
     }
-    let check_only = |tag: &Tag<'_>| world.devices.get(tag.device).is_some_and(|device| device.check_only);
-    tags.sort_by(|a, b| (check_only(a), &a.path).cmp(&(check_only(b), &b.path)));
-    for pair in tags.windows(2) {
+    tags
+}
+
+fn unique_paths(world: &mut World<'_>, report: &mut Diagnostics) {
+    for pair in world.tags.windows(2) {
         if let [first, second] = pair
             && first.path == second.path
         {
             report.push(same_path(&second.path, first.decl.span(), second.decl.span()));
         }
     }
-    if tags.len() > TAGS_MAX {
-        let span = tags.get(TAGS_MAX).map_or(Span::default(), |tag| tag.decl.span());
+    if world.tags.len() > TAGS_MAX {
+        let span = world.tags.get(TAGS_MAX).map_or(Span::default(), |tag| tag.decl.span());
         report.push(Diagnostic::new("E199", span, format!("a project may have {TAGS_MAX} tags")));
-        tags.truncate(TAGS_MAX);
+        world.tags.truncate(TAGS_MAX);
     }
+}
+
+/// Numbers all tags by path; those of check-only devices last.
+fn number(world: &mut World<'_>) {
+    let mut tags = std::mem::take(&mut world.tags);
+    let check_only = |tag: &Tag<'_>| world.devices.get(tag.device).is_some_and(|device| device.check_only);
+    tags.sort_by(|a, b| (check_only(a), &a.path).cmp(&(check_only(b), &b.path)));
     for (number, tag) in (0u32..).zip(&tags) {
-        let name: &'a str = match tag.decl {
-            TagDecl::Tag(decl) => &decl.name.text,
-            TagDecl::Calc(decl) => &decl.name.text,
-            TagDecl::Alarm(decl) => &decl.name.text,
-            TagDecl::Connected(_) => "connected",
+        match tag.decl {
+            // Nobody names it: a test that commands goes by the outcome.
+            TagDecl::Command(_) => continue,
             TagDecl::Event(column, _) => {
                 if let Some(device) = world.devices.get_mut(tag.device) {
                     let columns = device.events.get_or_insert([TagId(0); EVENT_COLUMNS.len()]);
@@ -338,9 +352,10 @@ fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) {
                 }
                 continue;
             }
-        };
+            _ => {}
+        }
         if let Some(device) = world.devices.get_mut(tag.device) {
-            device.members.insert(name, TagId(number));
+            device.members.insert(tag.name.clone(), TagId(number));
         }
     }
     world.tags = tags;
@@ -374,7 +389,7 @@ pub(crate) fn same_path(path: &str, first: Span, second: Span) -> Diagnostic {
     fault.label(first, "the other one").help("choose names without dots")
 }
 
-fn new_tag<'a>(index: usize, device: &Device<'a>, name: &str, decl: TagDecl<'a>) -> Tag<'a> {
+pub(crate) fn new_tag<'a>(index: usize, device: &Device<'a>, name: &str, decl: TagDecl<'a>) -> Tag<'a> {
     Tag {
         device: index,
         name: name.into(),

@@ -54,6 +54,7 @@ pub(crate) struct Items<'a> {
     pub sinks: Vec<&'a ast::Sink>,
     pub tests: Vec<&'a ast::Test>,
     pub flows: Vec<&'a ast::Flow>,
+    pub writes: Vec<&'a ast::Write>,
     names: HashMap<&'a str, Named>,
     /// Names of items that could not be read: nothing is said of them again.
     broken: HashSet<&'a str>,
@@ -121,8 +122,9 @@ impl<'a> Items<'a> {
                 }
             }
             Item::Write(write) => {
-                names.add(&write.name, ItemKind::Write, report);
-                report.push(not_built(write.name.span, "a `write` to a device"));
+                if names.add(&write.name, ItemKind::Write, report) {
+                    self.writes.push(write);
+                }
             }
             Item::Moved(moved) => report.push(not_built(moved.span, "`moved`")),
             Item::Test(test) => self.tests.push(test),

@@ -29,6 +29,7 @@ mod sources;
 mod types;
 mod units;
 mod world;
+mod writes;
 
 use gwp_plan::Plan;
 use gwp_syntax::{Diagnostic, Diagnostics, SourceMap};
@@ -85,13 +86,16 @@ fn checked(
     world.timezone = gateway.plan.timezone.clone();
     expand::expand(&mut world, report);
     attributes::attributes(&mut world, report);
+    let writes = writes::writes(&mut world, catalog, report);
     let calcs = calcs::calcs(&mut world, report);
     let sources = sources::sources(&mut world, catalog, &gateway, report);
     let sinks = sinks::sinks(&world, catalog, report);
     let flows = flows::flows(&mut Checker::new(&world, report));
+    writes::unaudited(&world, &writes, &flows.routed(), report);
     sinks::revised(&world, &sinks, &flows, report);
     sinks::warnings(&world, &sources, &sinks, &flows, report);
-    let parts = assemble::Parts { world: &world, gateway: gateway.plan, sources, sinks, calcs, flows };
+    let parts =
+        assemble::Parts { world: &world, gateway: gateway.plan, sources, sinks, calcs, writes, flows };
     let assembled = assemble::assemble(parts);
     let places = Places::new(&world, &assembled);
     let scenarios = scenarios::scenarios(&world, &assembled, report);

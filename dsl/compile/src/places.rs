@@ -54,6 +54,10 @@ impl Places {
             Some(TagDecl::Tag(tag)) => {
                 TagPlace { address: tag.at.as_ref().map_or(tag.name.span, |at| at.span), ty: tag.ty.span }
             }
+            Some(TagDecl::Command(write)) => {
+                let at = write.at.as_ref().map_or(write.name.span, |at| at.span);
+                TagPlace { address: at, ty: at }
+            }
             Some(decl) => TagPlace { address: decl.span(), ty: decl.span() },
             None => TagPlace::default(),
         });

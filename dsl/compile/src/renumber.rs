@@ -14,6 +14,11 @@ pub(crate) fn renumber(plan: &mut Plan, to: &[TagId]) {
     for source in &mut plan.sources {
         source.connected = renumber.tag(source.connected);
     }
+    for write in &mut plan.writes {
+        for tag in [&mut write.target, &mut write.command, &mut write.outcome] {
+            *tag = renumber.tag(*tag);
+        }
+    }
     plan.calcs.iter_mut().for_each(|calc| renumber.calc(calc));
     plan.sinks.iter_mut().flat_map(|sink| &mut sink.routes).for_each(|route| renumber.route(route));
 }

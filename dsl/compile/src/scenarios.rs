@@ -13,7 +13,7 @@ use crate::alarms::ALARMS;
 use crate::assemble::Assembled;
 use crate::check::resolve::Meaning;
 use crate::check::{Checker, Scope};
-use crate::items::{ItemKind, nearest, not_built};
+use crate::items::nearest;
 use crate::types::{Ty, Typed};
 use crate::units::Unit;
 use crate::world::World;
@@ -227,6 +227,9 @@ impl Reader<'_, '_, '_> {
             return None;
         };
         let plan_tag = self.plan.tag(tag)?;
+        if plan_tag.origin == Origin::Outcome {
+            return self.command(path, value, tag);
+        }
         if !matches!(plan_tag.origin, Origin::Point { .. } | Origin::Connected { .. }) {
             let fault = Diagnostic::new("E802", path.span, format!("`{path}` is computed by the program"));
             self.wrong(fault.help("feed the tags it is computed from, and expect it"));
@@ -236,6 +239,26 @@ impl Reader<'_, '_, '_> {
             return Some(ScenarioAction::Feed { tag, value: Fed::Bad });
         }
         let kind = plan_tag.kind;
+        let value = self.value(path, value, &ty)?;
+        Some(ScenarioAction::Feed { tag, value: Fed::Good(as_kind(value, kind)) })
+    }
+
+    /// `set_limit.meter01 = 900 kW`: a command arrives; what becomes of it is expected under the same name.
+    fn command(&mut self, path: &Path, value: &ast::Expr, outcome: TagId) -> Option<ScenarioAction> {
+        let write = self.plan.writes.iter().find(|write| write.outcome == outcome);
+        let of_write = write.and_then(|write| {
+            let target = self.numbers.iter().find(|(_, new)| **new == write.target)?.0;
+            Some((write.command, self.checker.world.tags.get(*target)?.ty.clone()))
+        });
+        // A write in error is reported where it stands.
+        let Some((tag, ty)) = of_write else {
+            self.failed = true;
+            return None;
+        };
+        if is_word(value, "bad") {
+            return Some(ScenarioAction::Feed { tag, value: Fed::Bad });
+        }
+        let kind = self.plan.tag(tag)?.kind;
         let value = self.value(path, value, &ty)?;
         Some(ScenarioAction::Feed { tag, value: Fed::Good(as_kind(value, kind)) })
     }
@@ -355,10 +378,6 @@ impl Reader<'_, '_, '_> {
     fn target(&mut self, path: &Path) -> Option<Target> {
         let world = self.checker.world;
         let root = path.root.text.as_str();
-        if world.items.get(root).is_some_and(|named| named.kind == ItemKind::Write) {
-            self.wrong(not_built(path.span, "a `write` to a device"));
-            return None;
-        }
         if path.rest.is_empty() && path.members.is_none() {
             let is_rows = self.plan.tags.iter().any(|tag| &*tag.info.row == root);
             if is_rows && root != ALARMS {
@@ -474,6 +493,9 @@ fn proves_something(plan: &Plan, test: &ast::Test, steps: &[(ScenarioStep, Span)
 /// Tags and rows that depend on what is fed, or on the time.
 fn reached(plan: &Plan, fed: BTreeSet<TagId>) -> (BTreeSet<TagId>, BTreeSet<Arc<str>>) {
     let (mut tags, mut rows) = (fed, BTreeSet::new());
+    for write in plan.writes.iter().filter(|write| tags.contains(&write.command)).collect::<Vec<_>>() {
+        tags.extend([write.outcome, write.target]);
+    }
     for calc in &plan.calcs {
         let mut touched = false;
         calc.for_each_expr(&mut |expr| touched |= touches(expr, &tags));

@@ -13,6 +13,7 @@ use gwp_syntax::ast;
 use crate::items::Items;
 use crate::types::{Labels, Ty, Typed};
 use crate::units::Units;
+use crate::writes::WriteDecl;
 
 /// Everything that names can mean, filled step by step.
 pub(crate) struct World<'a> {
@@ -27,6 +28,7 @@ pub(crate) struct World<'a> {
     pub families: HashMap<&'a str, Family>,
     /// By [`TagId`]: sorted by path, those of check-only devices last.
     pub tags: Vec<Tag<'a>>,
+    pub writes: Vec<WriteDecl<'a>>,
 }
 
 /// A device, or a source as the device of its own tags.
@@ -40,8 +42,8 @@ pub(crate) struct Device<'a> {
     pub template: Option<&'a ast::Template>,
     /// Values of the template's parameters.
     pub params: Vec<(&'a str, Typed)>,
-    /// Tags, calcs and alarms.
-    pub members: HashMap<&'a str, TagId>,
+    /// Tags, calcs and alarms; of a write its outcomes.
+    pub members: HashMap<Arc<str>, TagId>,
     /// Columns of its alarm events, if it has alarms.
     pub events: Option<[TagId; ALARM_COLUMNS]>,
     /// Members that could not be read or are reported.
@@ -62,6 +64,8 @@ pub(crate) enum Decl<'a> {
     Source(&'a ast::Source),
     Device(&'a ast::Device),
     Template(&'a ast::Template),
+    /// Its tags are the outcomes of a write.
+    Write(&'a ast::Write),
 }
 
 impl<'a> Decl<'a> {
@@ -71,6 +75,7 @@ impl<'a> Decl<'a> {
             Decl::Source(source) => &source.name,
             Decl::Device(device) => &device.name,
             Decl::Template(template) => &template.name,
+            Decl::Write(write) => &write.name,
         }
     }
 }
@@ -81,7 +86,7 @@ impl<'a> Device<'a> {
         let own = match self.decl {
             Decl::Source(source) => Some(&source.body),
             Decl::Device(device) => Some(&device.body),
-            Decl::Template(_) => None,
+            Decl::Template(_) | Decl::Write(_) => None,
         };
         self.template.map(|template| &template.body).into_iter().chain(own)
     }
@@ -92,8 +97,8 @@ impl<'a> Device<'a> {
     }
 
     /// Names of its tags and calcs, sorted.
-    pub(crate) fn member_names(&self) -> Vec<&'a str> {
-        let mut names: Vec<_> = self.members.keys().copied().collect();
+    pub(crate) fn member_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.members.keys().map(|name| &**name).collect();
         names.sort_unstable();
         names
     }
@@ -128,6 +133,10 @@ pub(crate) enum TagDecl<'a> {
     Event(usize, &'a ast::Alarm),
     /// `connected` of a source.
     Connected(&'a ast::Source),
+    /// The commands of a write for one target.
+    Command(&'a ast::Write),
+    /// What became of them.
+    Outcome(&'a ast::Write),
 }
 
 impl TagDecl<'_> {
@@ -138,6 +147,7 @@ impl TagDecl<'_> {
             TagDecl::Calc(calc) => calc.name.span,
             TagDecl::Alarm(alarm) | TagDecl::Event(_, alarm) => alarm.name.span,
             TagDecl::Connected(source) => source.name.span,
+            TagDecl::Command(write) | TagDecl::Outcome(write) => write.name.span,
         }
     }
 }
@@ -167,6 +177,7 @@ impl<'a> World<'a> {
             by_name: HashMap::new(),
             families: HashMap::new(),
             tags: Vec::new(),
+            writes: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@
 use crate::plan::{Linear, Plan};
 use gwp_core::batch::Kinds;
 use gwp_core::{Batch, GroupId, Kind, Quality, TagId};
+use std::sync::Arc;
 
 /// Conditions the batches of one poll group.
 #[derive(Debug)]
@@ -19,20 +20,20 @@ pub struct Conditioner {
     scaled: Vec<(u32, Ratio)>,
     /// Tags that have a range: index in the batch, low, high.
     ranged: Vec<(u32, f64, f64)>,
-    len: usize,
+    /// Tags of a full batch.
+    tags: Arc<[TagId]>,
 }
 
 impl Conditioner {
     /// For the tags of one group, in batch order.
-    pub fn new(plan: &Plan, tags: &[TagId]) -> Self {
-        let len = tags.len();
-        let tags = || (0u32..).zip(tags).filter_map(|(index, tag)| Some((index, plan.tag(*tag)?)));
+    pub fn new(plan: &Plan, all: &Arc<[TagId]>) -> Self {
+        let tags = || (0u32..).zip(all.iter()).filter_map(|(index, tag)| Some((index, plan.tag(*tag)?)));
         Conditioner {
             scaled: tags().filter_map(|(index, tag)| Some((index, Ratio::of(tag.scale?)))).collect(),
             ranged: tags()
                 .filter_map(|(index, tag)| tag.range.map(|(low, high)| (index, low, high)))
                 .collect(),
-            len,
+            tags: all.clone(),
         }
     }
 
@@ -41,24 +42,34 @@ impl Conditioner {
         plan.groups.iter().map(|group| Conditioner::new(plan, &group.tags)).collect()
     }
 
-    /// Scales and checks a full batch of the group. A batch of another length is left alone.
+    /// Scales and checks a batch of the group: a full one, or some of its tags.
     pub fn apply(&self, batch: &mut Batch) {
-        if batch.len() != self.len || (self.scaled.is_empty() && self.ranged.is_empty()) {
+        if self.scaled.is_empty() && self.ranged.is_empty() {
             return;
         }
         debug_assert_ne!(batch.group, GroupId::NONE);
-        self.scale(batch);
-        for &(index, low, high) in &self.ranged {
-            let index = index as usize;
-            let outside = number(batch, index).is_some_and(|value| value < low || value > high);
-            if outside && batch.qualities.get(index).is_good() {
-                batch.qualities.set(index, Quality::OUT_OF_RANGE, self.len);
+        if Arc::ptr_eq(&batch.tags, &self.tags) || batch.tags == self.tags {
+            self.scale(batch);
+            self.ranged.iter().for_each(|&(index, low, high)| check(batch, index as usize, low, high));
+            return;
+        }
+        for index in 0..batch.len() {
+            let Ok(place) = self.tags.binary_search(&batch.tags[index]) else { continue };
+            let of = |place_of: &u32| (*place_of as usize).cmp(&place);
+            if let Ok(found) = self.scaled.binary_search_by(|(place, _)| of(place))
+                && let Some(raw) = number(batch, index)
+            {
+                set_float(batch, index, self.scaled[found].1.apply(raw));
+            }
+            if let Ok(found) = self.ranged.binary_search_by(|(place, ..)| of(place)) {
+                let (_, low, high) = self.ranged[found];
+                check(batch, index, low, high);
             }
         }
     }
 
     fn scale(&self, batch: &mut Batch) {
-        let all = self.scaled.len() == self.len;
+        let all = self.scaled.len() == self.tags.len();
         match &mut batch.values.kinds {
             // Every tag is scaled and has one number kind: one tight loop.
             Kinds::Same(kind @ (Kind::Int | Kind::Float)) if all => {
@@ -84,7 +95,7 @@ impl Conditioner {
 /// A scale as `(raw * gain + offset) / divisor`. All three are whole numbers when gain and
 /// offset are ratios of whole numbers up to [`PART_MAX`]; else the divisor is 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
-struct Ratio {
+pub(crate) struct Ratio {
     gain: f64,
     offset: f64,
     divisor: f64,
@@ -97,7 +108,7 @@ const PART_MAX: f64 = 1e7;
 const WHOLE_MAX: f64 = (1u64 << 37) as f64;
 
 impl Ratio {
-    fn of(scale: Linear) -> Ratio {
+    pub(crate) fn of(scale: Linear) -> Ratio {
         let Linear { gain, offset } = scale;
         let whole = || {
             let ((gain, gain_under), (offset, offset_under)) = (ratio(gain)?, ratio(offset)?);
@@ -109,8 +120,13 @@ impl Ratio {
         whole().unwrap_or(Ratio { gain, offset, divisor: 1.0 })
     }
 
-    fn apply(&self, raw: f64) -> f64 {
+    pub(crate) fn apply(&self, raw: f64) -> f64 {
         (raw * self.gain + self.offset) / self.divisor
+    }
+
+    /// The raw value that gives this one. The gain is never 0.
+    pub(crate) fn undo(&self, value: f64) -> f64 {
+        (value * self.divisor - self.offset) / self.gain
     }
 }
 
@@ -146,6 +162,14 @@ fn common(a: f64, b: f64) -> f64 {
     a
 }
 
+/// A good value outside of its range is uncertain.
+fn check(batch: &mut Batch, index: usize, low: f64, high: f64) {
+    let outside = number(batch, index).is_some_and(|value| value < low || value > high);
+    if outside && batch.qualities.get(index).is_good() {
+        batch.qualities.set(index, Quality::OUT_OF_RANGE, batch.len());
+    }
+}
+
 fn number(batch: &Batch, index: usize) -> Option<f64> {
     let cell = *batch.values.cells.get(index)?;
     match batch.values.kind(index) {
@@ -175,6 +199,27 @@ mod tests {
 
     fn scaled(gain: f64, offset: f64, raw: i64) -> f64 {
         Ratio::of(Linear { gain, offset }).apply(raw as f64)
+    }
+
+    #[test]
+    fn some_tags_of_a_group_are_conditioned_like_all_of_them() {
+        let mut plan = crate::plan::tests::plan(3);
+        plan.tags[1].scale = Some(Linear { gain: 0.1, offset: 0.0 });
+        plan.tags[1].range = Some((0.0, 5.0));
+        plan.tags[2].range = Some((0.0, 5.0));
+        let conditioner = Conditioner::new(&plan, &plan.groups[0].tags);
+        let conditioned = |tags: &[u32], raw: &[u64]| {
+            let values = gwp_core::Column::uniform(Kind::Int, raw.to_vec());
+            let tags = tags.iter().map(|tag| TagId(*tag)).collect();
+            let mut batch = Batch::uniform(GroupId(0), tags, gwp_core::Timestamp(0), values);
+            conditioner.apply(&mut batch);
+            (0..batch.len()).map(|at| (batch.values.get(at), batch.qualities.get(at))).collect::<Vec<_>>()
+        };
+        let all = conditioned(&[0, 1, 2], &[7, 30, 6]);
+        assert_eq!(all[1], (gwp_core::Value::Float(3.0), Quality::GOOD));
+        assert_eq!(all[2], (gwp_core::Value::Int(6), Quality::OUT_OF_RANGE));
+        assert_eq!(conditioned(&[2, 1], &[6, 30]), [all[2].clone(), all[1].clone()]);
+        assert_eq!(conditioned(&[1], &[99])[0], (gwp_core::Value::Float(9.9), Quality::OUT_OF_RANGE));
     }
 
     /// Tenths, hundredths and so on come out as they are written.
@@ -225,6 +270,14 @@ mod tests {
         }
         for gain in [f64::NAN, f64::INFINITY, f64::MIN_POSITIVE] {
             assert_eq!(Ratio::of(Linear { gain, offset: 0.0 }).divisor, 1.0);
+        }
+    }
+
+    #[test]
+    fn a_scale_can_be_undone() {
+        let ratio = Ratio::of(Linear { gain: 0.1, offset: -50.0 });
+        for raw in -30_000..30_000 {
+            assert_eq!(ratio.undo(ratio.apply(f64::from(raw))).round(), f64::from(raw));
         }
     }
 

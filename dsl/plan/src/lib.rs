@@ -29,6 +29,7 @@ pub mod snapshot;
 pub mod stage;
 pub mod state;
 mod sum;
+pub mod write;
 
 pub use alarm::{AlarmCommand, AlarmEvent, AlarmRefusal, AlarmState};
 pub use calendar::{Calendar, CalendarError, Period};
@@ -42,3 +43,4 @@ pub use plan::{
     Route, SinkPlan, SourcePlan, Stage, Tag, Window, WindowInstance, WindowKind,
 };
 pub use state::{Counter, State, StateFunction};
+pub use write::{Allow, Commanded, Decision, Execution, Limit, Write, Writes, Written};

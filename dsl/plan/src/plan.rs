@@ -9,15 +9,16 @@ use crate::calendar::Calendar;
 use crate::expr::{Expr, Type};
 use crate::fold::AggregateFunction;
 use crate::state::StateFunction;
+use crate::write::Write;
 use gwp_core::manifest::Standby;
 use gwp_core::source::{GroupDeclaration, PlcType, PointDeclaration, SourceDeclaration};
 use gwp_core::{Declaration, GroupId, Kind, PlanId, Settings, TagId, TagInfo, TagTable};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Version of the plan's own format, part of its bytes.
-pub const PLAN_VERSION: u16 = 2;
+pub const PLAN_VERSION: u16 = 3;
 
 /// Bytes of the hash behind a stored plan.
 const CHECK_BYTES: usize = 8;
@@ -36,6 +37,8 @@ pub struct Plan {
     /// In evaluation order: a calc stands after every calc it reads, but for the last results
     /// of `previous`; else by path.
     pub calcs: Vec<Calc>,
+    /// Sorted by command tag.
+    pub writes: Vec<Write>,
     /// Sorted by name.
     pub sinks: Vec<SinkPlan>,
     /// Sorted by name; for people (graph, plan), not for running.
@@ -81,6 +84,8 @@ pub enum Origin {
     Connected { source: u32 },
     /// A column of rows: of a window or of alarm events.
     Column,
+    /// What became of the commands of a write, as text.
+    Outcome,
 }
 
 /// `value * gain + offset`.
@@ -464,6 +469,7 @@ impl Plan {
     /// What the driver of `sources[index]` is told.
     pub fn source_declaration(&self, index: usize) -> Option<SourceDeclaration> {
         let source = self.sources.get(index)?;
+        let commands: BTreeSet<TagId> = self.writes.iter().map(|write| write.command).collect();
         let groups = (0..)
             .map(GroupId)
             .zip(&self.groups)
@@ -475,14 +481,18 @@ impl Plan {
                 period_ns: group.period_ns,
                 phase_ns: group.phase_ns,
                 tags: group.tags.clone(),
-                points: group.tags.iter().filter_map(|&tag| self.point(tag)).collect(),
+                points: group
+                    .tags
+                    .iter()
+                    .filter_map(|&tag| self.point(tag, commands.contains(&tag)))
+                    .collect(),
             })
             .collect();
         let item = Declaration { name: source.name.clone(), settings: source.settings.clone() };
-        Some(SourceDeclaration { item, groups })
+        Some(SourceDeclaration { item, groups, device_time: source.device_time })
     }
 
-    fn point(&self, tag: TagId) -> Option<PointDeclaration> {
+    fn point(&self, tag: TagId, command: bool) -> Option<PointDeclaration> {
         let tag = self.tag(tag)?;
         match &tag.origin {
             Origin::Point { address, plc_type } => Some(PointDeclaration {
@@ -490,6 +500,7 @@ impl Plan {
                 address: address.clone(),
                 plc_type: *plc_type,
                 writable: tag.writable,
+                command,
             }),
             _ => None,
         }

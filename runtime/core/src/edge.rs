@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Bytes of texts and bytes values that take as much credit as a sample.
 pub const PAYLOAD_BYTES: usize = 64;
@@ -39,6 +39,36 @@ pub struct Credit {
     _permit: OwnedSemaphorePermit,
     samples: u64,
     meter: Arc<EdgeMeter>,
+    receipt: Option<oneshot::Sender<()>>,
+}
+
+/// Tells that what went with a credit has been taken over by the other end.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<()>);
+
+impl Receipt {
+    /// Waits until the other end has taken over: true; false when it never will.
+    /// The future may be dropped and asked for anew until it has given its answer.
+    pub async fn settled(&mut self) -> bool {
+        (&mut self.0).await.is_ok()
+    }
+}
+
+impl Credit {
+    /// A receipt for what goes with this credit.
+    pub fn receipt(&mut self) -> Receipt {
+        let (giver, taker) = oneshot::channel();
+        self.receipt = Some(giver);
+        Receipt(taker)
+    }
+
+    /// Gives the credit back because what went with it is taken over: the log holds it.
+    /// A credit that is only dropped gives no receipt.
+    pub fn settle(mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            let _ = receipt.send(());
+        }
+    }
 }
 
 impl Drop for Credit {
@@ -76,7 +106,7 @@ impl Edge {
         let samples = samples as u64;
         self.meter.samples.fetch_add(samples, Relaxed);
         self.meter.depth.fetch_add(samples, Relaxed);
-        Credit { _permit: permit, samples, meter: self.meter.clone() }
+        Credit { _permit: permit, samples, meter: self.meter.clone(), receipt: None }
     }
 }
 
@@ -103,6 +133,18 @@ mod tests {
         // More than the capacity is still possible, one at a time.
         drop(edge.acquire(1_000, 0).await);
         assert_eq!(edge.meter.depth.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn only_a_settled_credit_gives_a_receipt() {
+        let edge = Edge::new(10);
+        let (mut kept, mut lost) = (edge.acquire(1, 0).await, edge.acquire(1, 0).await);
+        let (mut first, mut second) = (kept.receipt(), lost.receipt());
+        kept.settle();
+        drop(lost);
+        assert!(first.settled().await);
+        assert!(!second.settled().await);
+        assert_eq!(edge.credit.available_permits(), 10);
     }
 
     #[tokio::test]

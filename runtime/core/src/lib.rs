@@ -8,7 +8,9 @@
 //! device -> Source (contract) -> Batch -> Record at a Position -> Delivery -> Sink (contract)
 //! ```
 
+pub mod backoff;
 pub mod batch;
+pub mod command;
 pub mod edge;
 pub mod limits;
 pub mod manifest;

@@ -37,6 +37,10 @@ pub struct SourceTraits {
     pub polled: bool,
     /// It keeps samples while the gateway is away, so it may be paused.
     pub buffers: bool,
+    /// Tags with `writable` can be written.
+    pub writes: bool,
+    /// Its messages can be the commands of a `write`.
+    pub commands: bool,
     /// Standby modes it can do, fastest first.
     pub standby: &'static [Standby],
 }

@@ -9,6 +9,7 @@
 //! `skipped` count of the next, across restarts of the source, too. Grids depend on the time only, so two nodes
 //! poll the same slots.
 
+use crate::command::{Command, CommandFault};
 use crate::record::SlotMark;
 use crate::source::{Emission, GroupDeclaration, SourceContext};
 use crate::{Batch, BoxFuture, Column, Qualities, Quality, Timestamp};
@@ -110,7 +111,16 @@ pub enum Polled {
 pub trait Poller: Send {
     /// Reads group `group` (index into the declaration's groups) for the slot at `time`.
     fn poll<'a>(&'a mut self, group: usize, time: Timestamp) -> BoxFuture<'a, Polled>;
+
+    /// Carries out a command, on the same link as the polls, and answers it.
+    fn write<'a>(&'a mut self, command: Command) -> BoxFuture<'a, ()> {
+        command.answer(Err(CommandFault::Failed("this driver cannot write".into())));
+        Box::pin(std::future::ready(()))
+    }
 }
+
+/// Commands that go before one poll at most, so that many of them do not stop the scan.
+const WRITES_BEFORE_POLL: usize = 8;
 
 /// Polls all groups of one link in their slots until stopped.
 pub async fn run_polled(cx: &mut SourceContext, groups: &[GroupDeclaration], poller: &mut dyn Poller) {
@@ -127,9 +137,18 @@ pub async fn run_polled(cx: &mut SourceContext, groups: &[GroupDeclaration], pol
             return;
         }
         let clock = cx.clock.clone();
+        for _ in 0..WRITES_BEFORE_POLL {
+            let Some(command) = cx.commands.try_next() else { break };
+            poller.write(command).await;
+        }
         let Some(due) = schedule.take(clock.now()) else {
-            let mut stop = cx.stop.clone();
-            first_of(clock.sleep_until(next), stop.stopped()).await;
+            let (mut stop, commands) = (cx.stop.clone(), cx.commands.clone());
+            let mut taken = None;
+            let command = async { taken = Some(commands.next().await) };
+            first_of(clock.sleep_until(next), first_of(stop.stopped(), command)).await;
+            if let Some(command) = taken {
+                poller.write(command).await;
+            }
             continue;
         };
         cx.meter.slots_skipped.fetch_add(u64::from(due.slot.skipped), Relaxed);
@@ -146,7 +165,7 @@ pub async fn run_polled(cx: &mut SourceContext, groups: &[GroupDeclaration], pol
         // While the disk is full no credit comes back: stopping must not wait for it.
         first_of(cx.outlet.emit(emission), stop.stopped()).await;
     }
-    // Without groups there is nothing to poll; the connection itself is still watched.
+    // Without groups there is nothing to poll or write; the connection itself is still watched.
     cx.stop.stopped().await;
 }
 

@@ -4,7 +4,8 @@
 //! sources; a [`Source`] runs one connection until it is stopped. A fault of a
 //! device is data (a bad quality), never an error of the source.
 
-use crate::edge::{Credit, Edge};
+use crate::command::{Command, CommandFault, Commands};
+use crate::edge::{Credit, Edge, Receipt};
 use crate::limits::BATCH_SAMPLES_MAX;
 use crate::manifest::{Declaration, Manifest, SettingError, Settings};
 use crate::record::SlotMark;
@@ -95,6 +96,24 @@ impl PlcType {
         }
     }
 
+    /// Smallest and largest whole number it holds; `None` for types that are no whole numbers.
+    pub const fn whole_bounds(self) -> Option<(i128, i128)> {
+        match self {
+            PlcType::Byte
+            | PlcType::Usint
+            | PlcType::Uint
+            | PlcType::Word
+            | PlcType::Udint
+            | PlcType::Dword
+            | PlcType::Ulint
+            | PlcType::Lword => Some((0, (1 << self.bits()) - 1)),
+            PlcType::Sint | PlcType::Int | PlcType::Dint | PlcType::Lint => {
+                Some((-(1 << (self.bits() - 1)), (1 << (self.bits() - 1)) - 1))
+            }
+            PlcType::Bool | PlcType::Real | PlcType::Lreal | PlcType::String | PlcType::Time => None,
+        }
+    }
+
     /// Kind of the value a sample of this type has before scaling.
     pub const fn kind(self) -> crate::Kind {
         match self {
@@ -121,6 +140,8 @@ pub struct SourceDeclaration {
     /// Poll groups: one per device (or connection) and scan class, at most
     /// [`BATCH_SAMPLES_MAX`](crate::limits::BATCH_SAMPLES_MAX) points each.
     pub groups: Vec<GroupDeclaration>,
+    /// `time = device`: samples carry the device's own time stamps.
+    pub device_time: bool,
 }
 
 /// One poll group.
@@ -148,6 +169,8 @@ pub struct PointDeclaration {
     pub address: Arc<str>,
     pub plc_type: PlcType,
     pub writable: bool,
+    /// Its samples are the commands of a `write`: each counts once and only while it is fresh.
+    pub command: bool,
 }
 
 /// A protocol: one per name in the catalog.
@@ -198,6 +221,11 @@ pub struct SourceContext {
     pub clock: Arc<dyn Clock>,
     pub stop: Stop,
     pub meter: Arc<SourceMeter>,
+    /// Values to write into its devices.
+    pub commands: Commands,
+    /// Groups without slots whose tags turn bad when the connection breaks; those with slots
+    /// turn bad in their next one.
+    pub unpolled: Arc<[(GroupId, Arc<[TagId]>)]>,
 }
 
 /// Counters a source keeps; read by status and metrics.
@@ -264,30 +292,44 @@ impl Outlet {
     /// Hands over one emission; waits while the input log is behind. More samples than a
     /// batch may have go in several: the first one stands for the slot.
     pub async fn emit(&self, emission: Emission) {
+        self.emit_all(emission, false).await;
+    }
+
+    /// As [`Outlet::emit`]; the receipt tells when the log holds it on disk.
+    pub async fn emit_for_receipt(&self, emission: Emission) -> Option<Receipt> {
+        self.emit_all(emission, true).await
+    }
+
+    /// Records become durable in order, so the receipt of the last part stands for all.
+    async fn emit_all(&self, emission: Emission, wanted: bool) -> Option<Receipt> {
         match emission {
             Emission::Samples { slot, batch } if batch.len() > BATCH_SAMPLES_MAX => {
+                let mut receipt = None;
                 for (part, slot) in
                     parts(&batch).zip(iter::once(slot).chain(iter::repeat(SlotMark::default())))
                 {
-                    self.emit_one(Emission::Samples { slot, batch: part }).await;
+                    receipt = self.emit_one(Emission::Samples { slot, batch: part }, wanted).await;
                 }
+                receipt
             }
-            emission => self.emit_one(emission).await,
+            emission => self.emit_one(emission, wanted).await,
         }
     }
 
-    async fn emit_one(&self, emission: Emission) {
+    async fn emit_one(&self, emission: Emission, wanted: bool) -> Option<Receipt> {
         let (samples, payload) = match &emission {
             Emission::Samples { batch, .. } => (batch.len(), batch.payload()),
             Emission::Failed { .. } | Emission::Connected { .. } => (1, 0),
         };
-        let credit = self.edge.acquire(samples, payload).await;
+        let mut credit = self.edge.acquire(samples, payload).await;
+        let receipt = wanted.then(|| credit.receipt());
         match &emission {
             Emission::Samples { slot, batch } => self.account(batch.group, *slot),
             Emission::Failed { group, slot, .. } => self.account(*group, *slot),
             Emission::Connected { .. } => {}
         }
         (self.hand)(emission, credit);
+        receipt
     }
 }
 
@@ -307,13 +349,26 @@ fn parts(batch: &Batch) -> impl Iterator<Item = Batch> {
 }
 
 impl SourceContext {
-    /// Reports the connection's state: log record, built-in tag, meter. Call it on changes only.
+    /// Reports the connection's state: log record, built-in tag, meter, tags of unpolled groups.
+    /// Call it on changes only.
     pub async fn connected(&self, up: bool) {
         self.meter.connected.store(u64::from(up), Relaxed);
         if up {
             self.meter.connects.fetch_add(1, Relaxed);
         }
-        self.outlet.emit(Emission::Connected { up, time: self.clock.now() }).await;
+        let time = self.clock.now();
+        self.outlet.emit(Emission::Connected { up, time }).await;
+        if !up {
+            for (group, tags) in self.unpolled.iter() {
+                let batch = Batch::failed(*group, tags.clone(), time, Quality::COMM_LOST);
+                self.outlet.emit(Emission::Samples { slot: SlotMark::default(), batch }).await;
+            }
+        }
+    }
+
+    /// Answers a command of a source that cannot write.
+    pub fn refuse(&self, command: Command) {
+        command.answer(Err(CommandFault::Failed("this driver cannot write".into())));
     }
 }
 

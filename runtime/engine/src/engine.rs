@@ -2,14 +2,17 @@
 
 use crate::clock::{Disciplined, GatewayClock};
 use crate::delivery::{DeliveryLimits, DeliverySeat, Outbox};
+use crate::inbox::command_groups;
 use crate::lane::LaneSeat;
-use crate::limits::TICK_EVERY;
+use crate::limits::{OUTCOME_CREDIT_SAMPLES, TICK_EVERY};
 use crate::plans::Plans;
 use crate::sequencer::Sequencer;
 use crate::source::SourceSeat;
 use crate::stage::{StageMake, StageWork};
-use crate::status::{EngineStatus, SinkStatus, SourceStatus, StageStatus};
+use crate::status::{EngineStatus, SinkStatus, SourceStatus, StageStatus, WriteMeter, WriteStatus};
 use crate::topology::{StageSpec, Tier, TopologyActor, TopologyMsg};
+use crate::writes::WritesSeat;
+use gwp_core::command::{CommandSender, command_channel};
 use gwp_core::edge::Edge;
 use gwp_core::sink::{Sink, SinkIdentity, SinkMeter};
 use gwp_core::source::{Outlet, Source, SourceMeter};
@@ -92,7 +95,8 @@ impl Engine {
         let clock = recovered.clock.clone();
         let outboxes: BTreeMap<SinkId, Arc<Outbox>> =
             recovered.sinks.iter().map(|sink| (sink.registered.id, sink.outbox.clone())).collect();
-        let report = Box::new(move |event| report(&outboxes, &failed_tx, event));
+        let (durable_tx, durable) = watch::channel(recovered.previous);
+        let report = Box::new(move |event| report(&outboxes, &durable_tx, &failed_tx, event));
         let writer = Arc::new(Writer::start(store, &data_dir, space, clock.clone(), report)?);
         let mut graph = Graph::new(recovered, &writer);
         for (index, prepared) in sinks.into_iter().enumerate() {
@@ -101,6 +105,7 @@ impl Engine {
         for (index, source) in sources.into_iter().enumerate() {
             graph.add_source(index, source);
         }
+        graph.add_writes(durable);
         let sequencer = graph.sequencer.clone();
         graph.activate();
         let Graph { specs, mut status, .. } = graph;
@@ -126,11 +131,11 @@ impl Engine {
         }
     }
 
-    /// Stops in order: sources, then lanes up to the last record, then sinks as far as
+    /// Stops in order: writes, sources, then lanes up to the last record, then sinks as far as
     /// their destinations go along, then the writer. What is left stays in the journals.
     pub async fn stop(self) {
         self.ticker.abort();
-        for tier in [Tier::Source, Tier::Lane, Tier::Sink] {
+        for tier in [Tier::Write, Tier::Source, Tier::Lane, Tier::Sink] {
             if call_t!(self.topology, |reply| TopologyMsg::Stop(tier, reply), STOP_TIMEOUT_MS).is_err() {
                 tracing::warn!(tier = tier.word(), "stages did not stop in time");
             }
@@ -183,9 +188,15 @@ async fn tick(
 }
 
 /// Passes on what the writer reports. Runs on the writer's thread: nothing here blocks.
-fn report(outboxes: &BTreeMap<SinkId, Arc<Outbox>>, failed: &watch::Sender<Option<Arc<str>>>, event: Event) {
+fn report(
+    outboxes: &BTreeMap<SinkId, Arc<Outbox>>,
+    durable: &watch::Sender<Position>,
+    failed: &watch::Sender<Option<Arc<str>>>,
+    event: Event,
+) {
     match event {
         Event::Committed(committed) => {
+            durable.send_replace(committed.upto);
             for block in committed.blocks {
                 if let Some(outbox) = outboxes.get(&block.sink) {
                     outbox.push(block.plan, block.entries);
@@ -283,6 +294,8 @@ struct Graph {
     requests: Sender<Request>,
     specs: Vec<StageSpec>,
     status: EngineStatus,
+    /// Where commands go, by index of the sources.
+    commands: Vec<CommandSender>,
 }
 
 impl Graph {
@@ -300,6 +313,7 @@ impl Graph {
             requests: writer.sender(),
             specs: Vec::new(),
             status: EngineStatus::default(),
+            commands: Vec::new(),
         }
     }
 
@@ -402,15 +416,49 @@ impl Graph {
             // The device keeps what happens meanwhile.
             OnDisconnect::Hold(_) => Vec::new(),
         };
-        let seat = Arc::new(SourceSeat { source, groups, outlet, clock, meter });
+        let polled = |id: &GroupId| plan.group(*id).is_some_and(|group| group.period_ns > 0);
+        let unpolled = groups.iter().filter(|(id, _)| !polled(id)).cloned().collect();
+        let (sender, commands) = command_channel();
+        self.commands.push(sender);
+        let seat = Arc::new(SourceSeat { source, groups, outlet, clock, meter, commands, unpolled });
         self.add_stage(Tier::Source, &stage, move |stop| Box::pin(seat.clone().run(stop)));
+    }
+
+    /// The executor of writes, if there are any. Sources must have been added.
+    fn add_writes(&mut self, durable: watch::Receiver<Position>) {
+        let plan = self.recovered.plan.clone();
+        if plan.writes.is_empty() {
+            return;
+        }
+        let mut by_name: BTreeMap<Arc<str>, Arc<WriteMeter>> = BTreeMap::new();
+        let meters =
+            plan.writes.iter().map(|write| by_name.entry(write.name.clone()).or_default().clone()).collect();
+        self.status.writes = by_name.into_iter().map(|(name, meter)| WriteStatus { name, meter }).collect();
+        let sequencer = self.sequencer.clone();
+        // Outcomes come from no source, so from none whose connection could be told.
+        let hand = move |emission, credit| sequencer.emission(emission, credit, TagId(u32::MAX));
+        let stage = StageStatus::new("writes".into());
+        let seat = Arc::new(WritesSeat {
+            plans: self.recovered.plans.clone(),
+            sequencer: self.sequencer.clone(),
+            clock: self.recovered.clock.clone(),
+            outlet: Outlet::new(Edge::new(OUTCOME_CREDIT_SAMPLES), Arc::new(hand)),
+            sources: self.commands.clone(),
+            meters,
+            durable,
+            before: Mutex::new(Some((self.recovered.log.fork(), self.recovered.previous))),
+            plan,
+        });
+        self.status.stages.push(stage.clone());
+        self.add_stage(Tier::Write, &stage, move |stop| Box::pin(seat.clone().run(stop)));
     }
 }
 
-/// Poll groups of a source with their tags.
+/// Poll groups of a source with their tags; that a connection broke is no command.
 fn groups_of(plan: &Plan, source: usize) -> Vec<(GroupId, Arc<[TagId]>)> {
     let groups = (0..).map(GroupId).zip(&plan.groups);
-    let own = groups.filter(|(_, group)| group.source as usize == source);
+    let commands = command_groups(plan);
+    let own = groups.filter(|(id, group)| group.source as usize == source && !commands.contains(id));
     own.map(|(id, group)| (id, group.tags.clone())).collect()
 }
 

@@ -9,7 +9,8 @@
 //!        v                   |                       |
 //!     Sequencer --Record--> tail --> lane --Block--> Writer (thread, fjall) --Delivered<-- sink
 //! ```
-//! Data does not travel through mailboxes: they are unbounded and a handler that
+//! Commands of `write` items turn off at the sequencer, reach the executor (`writes`) once they are
+//! durable, and from there a source. Data does not travel through mailboxes: they are unbounded and a handler that
 //! waits cannot see `stop`. Sources hand over on edges with credit; lanes and
 //! deliveries read at their own pace from a bounded tail, or from disk when they
 //! are behind. So no consumer can slow another one or a source.
@@ -17,6 +18,7 @@
 pub mod clock;
 pub mod delivery;
 pub mod engine;
+pub mod inbox;
 pub mod lane;
 pub mod limits;
 pub mod plans;
@@ -28,6 +30,7 @@ pub mod status;
 pub mod supervise;
 pub mod topology;
 pub mod trials;
+pub mod writes;
 
 pub use clock::GatewayClock;
 pub use engine::{Engine, EngineConfig, PreparedSink, StartError};

@@ -31,6 +31,18 @@ pub const RESTART_QUIET: Duration = Duration::from_secs(60);
 /// Failures of a lane at one record after which it goes on without the record.
 pub const RECORD_TRIALS: u32 = 3;
 
+/// How long a source may take to answer a command: longer than a request with its repetitions.
+pub const COMMAND_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long stopping waits for commands under way.
+pub const COMMAND_GRACE: Duration = Duration::from_secs(3);
+
+/// Commands that wait for one tag at most, the one being carried out among them.
+pub const COMMANDS_PER_TARGET: usize = 16;
+
+/// Samples of outcomes that the log does not hold yet at most.
+pub const OUTCOME_CREDIT_SAMPLES: u32 = 1_024;
+
 /// How long a stopping sink may take to finish what it has in hand.
 pub const SINK_GRACE: Duration = Duration::from_secs(2);
 

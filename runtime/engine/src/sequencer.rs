@@ -8,6 +8,7 @@
 //! given back when the log holds their samples: the tail keeps what is not
 //! durable yet, whatever its size, and that is at most the sum of the credits.
 
+use crate::inbox::Inbox;
 use crate::recent::{Read, Recent};
 use gwp_core::edge::Credit;
 use gwp_core::record::SlotMark;
@@ -28,6 +29,8 @@ pub struct Sequencer {
     inner: Mutex<Inner>,
     writer: Sender<Request>,
     meter: Arc<WriterMeter>,
+    /// Commands among the samples, for the executor of writes.
+    pub commands: Arc<Inbox>,
     /// Rung at every record.
     bell: Notify,
 }
@@ -57,6 +60,7 @@ impl Sequencer {
             }),
             writer,
             meter,
+            commands: Arc::new(Inbox::new(plan)),
             bell: Notify::new(),
         }
     }
@@ -102,6 +106,7 @@ impl Sequencer {
         let position = inner.last.next();
         inner.last = position;
         let record = Arc::new(Record { position, fact });
+        self.commands.offer(&record);
         inner.tail.push(position, record.bytes(), record.clone(), durable);
         // Under the lock, so that the writer sees positions in order.
         let _ = self.writer.send(Request::Record(record, credit));

@@ -4,6 +4,7 @@
 //! keep their last good value until it runs again. The engine says it instead.
 
 use crate::stage::AbortOnDrop;
+use gwp_core::command::Commands;
 use gwp_core::record::SlotMark;
 use gwp_core::source::{Emission, Outlet, Source, SourceContext, SourceMeter};
 use gwp_core::stop::Stop;
@@ -20,6 +21,10 @@ pub struct SourceSeat {
     pub outlet: Outlet,
     pub clock: Arc<dyn Clock>,
     pub meter: Arc<SourceMeter>,
+    /// Values to write; the queue outlives a run.
+    pub commands: Commands,
+    /// Those of `groups` that have no slots.
+    pub unpolled: Arc<[(GroupId, Arc<[TagId]>)]>,
 }
 
 impl SourceSeat {
@@ -33,6 +38,8 @@ impl SourceSeat {
             clock: self.clock.clone(),
             stop: stop.clone(),
             meter: self.meter.clone(),
+            commands: self.commands.clone(),
+            unpolled: self.unpolled.clone(),
         };
         let source = self.source.clone();
         let run = async move { source.run(cx).await.map_err(|error| error.to_string()) };

@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct EngineStatus {
     pub sources: Vec<SourceStatus>,
     pub sinks: Vec<SinkStatus>,
+    pub writes: Vec<WriteStatus>,
+    /// Stages besides those of sources and sinks.
+    pub stages: Vec<Arc<StageStatus>>,
     pub writer: Arc<WriterMeter>,
 }
 
@@ -22,6 +25,22 @@ pub struct SourceStatus {
     pub meter: Arc<SourceMeter>,
     /// The edge from it to the sequencer.
     pub edge: Arc<EdgeMeter>,
+}
+
+/// A `write` item.
+pub struct WriteStatus {
+    pub name: Arc<str>,
+    pub meter: Arc<WriteMeter>,
+}
+
+/// What became of the commands of a `write`.
+#[derive(Debug, Default)]
+pub struct WriteMeter {
+    /// The device took the value, and it was confirmed if that was asked for.
+    pub executed: AtomicU64,
+    pub refused: AtomicU64,
+    /// Failed, not confirmed, or unknown.
+    pub failed: AtomicU64,
 }
 
 /// A sink with its lane and journal.

@@ -23,6 +23,8 @@ pub enum Tier {
     Sink,
     Lane,
     Source,
+    /// The executor of writes.
+    Write,
 }
 
 impl Tier {
@@ -32,6 +34,7 @@ impl Tier {
             Tier::Sink => "sink",
             Tier::Lane => "lane",
             Tier::Source => "source",
+            Tier::Write => "write",
         }
     }
 }

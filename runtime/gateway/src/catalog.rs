@@ -8,6 +8,7 @@ use gwp_core::source::Driver;
 pub fn drivers() -> Vec<&'static dyn Driver> {
     let mut drivers: Vec<&'static dyn Driver> = vec![&gwp_driver_simulator::Simulator];
     drivers.extend(gwp_driver_modbus::DRIVERS.iter().map(|driver| driver as &dyn Driver));
+    drivers.push(&gwp_driver_mqtt::Mqtt);
     drivers
 }
 

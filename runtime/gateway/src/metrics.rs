@@ -86,6 +86,7 @@ pub fn render(exported: &Exported) -> String {
     );
     let status = &exported.status;
     sources(&mut page, status);
+    writes(&mut page, status);
     edges_and_stages(&mut page, status);
     sinks(&mut page, status, exported.clock.now().0);
     writer(&mut page, status);
@@ -111,6 +112,19 @@ fn sources(page: &mut Page, status: &EngineStatus) {
     each!("gwp_source_devices_silent", "gauge", |source| number(&source.meter.devices_silent));
 }
 
+fn writes(page: &mut Page, status: &EngineStatus) {
+    macro_rules! each {
+        ($name:literal, $counter:ident) => {
+            page.each($name, "counter", "write", status.writes.iter(), |write| {
+                (&*write.name, number(&write.meter.$counter))
+            })
+        };
+    }
+    each!("gwp_write_executed_total", executed);
+    each!("gwp_write_refused_total", refused);
+    each!("gwp_write_failed_total", failed);
+}
+
 /// `press` of `source/press`.
 fn short(name: &str) -> &str {
     name.split_once('/').map_or(name, |(_, name)| name)
@@ -134,6 +148,7 @@ fn edges_and_stages(page: &mut Page, status: &EngineStatus) {
         .iter()
         .map(|source| &source.stage)
         .chain(status.sinks.iter().flat_map(|sink| [&sink.lane_stage, &sink.stage]))
+        .chain(&status.stages)
         .collect();
     page.each("gwp_stage_restarts_total", "counter", "stage", stages.iter(), |stage| {
         (&stage.name, number(&stage.restarts))

@@ -316,7 +316,7 @@ impl Run {
         if !gathered.work.is_empty() {
             self.commit_work(gathered.work)?;
         }
-        drop(gathered.credits);
+        gathered.credits.into_iter().for_each(Credit::settle);
         gathered.answers.into_iter().for_each(|answer| {
             let _ = answer.send(());
         });

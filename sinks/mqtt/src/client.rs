@@ -5,15 +5,15 @@
 //! the session, so a connection is used until its first fault and never again;
 //! and it tells packet ids only as events, which [`crate::acks`] pairs.
 
-use crate::faults::{Fault, closed, fault_v5, fault_v311};
-use crate::limits::{CLIENT_CHANNEL, CONNECT_TIMEOUT, INCOMING_BYTES, PUBLISH_OVERHEAD};
-use crate::settings::{Options, Qos, Version};
+use crate::limits::{CLIENT_CHANNEL, INCOMING_BYTES, PUBLISH_OVERHEAD};
+use crate::settings::{Options, Qos};
 use crate::topic::TOPIC_BYTES_MAX;
+use gwp_mqtt::faults::{closed, fault_v5, fault_v311};
+use gwp_mqtt::link::network;
+use gwp_mqtt::{Fault, Version};
 use rumqttc::v5;
 use rumqttc::v5::mqttbytes::v5 as packets5;
-use rumqttc::{TlsConfiguration, Transport};
 use rustls::ClientConfig;
-use std::time::Duration;
 
 /// What happened on the connection.
 #[derive(Debug, PartialEq)]
@@ -74,48 +74,22 @@ enum Library {
 
 /// A connection that connects when its events are first awaited.
 pub fn open(options: &Options, tls: Option<ClientConfig>) -> (Publisher, Events) {
-    let mut network = rumqttc::NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    network.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
-    let transport =
-        tls.map_or(Transport::Tcp, |config| Transport::tls_with_config(TlsConfiguration::from(config)));
-    let host = match options.broker.host.contains(':') {
-        true => format!("[{}]", options.broker.host),
-        false => options.broker.host.clone(),
-    };
     // A session that outlived a connection may hold a QoS 2 message under a packet id that the new
     // connection gives to another one: the broker would take that for a repetition and drop it.
     let clean = options.clean || options.qos == Qos::Two;
-    match options.version {
+    match options.link.version {
         Version::V5 => {
-            let mut o = v5::MqttOptions::new(&options.client_id, host, options.broker.port);
-            o.set_transport(transport)
-                .set_network_options(network)
-                .set_connection_timeout(CONNECT_TIMEOUT.as_secs())
-                .set_keep_alive(options.keep_alive.max(Duration::from_secs(5)))
-                .set_clean_start(clean)
-                .set_session_expiry_interval(u32::try_from(options.session_expiry.as_secs()).ok())
-                .set_max_packet_size(Some(INCOMING_BYTES))
-                .set_outgoing_inflight_upper_limit(options.window);
-            if let Some((user, password)) = &options.login {
-                o.set_credentials(user, password);
-            }
+            let mut o = options.link.options_v5(tls, clean, INCOMING_BYTES);
+            o.set_outgoing_inflight_upper_limit(options.window);
             let (client, events) = v5::AsyncClient::new(o, CLIENT_CHANNEL);
             (Publisher::V5(client), Events { library: Library::V5(Box::new(events)), fault: None })
         }
         Version::V311 => {
-            let mut o = rumqttc::MqttOptions::new(&options.client_id, host, options.broker.port);
             let outgoing = options.payload_max + TOPIC_BYTES_MAX + PUBLISH_OVERHEAD;
-            o.set_transport(transport)
-                .set_keep_alive(options.keep_alive.max(Duration::from_secs(5)))
-                .set_clean_session(clean)
-                .set_max_packet_size(INCOMING_BYTES as usize, outgoing)
-                .set_inflight(options.window.max(1));
-            if let Some((user, password)) = &options.login {
-                o.set_credentials(user, password);
-            }
+            let mut o = options.link.options_v311(tls, clean, INCOMING_BYTES as usize, outgoing);
+            o.set_inflight(options.window.max(1));
             let (client, mut events) = rumqttc::AsyncClient::new(o, CLIENT_CHANNEL);
-            events.set_network_options(network);
+            events.set_network_options(network());
             (Publisher::V311(client), Events { library: Library::V311(Box::new(events)), fault: None })
         }
     }

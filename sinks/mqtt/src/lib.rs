@@ -8,14 +8,13 @@
 //! settings -> Options          what the user wants
 //! topic, encode, json          samples -> topic and payload          (pure)
 //! acks                         packet ids -> cursors                 (pure)
-//! client, faults               rumqttc, both versions as one         (shell)
+//! client                       rumqttc, both versions as one         (shell)
 //! run                          one connection, end to end            (shell)
 //! ```
 
 mod acks;
 mod client;
 mod encode;
-mod faults;
 #[cfg(test)]
 mod fixture;
 mod json;
@@ -23,12 +22,11 @@ mod limits;
 mod manifest;
 mod run;
 mod settings;
-mod tls;
 mod topic;
 
 pub use manifest::MANIFEST;
 
-use gwp_core::manifest::{Place, SettingError};
+use gwp_core::manifest::SettingError;
 use gwp_core::sink::{Sink, SinkContext, SinkDeclaration, SinkDriver, SinkError};
 use gwp_core::{BoxFuture, Manifest};
 use run::Lessons;
@@ -49,17 +47,7 @@ impl SinkDriver for Mqtt {
 
     fn prepare(&self, declaration: SinkDeclaration) -> Result<Box<dyn Sink>, Vec<SettingError>> {
         let options = settings::read(&declaration)?;
-        let unresolved: Vec<_> = MANIFEST
-            .settings
-            .iter()
-            .filter(|setting| declaration.item.settings.is_unresolved(setting.name))
-            .map(|setting| SettingError {
-                place: Place::Setting(setting.name),
-                code: None,
-                message: format!("`{}` has no value on this node", setting.name),
-                help: "give it one in node.toml".into(),
-            })
-            .collect();
+        let unresolved = gwp_mqtt::link::unresolved(&declaration.item.settings, MANIFEST.settings);
         if !unresolved.is_empty() {
             return Err(unresolved);
         }

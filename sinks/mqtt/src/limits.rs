@@ -22,17 +22,11 @@ pub const INCOMING_BYTES: u32 = 64 * 1024;
 /// topic 2, packet id 2, length of the (absent) properties 1.
 pub const PUBLISH_OVERHEAD: usize = 10;
 
-/// Time to connect, TLS and CONNACK included.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Time in which a broker with messages to acknowledge must acknowledge one.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often [`ACK_TIMEOUT`] is looked at.
 pub const ACK_CHECK: Duration = Duration::from_secs(5);
-
-/// Time to say goodbye.
-pub const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Smallest bound on packets that is learned from a broker which closes on large ones.
 pub const LEARNED_PACKET_MIN: usize = 256;

@@ -3,6 +3,7 @@
 use crate::limits::{DELIVERIES_IN_FLIGHT, DELIVERY_BYTES, DELIVERY_SAMPLES};
 use gwp_core::Manifest;
 use gwp_core::manifest::{Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits};
+use gwp_mqtt::rows;
 
 /// The `mqtt` sink.
 pub static MANIFEST: Manifest = Manifest {
@@ -27,12 +28,7 @@ const fn setting(name: &'static str, kind: SettingKind, need: Need, doc: &'stati
 }
 
 static SETTINGS: &[Setting] = &[
-    setting(
-        "broker",
-        SettingKind::Text,
-        Need::Required,
-        "Address of the broker: `mqtt://host:1883`, or `ssl://host:8883` over TLS; the ports are the defaults.",
-    ),
+    rows::BROKER,
     setting(
         "version",
         SettingKind::Choice(&["v5", "v311"]),
@@ -45,26 +41,11 @@ static SETTINGS: &[Setting] = &[
         Need::Optional,
         "Client id; without it `gwp-` and the name of the sink. Two gateways at one broker need different ones.",
     ),
-    setting("user", SettingKind::Text, Need::Optional, "User name at the broker."),
-    setting("password", SettingKind::Secret, Need::Optional, "Password of `user`."),
-    setting(
-        "ca",
-        SettingKind::Text,
-        Need::Optional,
-        "PEM file, on the node, of the authority that signed the broker's certificate; without it the node's own list.",
-    ),
-    setting(
-        "cert",
-        SettingKind::Text,
-        Need::Optional,
-        "PEM file, on the node, of the client certificate (and its chain).",
-    ),
-    setting(
-        "cert_key",
-        SettingKind::Text,
-        Need::Optional,
-        "PEM file, on the node, of the private key of `cert`.",
-    ),
+    rows::USER,
+    rows::PASSWORD,
+    rows::CA,
+    rows::CERT,
+    rows::CERT_KEY,
     setting(
         "topic",
         SettingKind::Text,
@@ -109,12 +90,7 @@ static SETTINGS: &[Setting] = &[
         Need::Default("false"),
         "The broker keeps the last message of each topic for later subscribers.",
     ),
-    setting(
-        "keep_alive",
-        SettingKind::Duration { min_ms: 5_000, max_ms: 3_600_000 },
-        Need::Default("10 s"),
-        "Time without traffic after which the connection is probed; a silent broker is noticed within twice of it.",
-    ),
+    rows::KEEP_ALIVE,
     setting(
         "clean",
         SettingKind::Bool,
@@ -123,12 +99,7 @@ static SETTINGS: &[Setting] = &[
          kept here. With `qos = 2` sessions always begin anew, because an older one could take a new message for \
          a repetition.",
     ),
-    setting(
-        "session_expiry",
-        SettingKind::Duration { min_ms: 0, max_ms: 30 * 86_400_000 },
-        Need::Default("1 h"),
-        "How long the broker keeps the session of a lost connection (5.0).",
-    ),
+    rows::session_expiry("1 h"),
     setting(
         "in_flight",
         SettingKind::Int { min: 1, max: 10_000 },

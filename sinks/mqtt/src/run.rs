@@ -13,15 +13,14 @@
 use crate::acks::{AckError, Acks, Report};
 use crate::client::{self, Events, Publisher, Refusal, Seen, Terms};
 use crate::encode::{Encoder, Message};
-use crate::faults::Fault;
 use crate::limits::{
-    ACK_CHECK, ACK_TIMEOUT, CLIENT_CHANNEL, DISCONNECT_TIMEOUT, EARLY, EARLY_LOSSES_MAX, LEARNED_PACKET_MIN,
-    PUBLISH_OVERHEAD, QOS_2_WINDOW_V311,
+    ACK_CHECK, ACK_TIMEOUT, CLIENT_CHANNEL, EARLY, EARLY_LOSSES_MAX, LEARNED_PACKET_MIN, PUBLISH_OVERHEAD,
+    QOS_2_WINDOW_V311,
 };
-use crate::settings::{Options, Qos, Version};
-use crate::tls;
+use crate::settings::{Options, Qos};
 use crate::topic::TOPIC_BYTES_MAX;
 use gwp_core::sink::{Delivery, Inlet, SinkContext, SinkError, SinkMeter, with_causes};
+use gwp_mqtt::{DISCONNECT_TIMEOUT, Fault, Version, tls};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
@@ -68,8 +67,10 @@ struct Connection<'a> {
 /// # Errors
 /// Whatever ended the connection.
 pub async fn run(options: &Options, lessons: &Lessons, mut cx: SinkContext) -> Result<(), SinkError> {
-    let tls = match options.broker.tls {
-        true => Some(tls::configure(&options.tls).map_err(|error| SinkError::halt(with_causes(&error)))?),
+    let tls = match options.link.broker.tls {
+        true => {
+            Some(tls::configure(&options.link.tls).map_err(|error| SinkError::halt(with_causes(&error)))?)
+        }
         false => None,
     };
     let (publisher, mut events) = client::open(options, tls);
@@ -82,8 +83,8 @@ pub async fn run(options: &Options, lessons: &Lessons, mut cx: SinkContext) -> R
     };
     check_terms(options, terms)?;
     tracing::info!(
-        broker = %options.broker,
-        client_id = options.client_id,
+        broker = %options.link.broker,
+        client_id = options.link.client_id,
         session_kept = terms.session_present,
         unacknowledged_max = terms.receive_max,
         packet_bytes_max = terms.packet_max,
@@ -139,13 +140,13 @@ fn check_terms(options: &Options, terms: Terms) -> Result<(), SinkError> {
         let max = terms.qos_max;
         return Err(SinkError::halt(format!(
             "the broker {} takes QoS {max} at most: set `qos = {max}`",
-            options.broker
+            options.link.broker
         )));
     }
     if options.retain && !terms.retain {
         return Err(SinkError::halt(format!(
             "the broker {} keeps no messages: remove `retain`",
-            options.broker
+            options.link.broker
         )));
     }
     Ok(())
@@ -153,7 +154,7 @@ fn check_terms(options: &Options, terms: Terms) -> Result<(), SinkError> {
 
 /// Messages not acknowledged at most. A broker can tell its bound only in 5.0.
 fn window(options: &Options, terms: Terms) -> u16 {
-    match (options.version, options.qos) {
+    match (options.link.version, options.qos) {
         (Version::V311, Qos::Two) => options.window.min(QOS_2_WINDOW_V311),
         _ => options.window.min(terms.receive_max),
     }
@@ -298,7 +299,7 @@ impl Connection<'_> {
     fn refused(&mut self, packet: u16, refusal: Refusal) -> Result<(), SinkError> {
         let Refusal { reason, for_good, leaks } = refusal;
         if !for_good {
-            return Err(SinkError::retry(format!("{}: {reason}", self.options.broker)));
+            return Err(SinkError::retry(format!("{}: {reason}", self.options.link.broker)));
         }
         self.advance(|acks| acks.refused(packet, reason)).map_err(|error| self.confused(&error))?;
         if self.acks.newest_is_refused() {
@@ -309,7 +310,7 @@ impl Connection<'_> {
             self.window -= 1;
             if self.window <= self.leaked {
                 let text = "half of the window is lost to refused messages, connecting anew";
-                return Err(SinkError::retry(format!("{}: {text}", self.options.broker)));
+                return Err(SinkError::retry(format!("{}: {text}", self.options.link.broker)));
             }
         }
         self.pump()
@@ -322,7 +323,7 @@ impl Connection<'_> {
         let seconds = ACK_TIMEOUT.as_secs();
         Err(SinkError::retry(format!(
             "{} has not acknowledged anything for {seconds} s",
-            self.options.broker
+            self.options.link.broker
         )))
     }
 
@@ -336,18 +337,18 @@ impl Connection<'_> {
             // The broker does not say what it takes: try half until it does.
             let learned = (self.largest / 2).max(LEARNED_PACKET_MIN);
             self.lessons.packet_max.store(learned, Relaxed);
-            tracing::warn!(broker = %self.options.broker, bytes = learned, "packets are made smaller from here on");
+            tracing::warn!(broker = %self.options.link.broker, bytes = learned, "packets are made smaller from here on");
         }
         error_of(self.options, "connection lost to", fault)
     }
 
     fn confused(&self, error: &AckError) -> SinkError {
-        SinkError::retry(format!("{}: {error}", self.options.broker))
+        SinkError::retry(format!("{}: {error}", self.options.link.broker))
     }
 }
 
 fn error_of(options: &Options, doing: &str, fault: Fault) -> SinkError {
-    let broker = format!("{} as client `{}`", options.broker, options.client_id);
+    let broker = format!("{} as client `{}`", options.link.broker, options.link.client_id);
     match fault {
         Fault::Lost(why) => SinkError::retry(format!("{doing} {broker}: {why}")),
         Fault::Refused(why) => SinkError::halt(format!("{doing} {broker}: {why}")),

@@ -6,3 +6,4 @@ mod fuzz;
 mod late;
 mod rig;
 mod scans;
+mod writes;

@@ -8,6 +8,7 @@ use crate::prepare::Prepared;
 use crate::settings::Transport;
 use crate::source::ModbusSource;
 use crate::wire::{Dial, Wire};
+use gwp_core::command::{Command, CommandFault, CommandSender, command_channel};
 use gwp_core::edge::Edge;
 use gwp_core::limits::SOURCE_CREDIT_SAMPLES;
 use gwp_core::manifest::{Declaration, SettingValue, Settings};
@@ -17,7 +18,7 @@ use gwp_core::source::{
     SourceMeter,
 };
 use gwp_core::stop::{StopSource, stop_pair};
-use gwp_core::{Batch, BoxFuture, Clock, GroupId, Quality, TagId, Timestamp};
+use gwp_core::{Batch, BoxFuture, Clock, GroupId, Quality, TagId, Timestamp, Value};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -76,13 +77,15 @@ pub fn declare(settings: &[(&str, SettingValue)], groups: &[Declared<'_>]) -> So
                     path: format!("unit{unit}.{address}").into(),
                     address: (*address).into(),
                     plc_type: *plc_type,
-                    writable: false,
+                    writable: !address.contains('.')
+                        && (address.starts_with("hr") || address.starts_with("co")),
+                    command: false,
                 })
                 .collect(),
         }
     };
     let groups = groups.iter().enumerate().map(group).collect();
-    SourceDeclaration { item: Declaration { name: "line".into(), settings: all }, groups }
+    SourceDeclaration { item: Declaration { name: "line".into(), settings: all }, groups, device_time: false }
 }
 
 pub fn ms(ms: i64) -> SettingValue {
@@ -92,6 +95,7 @@ pub fn ms(ms: i64) -> SettingValue {
 /// A running source.
 pub struct Running {
     pub emissions: mpsc::UnboundedReceiver<Emission>,
+    pub write: CommandSender,
     pub meter: Arc<SourceMeter>,
     pub stop: Option<StopSource>,
     pub task: tokio::task::JoinHandle<()>,
@@ -118,6 +122,7 @@ impl Running {
     }
 
     pub fn of(source: Box<dyn Source>) -> Running {
+        let (write, commands) = command_channel();
         let (tx, emissions) = mpsc::unbounded_channel();
         let hand = Arc::new(move |emission, credit| {
             drop(credit);
@@ -128,9 +133,23 @@ impl Running {
         let (stop_source, stop) = stop_pair();
         let meter = Arc::new(SourceMeter::default());
         let clock = Arc::new(TestClock { start: Instant::now() });
-        let cx = SourceContext { outlet, clock, stop, meter: meter.clone() };
+        let cx = SourceContext { outlet, clock, stop, meter: meter.clone(), commands, unpolled: [].into() };
         let task = tokio::spawn(async move { source.run(cx).await.unwrap() });
-        Running { emissions, meter, stop: Some(stop_source), task, deadline: Instant::now() + DEADLINE }
+        Running {
+            emissions,
+            write,
+            meter,
+            stop: Some(stop_source),
+            task,
+            deadline: Instant::now() + DEADLINE,
+        }
+    }
+
+    /// Writes a tag and waits for what becomes of it.
+    pub async fn written(&mut self, tag: u32, value: Value) -> Result<(), CommandFault> {
+        let (command, answer) = Command::new(TagId(tag), value);
+        assert!(self.write.send(command));
+        tokio::time::timeout_at(self.deadline, answer).await.expect("no answer came").unwrap()
     }
 
     pub async fn next(&mut self) -> Emission {
@@ -202,6 +221,8 @@ pub struct Asked {
     pub start: u16,
     pub count: u16,
     pub framing: Framing,
+    /// What follows the count in a request that carries values: their bytes.
+    pub data: Vec<u8>,
 }
 
 /// What a device does about a request.
@@ -230,9 +251,10 @@ pub fn crc(bytes: &[u8]) -> [u8; 2] {
 }
 
 impl Asked {
-    /// A request in an RTU frame of 8 bytes.
+    /// A request in an RTU frame.
     pub fn of_rtu(number: usize, frame: &[u8]) -> Asked {
-        assert_eq!(crc(&frame[..6]), frame[6..8], "a request's checksum");
+        let (content, check) = frame.split_at(frame.len() - 2);
+        assert_eq!(crc(content), check, "a request's checksum");
         Asked::of_pdu(number, frame)
     }
 
@@ -246,6 +268,7 @@ impl Asked {
             start: u16::from_be_bytes([bytes[2], bytes[3]]),
             count: u16::from_be_bytes([bytes[4], bytes[5]]),
             framing: Framing::Rtu,
+            data: bytes.get(7..).unwrap_or_default().to_vec(),
         }
     }
 
@@ -271,6 +294,11 @@ impl Asked {
 
     /// The right answer: registers after [`register`], bits set where the address is odd.
     pub fn answer(&self) -> Vec<u8> {
+        if self.function >= 5 {
+            let [a, b] = self.start.to_be_bytes();
+            let [c, d] = self.count.to_be_bytes();
+            return self.frame(&[self.function, a, b, c, d]);
+        }
         let addresses = (self.start..=u16::MAX).take(usize::from(self.count));
         let data: Vec<u8> = if self.function <= 2 {
             let mut data = vec![0; usize::from(self.count).div_ceil(8)];
@@ -349,6 +377,17 @@ impl Device {
             Framing::Rtu => vec![0; 8],
         };
         stream.read_exact(&mut frame).await?;
+        let function = if self.framing == Framing::Tcp { frame[7] } else { frame[1] };
+        if matches!(function, 15 | 16) {
+            // What is left of a request that carries values.
+            let left = match self.framing {
+                Framing::Tcp => usize::from(u16::from_be_bytes([frame[4], frame[5]])) - 6,
+                Framing::Rtu => usize::from(frame[6]) + 1,
+            };
+            let mut rest = vec![0; left];
+            stream.read_exact(&mut rest).await?;
+            frame.extend(rest);
+        }
         let mut all = self.asked.lock().unwrap();
         let asked = match self.framing {
             Framing::Tcp => Asked {

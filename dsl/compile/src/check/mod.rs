@@ -53,6 +53,8 @@ pub(crate) enum Place<'s> {
     Column(&'s WindowScope<'s>),
     /// A condition on rows with these columns.
     Row(&'s [RowColumn]),
+    /// The address of a write's commands, which names the target: its tag is this.
+    Address(&'s str),
 }
 
 /// What columns of a window see besides tags.

@@ -144,12 +144,21 @@ impl<'a> World<'a> {
         if let Some(word) = alarms::message_word(self, &name.text, scope) {
             return Some(Meaning::Value(word));
         }
+        if let (Place::Address(tag), Some(device)) = (scope.place, scope.device) {
+            match name.text.as_str() {
+                "tag" => return Some(Meaning::Value(Typed::text(tag))),
+                "device" => {
+                    return self.device(device).map(|device| Meaning::Value(Typed::text(&device.name)));
+                }
+                _ => {}
+            }
+        }
         if let Place::Column(window) = scope.place {
             return window_word(&name.text, &window.device).map(Meaning::Value);
         }
         let word = SAMPLE_WORDS.iter().find(|(word, _)| *word == name.text).map(|(_, word)| *word)?;
         let known = match scope.place {
-            Place::Plain => scope.head.is_some(),
+            Place::Plain | Place::Address(_) => scope.head.is_some(),
             Place::State | Place::Input(_) => word == SampleWord::Time,
             Place::Column(_) | Place::Row(_) => false,
         };
@@ -266,7 +275,7 @@ impl<'a> World<'a> {
         let local = siblings.filter_map(|device| self.device(*device));
         let mut known: Vec<String> = local
             .flat_map(|device| {
-                device.members.keys().copied().chain(device.params.iter().map(|(name, _)| *name))
+                device.members.keys().map(|name| &**name).chain(device.params.iter().map(|(name, _)| *name))
             })
             .chain(self.consts.keys().copied())
             .map(str::to_owned)

@@ -42,11 +42,11 @@ impl Checker<'_, '_> {
         let place = match scope.place {
             Place::State => Place::State,
             Place::Input(window) | Place::Column(window) => Place::Input(window),
-            Place::Plain | Place::Row(_) if scope.constant => {
+            Place::Plain | Place::Row(_) | Place::Address(_) if scope.constant => {
                 let fault = Diagnostic::new("E210", call.span, "a fixed value is needed here");
                 return self.wrong(fault.here("this changes at run time"));
             }
-            Place::Plain | Place::Row(_) => {
+            Place::Plain | Place::Row(_) | Place::Address(_) => {
                 let fault =
                     Diagnostic::new("E312", call.span, format!("`{name}` remembers, a stage does not"));
                 return self.wrong(

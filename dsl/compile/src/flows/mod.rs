@@ -11,7 +11,7 @@ mod select;
 mod stages;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use gwp_core::TagId;
@@ -26,7 +26,7 @@ use crate::limits::{ROUTE_TAGS_MAX, ROUTES_MAX, WAYS_MAX};
 use crate::order::order;
 use crate::types::{Number, Ty};
 use rows::{Rows, add_condition};
-use select::Selected;
+pub(crate) use select::Selected;
 
 /// One way that samples take: which tags, through which stages.
 #[derive(Clone)]
@@ -60,6 +60,14 @@ pub(crate) struct Flows {
     pub row_tags: Vec<Tag>,
     /// Sinks that get rows which are issued again, by index in the items.
     pub revised: BTreeMap<usize, Revised>,
+}
+
+impl Flows {
+    /// Tags that reach a sink.
+    pub(crate) fn routed(&self) -> HashSet<TagId> {
+        let routes = self.routes.values().flatten();
+        routes.flat_map(|route| &route.tags).copied().collect()
+    }
 }
 
 /// Compiles all flows of a project.

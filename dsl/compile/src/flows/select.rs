@@ -10,7 +10,7 @@ use crate::items::ItemKind;
 use crate::world::{Device, TagDecl, World};
 
 /// What a selection means.
-pub(super) enum Selected<'a> {
+pub(crate) enum Selected<'a> {
     Tags(Vec<TagId>),
     /// The name of a flow: a named stream.
     Stream(&'a str),
@@ -26,7 +26,7 @@ fn wrong<T>(diagnostic: Diagnostic) -> Found<T> {
 
 impl<'a> World<'a> {
     /// Finds the tags that a selection means.
-    pub(super) fn select(&self, select: &Select) -> Found<Selected<'a>> {
+    pub(crate) fn select(&self, select: &Select) -> Found<Selected<'a>> {
         let part = match select.parts.as_slice() {
             [] => None,
             [part] => Some(part),

@@ -18,6 +18,8 @@ static SIMULATOR: Manifest = Manifest {
         addresses: &[],
         polled: true,
         buffers: false,
+        writes: true,
+        commands: false,
         standby: &[Standby::Hot, Standby::Warm, Standby::Cold],
     }),
 };
@@ -50,6 +52,8 @@ static MODBUS: Manifest = Manifest {
         addresses: &[],
         polled: true,
         buffers: false,
+        writes: true,
+        commands: false,
         standby: &[Standby::Warm, Standby::Cold],
     }),
 };
@@ -63,6 +67,8 @@ static REPORTER: Manifest = Manifest {
         addresses: &[],
         polled: false,
         buffers: true,
+        writes: false,
+        commands: true,
         standby: &[Standby::Transfer, Standby::Cold],
     }),
 };

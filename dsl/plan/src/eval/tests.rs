@@ -551,7 +551,7 @@ proptest! {
             (_, scale) => scale,
         };
         let range = |index: usize| tags[index].1.then_some((-2.0, 2.0));
-        let ids: Vec<TagId> = (0..samples.len() as u32).map(TagId).collect();
+        let ids: std::sync::Arc<[TagId]> = (0..samples.len() as u32).map(TagId).collect();
         let mut plan = crate::plan::tests::plan(samples.len());
         for (index, tag) in plan.tags.iter_mut().enumerate() {
             tag.scale = linear(index).map(|(gain, offset)| crate::plan::Linear { gain, offset });

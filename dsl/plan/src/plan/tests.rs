@@ -37,6 +37,7 @@ pub(crate) fn plan(count: usize) -> Plan {
         }],
         sources: Vec::new(),
         calcs: Vec::new(),
+        writes: Vec::new(),
         sinks: Vec::new(),
         flows: Vec::new(),
     }
@@ -59,7 +60,7 @@ fn equal_plans_have_equal_ids_and_other_plans_others() {
 fn another_format_is_told() {
     let mut newer = plan(1);
     newer.version = PLAN_VERSION + 1;
-    assert!(matches!(Plan::from_bytes(&newer.to_bytes()), Err(PlanError::Version { found: 3 })));
+    assert!(matches!(Plan::from_bytes(&newer.to_bytes()), Err(PlanError::Version { found: 4 })));
 }
 
 /// A tree deep enough to overflow the stack is not decoded when its check does not fit.

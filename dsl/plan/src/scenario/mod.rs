@@ -41,7 +41,7 @@ pub enum ScenarioAction {
     Expect { tag: TagId, expected: Expected },
     /// The last row that was issued and has the values of `select` has those of `columns`, too.
     ExpectRow { row: ExpectedRow },
-    /// There has been no sample of the tag, and no row, since the start.
+    /// There has been no sample of the tag but `bad(waiting)`, and no row, since the start.
     ExpectNo { what: Subject },
 }
 

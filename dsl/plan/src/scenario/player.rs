@@ -11,6 +11,7 @@ use crate::lane::{Entry, Lane, Payload};
 use crate::plan::{
     BadPolicy, FullPolicy, JournalPolicy, MirrorPolicy, Order, Origin, Plan, RetryPolicy, Route, SinkPlan,
 };
+use crate::write::{Commanded, Decision, Writes, Written};
 use gwp_core::record::SlotMark;
 use gwp_core::time::NS_PER_S;
 use gwp_core::{
@@ -147,6 +148,7 @@ struct Player<'p> {
     devices: Vec<Device>,
     /// Poll group and index in it of each tag of a device.
     places: BTreeMap<TagId, (usize, usize)>,
+    writes: Writes,
     ticked: Timestamp,
     now: Timestamp,
     seq: u64,
@@ -216,6 +218,7 @@ impl<'p> Player<'p> {
             watching: Watch { unordered, ..Watch::default() },
             devices,
             places,
+            writes: Writes::new(plan),
             ticked: scenario.start,
             now: scenario.start,
             seq: 0,
@@ -241,19 +244,43 @@ impl<'p> Player<'p> {
             Fed::Bad => (Value::Nothing, Quality::BAD),
         };
         let quality = self.in_range(tag, &value, quality);
-        let Some(&(device, index)) = self.places.get(&tag) else {
+        let Some(&(device_at, index)) = self.places.get(&tag) else {
             return self.feed_connection(tag, value, quality, time);
         };
-        let device = &mut self.devices[device];
-        device.values[index] = (value.clone(), quality);
-        device.column = None;
+        let device = &mut self.devices[device_at];
+        device.set(index, value.clone(), quality);
+        if let Some(write) = self.writes.of_command(tag) {
+            self.command(write, Commanded { value: value.clone(), quality, time });
+        }
+        let device = &self.devices[device_at];
         if device.period_ns == 0 {
             let batch = one(device.id, tag, time, value, quality);
             let late = self.plan.sources.get(device.source as usize).map_or(0, |source| source.late_ns);
             let fact = Fact::Samples { slot: SlotMark::default(), batch: Arc::new(batch) };
+            // A command counts when it arrives.
+            let late = if self.writes.of_command(tag).is_some() { 0 } else { late };
             let delay = if self.mode == Mode::Shuffled { self.random(late as u64 + 1) as i64 } else { 0 };
             self.under_way.push(UnderWay { at: time.plus(delay), fact });
         }
+    }
+
+    /// A command arrives: it is decided as by the gateway, and the device takes what is let through.
+    fn command(&mut self, write: usize, command: Commanded) {
+        let now = command.time;
+        let Some(declared) = self.plan.writes.get(write) else { return };
+        let outcome = match self.writes.decide(self.plan, write, &command, now) {
+            Decision::Refuse(why) => why,
+            Decision::Execute(execution) => {
+                if let Some((device, index)) = self.places.get(&declared.target) {
+                    self.devices[*device].set(*index, execution.value.clone(), Quality::GOOD);
+                }
+                let written = declared.verify_ns.map_or(Written::Done, |_| Written::Confirmed);
+                declared.outcome(self.plan, &execution.value, &written)
+            }
+        };
+        let batch = one(GroupId::NONE, declared.outcome, now, Value::Text(outcome.into()), Quality::GOOD);
+        let fact = Fact::Samples { slot: SlotMark::default(), batch: Arc::new(batch) };
+        self.under_way.push(UnderWay { at: now, fact });
     }
 
     fn in_range(&self, tag: TagId, value: &Value, quality: Quality) -> Quality {
@@ -378,6 +405,12 @@ impl<'p> Player<'p> {
 }
 
 impl Device {
+    /// The tag with that index in the group has a value from now on.
+    fn set(&mut self, index: usize, value: Value, quality: Quality) {
+        self.values[index] = (value, quality);
+        self.column = None;
+    }
+
     /// The record of the slot that is due.
     fn slot(&mut self) -> Fact {
         let time = self.next;
@@ -615,12 +648,13 @@ impl Watch {
 
     fn expect_no(&self, what: &Subject, at: Timestamp) -> Unmet {
         let found = match what {
+            // That a device is asked and has no value yet is no sample of it.
             Subject::Tag(tag) => self
                 .samples
                 .get(tag)
                 .into_iter()
                 .flatten()
-                .find(|sample| sample.0 <= at)
+                .find(|sample| sample.0 <= at && sample.2 != Quality::WAITING)
                 .map(|(time, value, quality)| (*time, sample_text(value, *quality))),
             Subject::Rows(name, device) => {
                 let of = |row: &&IssuedRow| {

@@ -56,8 +56,12 @@ fn what_is_not_as_expected_is_told_with_what_was_before() {
     let [failure] = outcome.failures.as_slice() else { panic!("{outcome:?}") };
     assert_eq!((failure.step, &*failure.expected, &*failure.found), (2, "3.5", "3"));
     assert_eq!(failure.before, [(0, "3".to_owned())]);
-    let none = vec![feed(0, 0, 1.0), at(3, ScenarioAction::ExpectNo { what: Subject::Tag(TagId(9)) })];
-    assert_eq!(play(&plan(), &scenario(none), Mode::Plain).unwrap().failures.len(), 1);
+    let none = at(3, ScenarioAction::ExpectNo { what: Subject::Tag(TagId(9)) });
+    let computed = vec![feed(0, 0, 1.0), feed(0, 1, 2.0), none.clone()];
+    assert_eq!(play(&plan(), &scenario(computed), Mode::Plain).unwrap().failures.len(), 1);
+    // A device that has no value yet is asked all the same.
+    let waiting = vec![feed(0, 0, 1.0), none];
+    assert_eq!(play(&plan(), &scenario(waiting), Mode::Plain).unwrap().failures, []);
     let long = vec![feed(400_000_000, 0, 1.0)];
     assert!(matches!(play(&plan(), &scenario(long), Mode::Plain), Err(ScenarioError::TooLong)));
 }

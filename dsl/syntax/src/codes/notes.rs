@@ -38,11 +38,27 @@ pub(super) const CODES: &[Code] = &[
         right: "sink out : console { }\nsource s : simulator {\n  tag x at \"constant 5\" : real\n}\nflow f = s -> out",
     },
     Code {
+        code: "W605",
+        title: "two writes set one tag",
+        explanation: "Each write has limits and an audit of its own. Where two of them set the same tag, the device has what \
+                      came last, and the `limit` of neither holds for both together.",
+        wrong: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit, again -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }\nwrite again to plc.limit from scada at \"plc/limit/again\" { allow = 1 kW..2 kW }",
+        right: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }",
+    },
+    Code {
         code: "N701",
         title: "a journal drops its oldest samples when it is full",
         explanation: "Nothing says what the journal of this sink does at its bound, so the default holds: 1 GB, 7 d, the \
                       oldest samples go first. Write it out, so that a reader of the program knows.",
         wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> out",
         right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = s -> out",
+    },
+    Code {
+        code: "N702",
+        title: "outcomes of a write reach no sink",
+        explanation: "What becomes of each command (done, confirmed, refused, failed) is a text under the name of the write. \
+                      A flow such as `flow audit = set_limit -> sink` delivers it; without one only the log of the gateway has it.",
+        wrong: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }",
+        right: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }",
     },
 ];

@@ -107,17 +107,25 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E501",
         title: "the tag may not be written",
-        explanation: "Only a tag with `writable` can be the target of a `write`. This version refuses writes as a whole \
-                      (E390).",
-        wrong: ELSEWHERE,
-        right: ELSEWHERE,
+        explanation: "Only a tag with `writable` can be the target of a `write`: whoever reads the tag sees that the device \
+                      may be changed from outside. Calcs and columns are computed, and some drivers only read.",
+        wrong: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }",
+        right: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }",
     },
     Code {
         code: "E502",
         title: "a write without limits",
-        explanation: "A `write` needs `allow = low..high` within the `range` of the tag. This version refuses writes as a \
-                      whole (E390).",
-        wrong: ELSEWHERE,
-        right: ELSEWHERE,
+        explanation: "A `write` needs `allow = low..high` within the `range` of the tag; for texts, enums and bools a list of \
+                      what may be written: `allow = [\"stopped\"]`. Anything else is refused and the refusal is told.",
+        wrong: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { expire = 10 s }",
+        right: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }",
+    },
+    Code {
+        code: "E503",
+        title: "the source gives no commands",
+        explanation: "The commands of a `write` come from a source that receives messages, such as `mqtt`. A source that is \
+                      asked for values in scan slots has none: its values would be written again in every slot.",
+        wrong: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from plc at \"plc/limit/set\" { allow = 50 kW..400 kW }",
+        right: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }",
     },
 ];

@@ -24,6 +24,7 @@ fn plan() -> Plan {
         groups: Vec::new(),
         sources: Vec::new(),
         calcs: Vec::new(),
+        writes: Vec::new(),
         sinks: vec![SinkPlan {
             name: "a".into(),
             driver: "test".into(),

@@ -68,6 +68,7 @@ pub fn plan(tags: usize, period_ms: i64, sinks: &[&str]) -> Plan {
             connected: TagId(0),
         }],
         calcs: Vec::new(),
+        writes: Vec::new(),
         sinks: sinks.iter().map(|name| sink(name, &points)).collect(),
         flows: Vec::new(),
     }

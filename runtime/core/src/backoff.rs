@@ -13,6 +13,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// Waits from `first` up to `max`, spread by `name`.
     pub fn new(first: Duration, max: Duration, name: &str) -> Backoff {
         // FNV-1a.
         let random = name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {

@@ -4,7 +4,7 @@
 //! person must mend (password, certificate, access list) is not, and its text
 //! names the setting.
 
-use crate::limits::CONNECT_TIMEOUT;
+use crate::CONNECT_TIMEOUT;
 use rumqttc::v5;
 use rumqttc::v5::mqttbytes::v5 as packets5;
 

@@ -1,9 +1,9 @@
 //! TLS of the connection: rustls with ring, named explicitly.
 //!
 //! The provider is handed over here and never taken from a process default, so
-//! this sink works in any process and beside any other user of rustls.
+//! it works in any process and beside any other user of rustls.
 
-use crate::settings::TlsFiles;
+use crate::link::TlsFiles;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};

@@ -1,0 +1,292 @@
+//! Writes at work: commands out of the log, decisions, read-back, restarts.
+
+mod support;
+
+use gwp_core::command::Command;
+use gwp_core::record::SlotMark;
+use gwp_core::scan::{Polled, Poller, run_polled};
+use gwp_core::sink::{Sink, SinkContext, SinkError};
+use gwp_core::source::{Emission, GroupDeclaration, PlcType, Source, SourceContext, SourceError};
+use gwp_core::{Batch, BoxFuture, Column, GroupId, Kind, Qualities, Quality, TagId, Timestamp, Value};
+use gwp_engine::delivery::DeliveryLimits;
+use gwp_engine::{Engine, EngineConfig, PreparedSink};
+use gwp_journal::SpacePolicy;
+use gwp_plan::*;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use support::until;
+use tokio::sync::mpsc;
+
+const S: i64 = 1_000_000_000;
+const TARGET: TagId = TagId(1);
+const COMMAND: TagId = TagId(3);
+const OUTCOME: TagId = TagId(2);
+const COMMANDS: GroupId = GroupId(1);
+
+/// A device with one tag, and operators who command it. Tags: connections, target, outcome, command.
+fn plan(verify: bool) -> Plan {
+    let mut plan = support::plan(1, 10, &["audit"]);
+    let tag = |path: &str, origin: Origin, kind: Kind| {
+        let mut tag = plan.tags[1].clone();
+        (tag.info.path, tag.origin, tag.kind) = (path.into(), origin, kind);
+        tag
+    };
+    let point = Origin::Point { address: "x".into(), plc_type: PlcType::Lint };
+    let more = [
+        tag("set.s", Origin::Outcome, Kind::Text),
+        tag("set.s.command", point, Kind::Int),
+        tag("z.connected", Origin::Connected { source: 1 }, Kind::Bool),
+    ];
+    plan.tags.extend(more);
+    let mut operators = plan.sources[0].clone();
+    (operators.name, operators.connected) = ("z".into(), TagId(4));
+    plan.sources.push(operators);
+    let mut commands = plan.groups[0].clone();
+    (commands.source, commands.period_ns, commands.tags) = (1, 0, [COMMAND].into());
+    plan.groups.push(commands);
+    plan.sinks[0].routes[0].tags = vec![OUTCOME];
+    plan.writes.push(Write {
+        name: "set".into(),
+        target: TARGET,
+        command: COMMAND,
+        outcome: OUTCOME,
+        allow: Allow::Range { low: 0.0, high: 100.0 },
+        limit: None,
+        expire_ns: 10 * S,
+        verify_ns: verify.then_some(5 * S),
+    });
+    plan
+}
+
+/// What the device has and was told.
+#[derive(Default)]
+struct State {
+    value: Mutex<i64>,
+    written: Mutex<Vec<Value>>,
+    /// Takes commands and never answers.
+    stuck: AtomicBool,
+    /// Takes a value but keeps its own.
+    deaf: AtomicBool,
+}
+
+struct Device {
+    groups: Vec<GroupDeclaration>,
+    state: Arc<State>,
+}
+
+struct DevicePoller {
+    state: Arc<State>,
+    held: Vec<Command>,
+}
+
+impl Poller for DevicePoller {
+    fn poll<'a>(&'a mut self, _: usize, _: Timestamp) -> BoxFuture<'a, Polled> {
+        let values = Column::uniform(Kind::Int, vec![*self.state.value.lock().unwrap() as u64]);
+        Box::pin(std::future::ready(Polled::Values { values, qualities: Qualities::Same(Quality::GOOD) }))
+    }
+
+    fn write<'a>(&'a mut self, command: Command) -> BoxFuture<'a, ()> {
+        self.state.written.lock().unwrap().push(command.value.clone());
+        if let (Value::Int(value), false) = (&command.value, self.state.deaf.load(SeqCst)) {
+            *self.state.value.lock().unwrap() = *value;
+        }
+        match self.state.stuck.load(SeqCst) {
+            true => self.held.push(command),
+            false => command.answer(Ok(())),
+        }
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Source for Device {
+    fn run<'a>(&'a self, mut cx: SourceContext) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move {
+            let mut poller = DevicePoller { state: self.state.clone(), held: Vec::new() };
+            run_polled(&mut cx, &self.groups, &mut poller).await;
+            Ok(())
+        })
+    }
+}
+
+/// Passes on what the test commands: value and age.
+struct Operators(tokio::sync::Mutex<mpsc::UnboundedReceiver<(i64, i64, Quality)>>);
+
+impl Source for Operators {
+    fn run<'a>(&'a self, mut cx: SourceContext) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move {
+            let mut inbox = self.0.lock().await;
+            loop {
+                let (value, age_ns, quality) = tokio::select! {
+                    () = cx.stop.stopped() => return Ok(()),
+                    Some(command) = inbox.recv() => command,
+                };
+                let time = cx.clock.now().plus(-age_ns);
+                let values = Column::uniform(Kind::Int, vec![value as u64]);
+                let mut batch = Batch::uniform(COMMANDS, [COMMAND].into(), time, values);
+                batch.qualities = Qualities::Same(quality);
+                let mut receipt =
+                    cx.outlet.emit_for_receipt(Emission::Samples { slot: SlotMark::default(), batch }).await;
+                assert!(receipt.as_mut().unwrap().settled().await, "the log holds it");
+            }
+        })
+    }
+}
+
+/// Keeps the texts it gets.
+struct Audit(Arc<Mutex<Vec<String>>>);
+
+impl Sink for Audit {
+    fn run<'a>(&'a self, mut cx: SinkContext) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            cx.inlet.ready(None);
+            while let Some(delivery) = cx.inlet.next().await {
+                for part in &delivery.parts {
+                    for index in 0..part.batch.len() {
+                        self.0.lock().unwrap().push(part.batch.values.get(index).to_string());
+                    }
+                }
+                cx.inlet.ack(delivery.upto);
+            }
+            Ok(())
+        })
+    }
+}
+
+struct Plant {
+    engine: Engine,
+    state: Arc<State>,
+    audit: Arc<Mutex<Vec<String>>>,
+    command: mpsc::UnboundedSender<(i64, i64, Quality)>,
+}
+
+async fn start(plan: Plan, dir: &Path) -> Plant {
+    let (state, audit) = (Arc::new(State::default()), Arc::new(Mutex::new(Vec::new())));
+    let (command, inbox) = mpsc::unbounded_channel();
+    let groups = plan.source_declaration(0).unwrap().groups;
+    let sources: Vec<Arc<dyn Source>> = vec![
+        Arc::new(Device { groups, state: state.clone() }),
+        Arc::new(Operators(tokio::sync::Mutex::new(inbox))),
+    ];
+    let config = || EngineConfig {
+        plan: Arc::new(plan.clone()),
+        sources: sources.clone(),
+        sinks: vec![PreparedSink {
+            sink: Arc::new(Audit(audit.clone())),
+            limits: DeliveryLimits { batch_samples: 1_000, batch_bytes: 1 << 20, in_flight: 4 },
+        }],
+        data_dir: dir.into(),
+        space: SpacePolicy { reserve_bytes: 0, ballast_bytes: 0, log_bytes_max: 1 << 30 },
+    };
+    // A store that was left without a goodbye is let go by its own thread.
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let engine = loop {
+        match Engine::start(config()).await {
+            Ok(engine) => break engine,
+            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    Plant { engine, state, audit, command }
+}
+
+impl Plant {
+    async fn outcomes(&self, count: usize) -> Vec<String> {
+        until("outcomes", || self.audit.lock().unwrap().len() >= count).await;
+        self.audit.lock().unwrap().clone()
+    }
+
+    fn written(&self) -> Vec<Value> {
+        self.state.written.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_allowed_is_written_and_confirmed_all_else_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let plant = start(plan(true), dir.path()).await;
+    plant.command.send((50, 0, Quality::GOOD)).unwrap();
+    assert_eq!(plant.outcomes(1).await, ["confirmed: 50"]);
+    plant.command.send((500, 0, Quality::GOOD)).unwrap();
+    plant.command.send((60, 60 * S, Quality::GOOD)).unwrap();
+    plant.command.send((70, 0, Quality::INITIAL)).unwrap();
+    let outcomes = plant.outcomes(4).await;
+    assert_eq!(outcomes[1], "refused: 500 is outside 0..100");
+    assert!(outcomes[2].starts_with("refused: the command is 1 min old"), "{}", outcomes[2]);
+    assert_eq!(outcomes[3], "refused: a retained or repeated message is no command");
+    assert_eq!(plant.written(), [Value::Int(50)]);
+    let meter = plant.engine.status.writes[0].meter.clone();
+    assert_eq!([&meter.executed, &meter.refused, &meter.failed].map(|m| m.load(SeqCst)), [1, 3, 0]);
+    plant.engine.stop().await;
+
+    // What is in the log is not carried out again.
+    let again = start(plan(true), dir.path()).await;
+    again.command.send((80, 0, Quality::GOOD)).unwrap();
+    assert_eq!(again.outcomes(1).await, ["confirmed: 80"]);
+    assert_eq!(again.written(), [Value::Int(80)]);
+    again.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_does_not_read_back_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut plan = plan(true);
+    plan.writes[0].verify_ns = Some(S / 5);
+    let plant = start(plan, dir.path()).await;
+    plant.state.deaf.store(true, SeqCst);
+    plant.command.send((50, 0, Quality::GOOD)).unwrap();
+    assert_eq!(plant.outcomes(1).await, ["not confirmed: 50 was written, 0 is read back"]);
+    plant.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_for_one_target_wait_for_each_other_and_their_number_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let plant = start(plan(false), dir.path()).await;
+    plant.state.stuck.store(true, SeqCst);
+    for value in 0..40 {
+        plant.command.send((value, 0, Quality::GOOD)).unwrap();
+    }
+    // One is under way, fifteen wait, the others are refused.
+    let outcomes = plant.outcomes(24).await;
+    assert!(outcomes.iter().all(|outcome| outcome == "refused: too many commands wait for this tag"));
+    assert_eq!(plant.written().len(), 1);
+    // Stopping tells what becomes of each.
+    let audit = plant.audit.clone();
+    plant.engine.stop().await;
+    let outcomes = audit.lock().unwrap().clone();
+    let count = |text: &str| outcomes.iter().filter(|outcome| outcome.starts_with(text)).count();
+    assert_eq!(count("refused: the gateway is being stopped"), 15);
+    assert_eq!(count("unknown: 0, the gateway was stopped before the device answered"), 1);
+}
+
+#[test]
+fn a_command_without_outcome_is_told_once_and_never_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let first = runtime();
+    first.block_on(async {
+        let plant = start(plan(false), dir.path()).await;
+        plant.command.send((10, 0, Quality::GOOD)).unwrap();
+        assert_eq!(plant.outcomes(1).await, ["done: 10"]);
+        plant.state.stuck.store(true, SeqCst);
+        plant.command.send((20, 0, Quality::GOOD)).unwrap();
+        until("the device is asked", || plant.written().len() == 2).await;
+    });
+    // Everything ends as it stands.
+    first.shutdown_timeout(std::time::Duration::from_secs(5));
+    for run in 0..2 {
+        runtime().block_on(async {
+            let plant = start(plan(false), dir.path()).await;
+            plant.command.send((30 + run, 0, Quality::GOOD)).unwrap();
+            let expected: &[String] = match run {
+                0 => &["unknown: the gateway stopped before the device answered".into(), "done: 30".into()],
+                _ => &["done: 31".into()],
+            };
+            assert_eq!(plant.outcomes(expected.len()).await, expected);
+            assert_eq!(plant.written(), [Value::Int(30 + run)]);
+            plant.engine.stop().await;
+        });
+    }
+}
