@@ -78,8 +78,8 @@ impl Plant {
 
     /// The newest value of a tag.
     fn newest(&self, path: &str) -> Option<f64> {
-        let rows = self.rows().into_iter().filter(|row| row.path == path && row.quality == "good");
-        rows.last().map(|row| crate::number(&row.value))
+        let mut rows = self.rows().into_iter().filter(|row| row.path == path && row.quality == "good");
+        rows.next_back().map(|row| crate::number(&row.value))
     }
 
     /// Writes that the PLC says it has seen.
