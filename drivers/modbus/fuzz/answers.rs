@@ -10,8 +10,6 @@
 
 #[path = "../src/address.rs"]
 mod address;
-#[path = "../src/backoff.rs"]
-mod backoff;
 #[path = "../src/blocks.rs"]
 mod blocks;
 #[path = "../src/client.rs"]
@@ -45,6 +43,9 @@ mod settings;
 mod source;
 #[path = "../src/units.rs"]
 mod units;
+#[path = "../src/write.rs"]
+#[allow(dead_code)]
+mod write;
 #[path = "../src/wire.rs"]
 mod wire;
 
