@@ -18,7 +18,11 @@ use crate::world::{Attributes, World};
 pub(crate) const ALARMS: &str = "alarms";
 
 /// Columns of an alarm event, in the order of the plan.
-pub(crate) const EVENT_COLUMNS: [&str; ALARM_COLUMNS] = ["alarm", "event", "severity", "message", "state"];
+pub(crate) const EVENT_COLUMNS: [&str; ALARM_COLUMNS] =
+    ["alarm", "event", "severity", "message", "state", "operator"];
+
+/// Name, among the alarm events of a device, of the tag with the orders of operators.
+pub(crate) const ORDERS: &str = "orders";
 
 /// The column of [`EVENT_COLUMNS`] with the severity.
 const SEVERITY: usize = 2;
@@ -84,11 +88,13 @@ pub(crate) fn alarm(
         None => Typed::text(&format!("{}: {}", home.name, alarm.name.text)),
         Some(message) => text(checker, message, &Scope { alarm: Some(&alarm.name.text), ..scope }),
     };
-    let columns = home.events?;
+    let (columns, orders) = (home.events?, home.orders?);
     if [Some(&condition), clear.as_ref(), Some(&message)].into_iter().flatten().any(Typed::is_error) {
         return None;
     }
     let alarm = Alarm {
+        name: alarm.name.text.as_str().into(),
+        orders,
         on_delay_ns: on_delay_ns?,
         clear: clear.map(|clear| clear.expr),
         off_delay_ns: off_delay_ns?,

@@ -109,6 +109,7 @@ fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &Hash
         }
         (TagDecl::Event(..), _) => Origin::Column,
         (TagDecl::Outcome(_), _) => Origin::Outcome,
+        (TagDecl::Orders(_), _) => Origin::Orders,
         (TagDecl::Connected(_), _) => Origin::Connected { source: source.unwrap_or(0) },
         _ => Origin::Calc,
     };

@@ -25,6 +25,7 @@ pub(crate) fn attributes(world: &mut World<'_>, report: &mut Diagnostics) {
             TagDecl::Command(_) | TagDecl::Outcome(_) => continue,
             TagDecl::Alarm(alarm) => (Ty::Bool, alarms::attributes(alarm), None),
             TagDecl::Event(column, _) => alarms::event_attributes(column),
+            TagDecl::Orders(_) => (Ty::Text, Attributes::default(), None),
             TagDecl::Tag(decl) => of_tag(world, decl, tag.device, &scope, report),
             TagDecl::Calc(decl) => of_calc(world, decl, &scope, report),
         };

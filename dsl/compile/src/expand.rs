@@ -7,7 +7,7 @@ use gwp_core::{Settings, TagId};
 use gwp_syntax::ast::{self, Arg, Member as Written, Name};
 use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
-use crate::alarms::{ALARMS, EVENT_COLUMNS};
+use crate::alarms::{ALARMS, EVENT_COLUMNS, ORDERS};
 use crate::check::{Checker, Scope};
 use crate::items::ItemKind;
 use crate::limits::{DEVICES_MAX, FAMILY_MAX, TAGS_MAX};
@@ -59,6 +59,7 @@ pub(crate) fn empty<'a>(name: &str, decl: Decl<'a>) -> Device<'a> {
         params: Vec::new(),
         members: HashMap::new(),
         events: None,
+        orders: None,
         broken: HashSet::new(),
         open: false,
         check_only: false,
@@ -343,6 +344,12 @@ fn number(world: &mut World<'_>) {
         match tag.decl {
             // Nobody names it: a test that commands goes by the outcome.
             TagDecl::Command(_) => continue,
+            TagDecl::Orders(_) => {
+                if let Some(device) = world.devices.get_mut(tag.device) {
+                    device.orders = Some(TagId(number));
+                }
+                continue;
+            }
             TagDecl::Event(column, _) => {
                 if let Some(device) = world.devices.get_mut(tag.device) {
                     let columns = device.events.get_or_insert([TagId(0); EVENT_COLUMNS.len()]);
@@ -381,6 +388,8 @@ fn events<'a>(
         let path = Arc::from(format!("{}.{ALARMS}.{name}", device.name));
         tags.push(Tag { path, ..new_tag(index, device, name, TagDecl::Event(column, first)) });
     }
+    let path = Arc::from(format!("{}.{ALARMS}.{ORDERS}", device.name));
+    tags.push(Tag { path, ..new_tag(index, device, ORDERS, TagDecl::Orders(first)) });
 }
 
 /// Names with dots in them may be the path of something else.

@@ -46,6 +46,7 @@ impl Renumber<'_> {
         self.expr(&mut calc.expr);
         if let Some(alarm) = &mut calc.alarm {
             self.tags(&mut alarm.columns);
+            alarm.orders = self.tag(alarm.orders);
             alarm.clear.iter_mut().chain([&mut alarm.message]).for_each(|expr| self.expr(expr));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gwp_core::{Kind, TagId, Timestamp, Value};
 use gwp_plan::scenario::{Expected, ExpectedRow, Fed, Scenario, ScenarioAction, ScenarioStep, Subject};
-use gwp_plan::{Expr as PlanExpr, Function, Origin, Plan, StateFunction};
+use gwp_plan::{AlarmOrder, Expr as PlanExpr, Function, Origin, Plan, StateFunction};
 use gwp_syntax::ast::{self, Action, ExprKind, Path};
 use gwp_syntax::{Diagnostic, Diagnostics, SourceMap, Span};
 
@@ -221,10 +221,14 @@ impl Reader<'_, '_, '_> {
     }
 
     fn feed(&mut self, path: &Path, value: &ast::Expr) -> Option<ScenarioAction> {
-        let Target::Tag(tag, ty) = self.target(path)? else {
-            let fault = Diagnostic::new("E802", path.span, "only tags of devices can be fed");
-            self.wrong(fault);
-            return None;
+        let (tag, ty) = match self.target(path)? {
+            Target::Tag(tag, ty) => (tag, ty),
+            Target::Rows(name, Some(device)) if *name == *ALARMS => return self.order(path, value, &device),
+            _ => {
+                let fault = Diagnostic::new("E802", path.span, "only tags of devices can be fed");
+                self.wrong(fault);
+                return None;
+            }
         };
         let plan_tag = self.plan.tag(tag)?;
         if plan_tag.origin == Origin::Outcome {
@@ -261,6 +265,30 @@ impl Reader<'_, '_, '_> {
         let kind = self.plan.tag(tag)?.kind;
         let value = self.value(path, value, &ty)?;
         Some(ScenarioAction::Feed { tag, value: Fed::Good(as_kind(value, kind)) })
+    }
+
+    /// `press.alarms = "acknowledge oil_hot by anna"`: an operator gives an order.
+    fn order(&mut self, path: &Path, value: &ast::Expr, device: &str) -> Option<ScenarioAction> {
+        let is_orders =
+            |tag: &gwp_plan::plan::Tag| tag.origin == Origin::Orders && *tag.info.device == *device;
+        let tag = (0u32..).zip(&self.plan.tags).find(|(_, tag)| is_orders(tag)).map(|(id, _)| TagId(id));
+        // Alarms in error are reported where they stand.
+        let Some(tag) = tag else {
+            self.failed = true;
+            return None;
+        };
+        let Value::Text(text) = self.value(path, value, &Ty::Text)? else { return None };
+        let read = AlarmOrder::read(&text).map_err(|error| error.to_string());
+        match read.and_then(|order| self.plan.check_order(tag, &order).map(|()| order)) {
+            Ok(order) => {
+                let text = Value::Text(order.to_string().into());
+                Some(ScenarioAction::Feed { tag, value: Fed::Good(text) })
+            }
+            Err(why) => {
+                self.wrong(Diagnostic::new("E802", value.span, why));
+                None
+            }
+        }
     }
 
     fn expected(&mut self, path: &Path, value: &ast::Expr, ty: &Ty) -> Option<Expected> {
@@ -499,6 +527,7 @@ fn reached(plan: &Plan, fed: BTreeSet<TagId>) -> (BTreeSet<TagId>, BTreeSet<Arc<
     for calc in &plan.calcs {
         let mut touched = false;
         calc.for_each_expr(&mut |expr| touched |= touches(expr, &tags));
+        touched |= calc.alarm.as_ref().is_some_and(|alarm| tags.contains(&alarm.orders));
         let stale = |function: &StateFunction| matches!(function, StateFunction::Stale { .. });
         if touched || calc.operators.iter().any(|operator| stale(&operator.function)) {
             tags.insert(calc.tag);

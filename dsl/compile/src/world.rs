@@ -46,6 +46,8 @@ pub(crate) struct Device<'a> {
     pub members: HashMap<Arc<str>, TagId>,
     /// Columns of its alarm events, if it has alarms.
     pub events: Option<[TagId; ALARM_COLUMNS]>,
+    /// The orders of operators to its alarms.
+    pub orders: Option<TagId>,
     /// Members that could not be read or are reported.
     pub broken: HashSet<&'a str>,
     /// Its template is not known, so nothing is said of members it does not have.
@@ -131,6 +133,8 @@ pub(crate) enum TagDecl<'a> {
     Alarm(&'a ast::Alarm),
     /// That column of the alarm events of a device, whose first alarm this is.
     Event(usize, &'a ast::Alarm),
+    /// Orders of operators to the alarms of a device, whose first alarm this is.
+    Orders(&'a ast::Alarm),
     /// `connected` of a source.
     Connected(&'a ast::Source),
     /// The commands of a write for one target.
@@ -145,7 +149,7 @@ impl TagDecl<'_> {
         match self {
             TagDecl::Tag(tag) => tag.name.span,
             TagDecl::Calc(calc) => calc.name.span,
-            TagDecl::Alarm(alarm) | TagDecl::Event(_, alarm) => alarm.name.span,
+            TagDecl::Alarm(alarm) | TagDecl::Event(_, alarm) | TagDecl::Orders(alarm) => alarm.name.span,
             TagDecl::Connected(source) => source.name.span,
             TagDecl::Command(write) | TagDecl::Outcome(write) => write.name.span,
         }

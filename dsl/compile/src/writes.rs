@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use gwp_core::TagId;
 use gwp_core::source::PlcType;
+use gwp_plan::alarm::order::ALARM_ACTIONS;
 use gwp_plan::write::LIMIT_COUNT_MAX;
 use gwp_plan::{Allow, Limit, Write};
 use gwp_syntax::ast::{self, SettingValue};
 use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
+use crate::alarms::ALARMS;
 use crate::catalog::Catalog;
 use crate::check::{Checker, Place, Scope};
 use crate::expand;
@@ -99,6 +101,13 @@ fn targets(world: &World<'_>, item: &ast::Write, report: &mut Diagnostics) -> Ve
     let mut devices = HashSet::new();
     let mut targets = Vec::new();
     for tag in tags.into_iter().filter_map(|tag| world.tag(tag)) {
+        if let TagDecl::Event(column, _) = tag.decl {
+            // `press.alarms` as a target means the orders to these alarms, not the columns of their events.
+            if column == 0 {
+                targets.push(Target { device: tag.device, member: ALARMS.into() });
+            }
+            continue;
+        }
         if !devices.insert(tag.device) {
             let name = world.device(tag.device).map_or("", |device| &device.name);
             let message = format!("`{}` would set more than one tag of `{name}`", item.name);
@@ -121,7 +130,9 @@ pub(crate) fn writes(world: &mut World<'_>, catalog: &Catalog, report: &mut Diag
         let mut points = Vec::new();
         for target in &decl.targets {
             let Some(tags) = TargetTags::of(world, item, target) else { continue };
-            if let Some(first) = written.insert(tags.target, item.name.span) {
+            // Several ways to the alarms of a device do not get in each other's way.
+            let orders = *target.member == *ALARMS;
+            if let Some(first) = written.insert(tags.target, item.name.span).filter(|_| !orders) {
                 let message = format!("`{}` writes a tag that another write sets, too", item.name);
                 let fault = Diagnostic::new("W605", item.name.span, message);
                 report.push(
@@ -166,8 +177,10 @@ struct TargetTags {
 
 impl TargetTags {
     fn of(world: &World<'_>, item: &ast::Write, target: &Target) -> Option<TargetTags> {
-        let tag = *world.device(target.device)?.members.get(&*target.member)?;
-        let home = &world.device(target.device)?.name;
+        let device = world.device(target.device)?;
+        let of_alarms = device.orders.filter(|_| *target.member == *ALARMS);
+        let tag = of_alarms.or_else(|| device.members.get(&*target.member).copied())?;
+        let home = &device.name;
         let find = |path: String| {
             let found = world.tags.binary_search_by(|tag| {
                 let check_only = world.device(tag.device).is_some_and(|device| device.check_only);
@@ -232,6 +245,9 @@ fn is_writable(
     report: &mut Diagnostics,
 ) -> bool {
     let fault = |why: String| Diagnostic::new("E501", item.to.span, why);
+    if matches!(target.decl, TagDecl::Orders(_)) {
+        return true;
+    }
     let TagDecl::Tag(decl) = target.decl else {
         let fault = fault(format!("`{}` is not read from a device, so it cannot be written", target.name));
         report.push(fault.label(target.decl.span(), "declared here").help("name a `tag` with `writable`"));
@@ -275,7 +291,13 @@ impl Checker<'_, '_> {
         let [allow, limit, expire, verify] = SETTINGS.map(|name| fields.take(name));
         fields.finish(&[], &SETTINGS, false, self, scope);
         let broken = |name: &str| settings.broken.iter().any(|broken| broken.text == name);
+        let orders = matches!(target.decl, TagDecl::Orders(_));
+        if let Some(setting) = verify.filter(|_| orders) {
+            let fault = Diagnostic::new("E407", setting.span, "nothing is read back of alarms");
+            self.report.push(fault.help("leave `verify` out: the events of the alarms tell"));
+        }
         let allow = match allow {
+            Some(setting) if orders => self.allowed_orders(setting),
             Some(setting) => self.allow(setting, target, scope),
             None => {
                 if !broken("allow") {
@@ -336,6 +358,25 @@ impl Checker<'_, '_> {
                 None
             }
         }
+    }
+
+    /// `allow = ["acknowledge", "shelve"]`: what operators may do to alarms from there.
+    fn allowed_orders(&mut self, setting: &ast::Setting) -> Option<Allow> {
+        let word = |value: &ast::Expr| {
+            let typed = self.expr(value, &Scope::constant());
+            let text = typed.constant().cloned()?;
+            ALARM_ACTIONS.into_iter().find(|word| text == gwp_core::Value::Text((*word).into()))
+        };
+        let words: Option<Vec<&str>> = match &setting.value {
+            SettingValue::List(list, _) if !list.is_empty() => list.iter().map(word).collect(),
+            _ => None,
+        };
+        if words.is_none() {
+            let fault = Diagnostic::new("E407", setting.span, "`allow` lists what may be done to alarms");
+            self.report.push(fault.help("for example `allow = [\"acknowledge\", \"shelve\", \"unshelve\"]`"));
+        }
+        let words = words?.into_iter();
+        Some(Allow::OneOf(words.map(|word| gwp_core::Value::Text(word.into())).collect()))
     }
 
     fn fixed_value(
@@ -409,6 +450,9 @@ impl Checker<'_, '_> {
 
 fn allow_help(target: &Tag<'_>) -> String {
     match &target.ty {
+        _ if matches!(target.decl, TagDecl::Orders(_)) => {
+            "list what may be done: `allow = [\"acknowledge\"]`, also \"shelve\", \"unshelve\"".into()
+        }
         Ty::Number(number) => match target.attrs.range {
             Some((low, high)) => {
                 format!("add `allow = low..high` inside `range {low}..{high} {}`", number.unit)

@@ -28,6 +28,7 @@
 //! **Shelved** alarms follow their condition silently and are not active. When shelving ends
 //! while the condition stands, the alarm is raised at that time, unacknowledged.
 
+pub mod order;
 #[cfg(test)]
 mod tests;
 
@@ -81,6 +82,8 @@ pub enum AlarmEvent {
     Shelved,
     /// By command, or because its time has passed.
     Unshelved,
+    /// A command had no effect; the message says why.
+    Refused,
 }
 
 impl AlarmEvent {
@@ -92,6 +95,7 @@ impl AlarmEvent {
             AlarmEvent::Acknowledged => "acknowledged",
             AlarmEvent::Shelved => "shelved",
             AlarmEvent::Unshelved => "unshelved",
+            AlarmEvent::Refused => "refused",
         }
     }
 }

@@ -414,6 +414,7 @@ impl Lane {
         values.push(Value::Int(alarm.severity as i64));
         values.push(event.message.clone());
         values.push(Value::Text(event.state.into()));
+        values.push(Value::Text(event.by.clone()));
         let mut row = Batch::uniform(GroupId::NONE, alarm.columns.into(), event.time, values);
         let last = self.events.entry(tag).or_insert((Timestamp(i64::MIN), 0));
         *last = if last.0 == event.time { (event.time, last.1.saturating_add(1)) } else { (event.time, 0) };

@@ -31,6 +31,7 @@ pub mod state;
 mod sum;
 pub mod write;
 
+pub use alarm::order::{AlarmAction, AlarmOrder, OrderError};
 pub use alarm::{AlarmCommand, AlarmEvent, AlarmRefusal, AlarmState};
 pub use calendar::{Calendar, CalendarError, Period};
 pub use condition::Conditioner;

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Version of the plan's own format, part of its bytes.
-pub const PLAN_VERSION: u16 = 3;
+pub const PLAN_VERSION: u16 = 4;
 
 /// Bytes of the hash behind a stored plan.
 const CHECK_BYTES: usize = 8;
@@ -86,6 +86,8 @@ pub enum Origin {
     Column,
     /// What became of the commands of a write, as text.
     Outcome,
+    /// What operators tell the alarms of a device, as text: [`AlarmOrder`](crate::alarm::order::AlarmOrder).
+    Orders,
 }
 
 /// `value * gain + offset`.
@@ -177,6 +179,10 @@ pub struct Operator {
 /// What makes a condition an alarm (ISA-18.2).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Alarm {
+    /// Its name in the device.
+    pub name: Arc<str>,
+    /// Whose samples are the orders of operators to the alarms of the device.
+    pub orders: TagId,
     /// `for`: how long the condition must hold, nanoseconds.
     pub on_delay_ns: i64,
     /// `clear`: ends the alarm; without it the condition's end does.
@@ -186,12 +192,12 @@ pub struct Alarm {
     pub severity: AlarmSeverity,
     /// Text, evaluated when the alarm is raised.
     pub message: Expr,
-    /// Columns of the device's alarm events: alarm, event, severity, message, state.
+    /// Columns of the device's alarm events: alarm, event, severity, message, state, operator.
     pub columns: [TagId; ALARM_COLUMNS],
 }
 
-/// Columns of an alarm event: name of the alarm, what happened, severity, message, state.
-pub const ALARM_COLUMNS: usize = 5;
+/// Columns of an alarm event: name of the alarm, what happened, severity, message, state, who did it.
+pub const ALARM_COLUMNS: usize = 6;
 
 /// Severity of an alarm; the numbers are the labels' raw values.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]

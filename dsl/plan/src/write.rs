@@ -7,6 +7,7 @@
 //! Pure: `now` is an argument and [`WriteState`] is plain data. The gateway and the `test` blocks of
 //! a program decide with the same code.
 
+use crate::alarm::order::AlarmOrder;
 use crate::condition::Ratio;
 use crate::plan::{Origin, Plan, Tag};
 use gwp_core::manifest::written_duration;
@@ -145,6 +146,10 @@ impl Write {
         if age_ns < -self.expire_ns {
             return Err(format!("the command is dated {} ahead", written_duration(-age_ns)));
         }
+        if target.origin == Origin::Orders {
+            let execution = self.order(plan, &command.value)?;
+            return self.within_limit(state, now).map(|()| execution);
+        }
         let execution = execution(target, &command.value)?;
         // A device that counts in steps holds another value than the one asked for: that must be allowed, too.
         let stepped = matches!(execution.raw, Value::Int(_) | Value::UInt(_)).then_some(&execution.value);
@@ -153,18 +158,37 @@ impl Write {
                 return Err(format!("{} is outside {}", shown(target, value), self.allow.shown(target)));
             }
         }
-        if let Some(limit) = self.limit {
-            let recent = |time: &Timestamp| now.0.saturating_sub(time.0) < limit.per_ns;
-            while state.executed.front().is_some_and(|time| !recent(time)) {
-                state.executed.pop_front();
-            }
-            if state.executed.len() >= limit.count as usize {
-                let commands = if limit.count == 1 { "command" } else { "commands" };
-                let per = written_duration(limit.per_ns);
-                return Err(format!("more than {} {commands} in {per}", limit.count));
-            }
+        self.within_limit(state, now).map(|()| execution)
+    }
+
+    fn within_limit(&self, state: &mut WriteState, now: Timestamp) -> Result<(), String> {
+        let Some(limit) = self.limit else { return Ok(()) };
+        let recent = |time: &Timestamp| now.0.saturating_sub(time.0) < limit.per_ns;
+        while state.executed.front().is_some_and(|time| !recent(time)) {
+            state.executed.pop_front();
         }
-        Ok(execution)
+        if state.executed.len() >= limit.count as usize {
+            let commands = if limit.count == 1 { "command" } else { "commands" };
+            let per = written_duration(limit.per_ns);
+            return Err(format!("more than {} {commands} in {per}", limit.count));
+        }
+        Ok(())
+    }
+
+    /// An order to the alarms of a device; one that names nobody is given in the name of the write.
+    fn order(&self, plan: &Plan, value: &Value) -> Result<Execution, String> {
+        let Value::Text(text) = value else { return Err("an order is a text".into()) };
+        let mut order = AlarmOrder::read(text).map_err(|error| error.to_string())?;
+        let word = Value::Text(order.action.word().into());
+        if !self.allow.includes(&word) {
+            return Err(format!("{} is not allowed", order.action.word()));
+        }
+        plan.check_order(self.target, &order)?;
+        if order.by.is_empty() {
+            order.by = self.name.clone();
+        }
+        let text = Value::Text(order.to_string().into());
+        Ok(Execution { raw: text.clone(), value: text })
     }
 
     /// What became of a command, as the audit has it.
@@ -293,6 +317,24 @@ pub fn reads_back(written: &Value, read: &Value) -> bool {
     match (written.as_f64(), read.as_f64()) {
         (Some(a), Some(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
         _ => written == read,
+    }
+}
+
+impl Plan {
+    /// The device of a tag that takes orders has the alarm that an order names.
+    ///
+    /// # Errors
+    /// It has no such alarm.
+    pub fn check_order(&self, orders: TagId, order: &AlarmOrder) -> Result<(), String> {
+        let alarms = self.calcs.iter().filter_map(|calc| calc.alarm.as_ref());
+        let mut names = alarms.filter(|alarm| alarm.orders == orders).map(|alarm| &*alarm.name);
+        match &order.alarm {
+            Some(alarm) if !names.any(|name| *name == **alarm) => {
+                let device = self.tag(orders).map_or("the device", |tag| &tag.info.device);
+                Err(format!("{device} has no alarm `{alarm}`"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

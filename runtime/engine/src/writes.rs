@@ -21,7 +21,7 @@ use gwp_core::stop::Stop;
 use gwp_core::{Batch, Clock, Column, Fact, GroupId, Position, TagId, Value};
 use gwp_journal::LogReader;
 use gwp_plan::write::reads_back;
-use gwp_plan::{Commanded, Decision, Execution, Plan, Writes, Written};
+use gwp_plan::{Commanded, Decision, Execution, Origin, Plan, Writes, Written};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,9 +121,13 @@ impl WritesSeat {
     /// Gives an outcome to the log.
     async fn outcome(&self, write: usize, text: String) {
         let Some(declared) = self.plan.writes.get(write) else { return };
+        self.sample(declared.outcome, Value::Text(text.into())).await;
+    }
+
+    async fn sample(&self, tag: TagId, value: Value) {
         let mut column = Column::new();
-        column.push(Value::Text(text.into()));
-        let batch = Batch::uniform(GroupId::NONE, [declared.outcome].into(), self.clock.now(), column);
+        column.push(value);
+        let batch = Batch::uniform(GroupId::NONE, [tag].into(), self.clock.now(), column);
         self.outlet.emit(Emission::Samples { slot: SlotMark::default(), batch }).await;
     }
 
@@ -132,6 +136,11 @@ impl WritesSeat {
         let Some(declared) = self.plan.writes.get(write) else {
             return Written::Failed("there is no such write".into());
         };
+        if self.plan.tag(declared.target).is_some_and(|tag| tag.origin == Origin::Orders) {
+            // The log takes it, and every lane with that alarm obeys at its event time.
+            self.sample(declared.target, execution.raw.clone()).await;
+            return Written::Done;
+        }
         let Some(source) = self.source_of(declared.target) else {
             return Written::Failed("the tag has no source".into());
         };

@@ -11,6 +11,8 @@ const LOST: (bool, Quality) = (false, Quality::COMM_LOST);
 
 fn alarm(on_s: i64, off_s: i64) -> Alarm {
     Alarm {
+        name: "a".into(),
+        orders: TagId(0),
         on_delay_ns: on_s * NS_PER_S,
         clear: None,
         off_delay_ns: off_s * NS_PER_S,
@@ -286,6 +288,6 @@ fn told(active: bool, event: Option<AlarmEvent>) -> bool {
             false
         }
         Some(Shelved) => false,
-        Some(Acknowledged | Unshelved) | None => active,
+        Some(Acknowledged | Unshelved | AlarmEvent::Refused) | None => active,
     }
 }

@@ -10,10 +10,11 @@
 //! is due by itself (a timer, a schedule) runs at that very time and gives a sample only if its
 //! result has changed.
 
-use crate::alarm::{AlarmEvent, AlarmState};
+use crate::alarm::AlarmState;
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
+use crate::event::alarms::{AlarmStep, ordered};
 use crate::event::bits::Bits;
-use crate::event::output::{Happened, Output, Outputs};
+use crate::event::output::{Output, Outputs};
 use crate::event::progress::Watermark;
 use crate::expr::{Expr, Function};
 use crate::plan::{Alarm, Calc, Operator};
@@ -21,7 +22,7 @@ use crate::schedule::WeekSchedule;
 use crate::state::{State, StateFunction};
 use gwp_core::{Batch, Quality, TagId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Inputs that may wait; beyond it the oldest are computed before their time has come.
 const PENDING_MAX: usize = 1_000_000;
@@ -39,6 +40,8 @@ enum Kind {
         message: Compiled,
         /// As it was when the alarm was raised last.
         raised: Value,
+        /// Slot of the orders of operators.
+        orders: usize,
         alarm: Alarm,
         state: AlarmState,
     },
@@ -111,6 +114,8 @@ pub(crate) struct Circuit {
     steps: Vec<Step>,
     /// Steps that read each slot, by slot, ascending.
     readers: Vec<Vec<u32>>,
+    /// Slots whose values hold for one computation only: orders to alarms.
+    momentary: BTreeSet<usize>,
     dirty: Bits,
     /// Steps that can be due by themselves.
     timers: Vec<u32>,
@@ -134,6 +139,7 @@ impl Circuit {
             latest: Latest::new(0),
             steps: Vec::new(),
             readers: Vec::new(),
+            momentary: BTreeSet::new(),
             dirty: Bits::default(),
             timers: Vec::new(),
             next_due: None,
@@ -159,6 +165,7 @@ impl Circuit {
                 clear: alarm.clear.as_ref().map(|clear| compile(clear, &mut self.slots)),
                 message: compile(&alarm.message, &mut self.slots),
                 raised: Value::Nothing,
+                orders: self.slots.slot(alarm.orders),
                 alarm: (**alarm).clone(),
                 state: AlarmState::default(),
             },
@@ -171,7 +178,14 @@ impl Circuit {
                 self.slots.slot(tag);
             });
         }
-        self.add(kind, slot, true, &exprs)
+        let step = self.add(kind, slot, true, &exprs);
+        if let Some(alarm) = &calc.alarm {
+            let orders = self.slots.slot(alarm.orders);
+            self.readers.resize(self.slots.len(), Vec::new());
+            self.readers[orders].push(step);
+            self.momentary.insert(orders);
+        }
+        step
     }
 
     /// Adds operators of the open scope; the result of the first is the local `first`.
@@ -426,6 +440,9 @@ impl Circuit {
             }
             first = false;
             self.run_dirty(time, true, out);
+            for slot in &self.momentary {
+                self.latest.set(*slot, Value::Nothing, Quality::WAITING, time);
+            }
             inputs = again;
         }
     }
@@ -497,17 +514,14 @@ impl Circuit {
                 }
                 state.step(function, time, &args)
             }
-            Kind::Alarm { condition, clear, message, raised, alarm, state } => {
+            Kind::Alarm { condition, clear, message, raised, orders, alarm, state } => {
                 only_changes = true;
                 let condition = truth(condition.value(&frame));
                 let clear = clear.as_ref().map(|clear| truth(clear.value(&frame)));
-                if let Some(event) = state.step(alarm, time, condition, clear) {
-                    if event == AlarmEvent::Raised || *raised == Value::Nothing {
-                        *raised = message.value(&frame).0;
-                    }
-                    let message = raised.clone();
-                    out.events.push(Happened { step: index, time, event, message, state: state.word() });
-                }
+                let order = ordered(&self.latest, *orders, &alarm.name);
+                let message = || message.value(&frame).0;
+                let at = AlarmStep { index, time, condition, clear, order };
+                at.take(alarm, state, raised, &message, &mut out.events);
                 let quality = if condition.1.is_bad() { Quality::LAST_USABLE } else { Quality::GOOD };
                 (Value::Bool(state.is_active()), quality)
             }

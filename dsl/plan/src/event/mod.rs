@@ -9,6 +9,7 @@
 //! order of their times; so the arrival order inside of `late` and between devices makes no
 //! difference, and what is read at one time gives one result.
 
+mod alarms;
 mod bits;
 pub(crate) mod circuit;
 pub(crate) mod output;

@@ -2,6 +2,7 @@
 
 use crate::alarm::AlarmEvent;
 use gwp_core::{Quality, Timestamp, Value};
+use std::sync::Arc;
 
 /// A result of a step.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Happened {
     pub message: Value,
     /// The state it is in now.
     pub state: &'static str,
+    /// Who did it; empty if nobody did.
+    pub by: Arc<str>,
 }
 
 /// What came out of a circuit, in order.

@@ -271,11 +271,20 @@ impl<'p> Player<'p> {
         let outcome = match self.writes.decide(self.plan, write, &command, now) {
             Decision::Refuse(why) => why,
             Decision::Execute(execution) => {
-                if let Some((device, index)) = self.places.get(&declared.target) {
-                    self.devices[*device].set(*index, execution.value.clone(), Quality::GOOD);
+                let value = execution.value.clone();
+                match self.places.get(&declared.target) {
+                    Some((device, index)) => {
+                        self.devices[*device].set(*index, execution.value.clone(), Quality::GOOD);
+                    }
+                    // An order to alarms goes into the log.
+                    None => {
+                        let order = one(GroupId::NONE, declared.target, now, execution.raw, Quality::GOOD);
+                        let fact = Fact::Samples { slot: SlotMark::default(), batch: Arc::new(order) };
+                        self.under_way.push(UnderWay { at: now, fact });
+                    }
                 }
                 let written = declared.verify_ns.map_or(Written::Done, |_| Written::Confirmed);
-                declared.outcome(self.plan, &execution.value, &written)
+                declared.outcome(self.plan, &value, &written)
             }
         };
         let batch = one(GroupId::NONE, declared.outcome, now, Value::Text(outcome.into()), Quality::GOOD);
