@@ -205,7 +205,14 @@ impl<'t> Cursor<'t> {
 
     /// The dotted path that ends with that token: its tokens, and whether brackets follow each of them.
     pub(crate) fn path(&self, at: usize) -> Vec<(usize, bool)> {
-        let mut parts = vec![(at, self.str(at + 1) == "[")];
+        let mut parts = self.path_before(at);
+        parts.push((at, self.str(at + 1) == "["));
+        parts
+    }
+
+    /// The names before the dot that stands before that token.
+    pub(crate) fn path_before(&self, at: usize) -> Vec<(usize, bool)> {
+        let mut parts = Vec::new();
         let mut first = at;
         while first >= 2 && self.str(first - 1) == "." {
             let mut name = first - 2;
@@ -228,6 +235,11 @@ impl<'t> Cursor<'t> {
     /// The place of the whole text that holds the insert the place is in; itself outside of inserts.
     pub(crate) fn outermost(&self) -> &Cursor<'t> {
         self.outer.as_deref().map_or(self, Cursor::outermost)
+    }
+
+    /// True for a place that is the other one.
+    pub(crate) fn is_same(&self, other: &Cursor<'_>) -> bool {
+        self.base == other.base && self.text.len() == other.text.len()
     }
 
     /// Tokens of the head of the item the place is in, from its keyword.
