@@ -109,19 +109,14 @@ impl Loader<'_, '_> {
             let fault = Diagnostic::new("E108", span, format!("`{name}` uses itself"));
             let way = format!("{} -> {name}", round.join(" -> "));
             self.report.push(
-                fault
-                    .here(way)
-                    .help("all files share one name space: remove this line")
-                    .fix(used.span, ""),
+                fault.here(way).help("all files share one name space: remove this line").fix(used.span, ""),
             );
             return None;
         }
         if self.known.contains_key(&name) {
             let fault = Diagnostic::new("E109", span, format!("`{name}` is used twice"));
             self.report.push(
-                fault
-                    .help("one `use` is enough for the whole project: remove this line")
-                    .fix(used.span, ""),
+                fault.help("one `use` is enough for the whole project: remove this line").fix(used.span, ""),
             );
             return None;
         }

@@ -279,8 +279,12 @@ const SOURCE: &[Special] = &[special(
     "What happens to the tags when the connection is lost; `hold` when the device buffers.",
 )];
 
-const DEVICE: &[Special] =
-    &[special("scan", "scan = 10 s", &[], "Period in which its tags are read, instead of that of the source.")];
+const DEVICE: &[Special] = &[special(
+    "scan",
+    "scan = 10 s",
+    &[],
+    "Period in which its tags are read, instead of that of the source.",
+)];
 
 const SINK: &[Special] = &[
     special(
@@ -310,13 +314,19 @@ const ALARM: &[Special] = &[
 ];
 
 const WRITE: &[Special] = &[
-    special("allow", "allow = 0..50 kW", &[], "What may be written, inside the `range` of the tag; for texts and enums a list. Required."),
+    special(
+        "allow",
+        "allow = 0..50 kW",
+        &[],
+        "What may be written, inside the `range` of the tag; for texts and enums a list. Required.",
+    ),
     special("limit", "limit = 1 per 5 s", &[], "How many commands are let through in which time."),
     special("expire", "expire = 10 s", &[], "Older commands are refused; default 10 s."),
     special("verify", "verify = 2 s", &[], "How long to wait until the tag reads back what was written."),
 ];
 
-const TEST: &[Special] = &[special("start", "start = 2025-06-01T00:00Z", &[], "Time at which the test begins.")];
+const TEST: &[Special] =
+    &[special("start", "start = 2025-06-01T00:00Z", &[], "Time at which the test begins.")];
 
 /// Names of the built-in units, without prefixes, in the order of suggestions.
 pub fn units() -> impl Iterator<Item = &'static str> {

@@ -47,7 +47,9 @@ impl Completion {
 
     fn of_word(word: &Word) -> Completion {
         let kind = match word.group {
-            Group::Function | Group::Stateful | Group::Aggregate | Group::Reference => CompletionKind::Function,
+            Group::Function | Group::Stateful | Group::Aggregate | Group::Reference => {
+                CompletionKind::Function
+            }
             Group::Type => CompletionKind::Type,
             Group::SampleWord | Group::Column => CompletionKind::Value,
             _ => CompletionKind::Keyword,
@@ -86,7 +88,10 @@ pub fn completions(analysis: &Analysis, text: &str, offset: usize) -> (Range<usi
     let mut found: Vec<Completion> = Vec::new();
     let mut seen: std::collections::HashSet<String> = Default::default();
     for proposal in all {
-        if found.len() < COMPLETIONS_MAX && begins(&proposal.label, &typed) && seen.insert(proposal.label.clone()) {
+        if found.len() < COMPLETIONS_MAX
+            && begins(&proposal.label, &typed)
+            && seen.insert(proposal.label.clone())
+        {
             found.push(proposal);
         }
     }
@@ -271,9 +276,13 @@ impl<'a> Place<'a, '_, '_> {
 
     /// Members of a device, source or write.
     fn of_device(&self, item: &'a Item) -> Vec<Completion> {
-        let mut found: Vec<_> = self.analysis.members(item).map(|member| self.analysis.proposed(member)).collect();
+        let mut found: Vec<_> =
+            self.analysis.members(item).map(|member| self.analysis.proposed(member)).collect();
         if found.iter().any(|member| member.detail.starts_with("alarm")) {
-            found.push(Completion { doc: "Rows of alarm events.".into(), ..Completion::new("alarms", CompletionKind::Member) });
+            found.push(Completion {
+                doc: "Rows of alarm events.".into(),
+                ..Completion::new("alarms", CompletionKind::Member)
+            });
         }
         if matches!(item, Item::Source(_)) {
             let doc = "True while the source is connected.".to_owned();
@@ -334,7 +343,9 @@ impl<'a> Place<'a, '_, '_> {
 
     fn in_tag(&self) -> bool {
         let (cursor, entry) = (self.cursor, self.cursor.entry());
-        cursor.braces().next().is_some() && cursor.str(entry) == "tag" && cursor.has(entry..cursor.before, ":")
+        cursor.braces().next().is_some()
+            && cursor.str(entry) == "tag"
+            && cursor.has(entry..cursor.before, ":")
     }
 
     /// Columns of the windows of the flow the place is in.

@@ -1,7 +1,7 @@
 //! A place in a text, by its tokens: which blocks are open around it, which statement it is in, and which path leads to
 //! it. It works on texts that cannot be parsed, as texts are while they are typed.
 
-use gwp_syntax::{Token, TokenKind, WordClass, is_reserved, keywords, tokens};
+use gwp_syntax::{Token, TokenKind, WordClass, keywords, tokens};
 use std::ops::Range;
 
 /// Texts in texts that are followed.
@@ -222,7 +222,8 @@ impl<'t> Cursor<'t> {
                 let Some(before) = open.checked_sub(1) else { break };
                 name = before;
             }
-            if !matches!(self.kind(name), Some(TokenKind::Word | TokenKind::Quoted)) && self.str(name) != "*" {
+            if !matches!(self.kind(name), Some(TokenKind::Word | TokenKind::Quoted)) && self.str(name) != "*"
+            {
                 break;
             }
             parts.push((name, brackets));
@@ -281,11 +282,6 @@ impl<'t> Cursor<'t> {
 
 fn is_class(word: &str, class: WordClass) -> bool {
     keywords().contains(&(word, class))
-}
-
-/// True for a word that can be the name of something.
-pub(crate) fn can_be_name(word: &str) -> bool {
-    !word.is_empty() && !is_reserved(word)
 }
 
 /// The inserts of a text with its quotes, without their braces.

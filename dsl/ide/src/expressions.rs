@@ -21,11 +21,21 @@ pub(crate) fn names(place: &Place<'_, '_, '_>) -> Vec<Completion> {
             Item::Flow(flow) if in_window => {
                 found.extend(place.window_columns());
                 let head = place.analysis.head(flow).into_iter();
-                found.extend(head.flat_map(|item| place.analysis.members(item)).map(|of| place.analysis.proposed(of)));
+                found.extend(
+                    head.flat_map(|item| place.analysis.members(item)).map(|of| place.analysis.proposed(of)),
+                );
             }
-            Item::Flow(_) => found.extend(words(&[Group::SampleWord])),
+            Item::Flow(_) => {}
             _ => found.extend(place.analysis.members(home).map(|member| place.analysis.proposed(member))),
         }
+    }
+    if in_flow && !in_window {
+        found.extend(words(&[Group::SampleWord]));
+    }
+    let in_alarm = outer.blocks.last().is_some_and(|block| outer.str(block.statement) == "alarm");
+    if in_alarm && !outer.is_same(place.cursor) {
+        let of_message = ["device", "alarm", "time"].iter();
+        found.extend(of_message.map(|word| Completion::new(word, CompletionKind::Value)));
     }
     found.extend(place.items(&["const", "device", "source", "write"]));
     found.extend(words(&[Group::Function]));

@@ -59,9 +59,10 @@ fn behind_arrow(place: &Place<'_, '_, '_>, arrow: usize) -> Vec<Completion> {
         ("where", _) => expressions::names(place),
         ("on" | "while", "on" | "while") => expressions::names(place),
         ("every" | "on" | "while", "by") => values(&["device"]),
-        ("every" | "on" | "while", "wait" | "revise" | "over" | "in" | "as" | "every" | "min_coverage" | "at") => {
-            Vec::new()
-        }
+        (
+            "every" | "on" | "while",
+            "wait" | "revise" | "over" | "in" | "as" | "every" | "min_coverage" | "at",
+        ) => Vec::new(),
         ("every", _) => words(&[Group::WindowWord]),
         ("on" | "while", _) => {
             words(&[Group::WindowWord]).into_iter().chain(expressions::names(place)).collect()

@@ -33,7 +33,11 @@ pub fn hover(analysis: &Analysis, name: &str, text: &str, offset: usize) -> Opti
         Target::Item(item) => analysis.item_text(item),
         Target::Member(home, member) => analysis.member_text(home, member),
         Target::Connected(source) => {
-            format!("{}\n\nTrue while `{}` is connected.", code(&format!("{}.connected : bool", source.name)), source.name)
+            format!(
+                "{}\n\nTrue while `{}` is connected.",
+                code(&format!("{}.connected : bool", source.name)),
+                source.name
+            )
         }
         Target::Alarms(item) => {
             let name = name_of(item).map_or("", |name| &name.text);
@@ -81,7 +85,8 @@ impl Analysis {
         let before = file.text.get(..span.start as usize).unwrap_or("");
         let line = before.rfind('\n').map_or(0, |at| at + 1);
         let above = before.get(..line).unwrap_or("").lines().rev();
-        let lines: Vec<&str> = above.map_while(|line| line.trim_start().strip_prefix("//")).take(10).collect();
+        let lines: Vec<&str> =
+            above.map_while(|line| line.trim_start().strip_prefix("//")).take(10).collect();
         let text: Vec<&str> = lines.into_iter().rev().map(str::trim).collect();
         if text.is_empty() { String::new() } else { format!("\n\n{}", text.join("\n")) }
     }
@@ -135,7 +140,8 @@ impl Analysis {
                 Kind::Time => "point in time",
                 Kind::Bytes | Kind::Nothing => "value",
             };
-            let unit = if tag.info.unit.is_empty() { String::new() } else { format!(" in {}", tag.info.unit) };
+            let unit =
+                if tag.info.unit.is_empty() { String::new() } else { format!(" in {}", tag.info.unit) };
             let _ = write!(out, "\n\n{kind}{unit}");
             if !tag.info.desc.is_empty() {
                 let _ = write!(out, "\n\n{}", tag.info.desc);
@@ -185,6 +191,9 @@ impl Analysis {
         let width = family.first.text.len();
         let except: Vec<u64> = family.except.iter().filter_map(|digits| digits.text.parse().ok()).collect();
         let numbers = (first..=last).take(gwp_compile::limits::FAMILY_MAX);
-        numbers.filter(|number| !except.contains(number)).map(|number| format!("{name}{number:0width$}")).collect()
+        numbers
+            .filter(|number| !except.contains(number))
+            .map(|number| format!("{name}{number:0width$}"))
+            .collect()
     }
 }

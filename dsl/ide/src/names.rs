@@ -2,7 +2,7 @@
 
 use crate::Analysis;
 use crate::cursor::Cursor;
-use gwp_syntax::ast::{Body, Column, Flow, Item, Member, Name, Param, SelectRoot, Source, Stage, Template, Window};
+use gwp_syntax::ast::{Body, Column, Flow, Item, Member, Name, Param, SelectRoot, Stage, Template, Window};
 
 /// The name of an item that has one.
 pub(crate) fn name_of(item: &Item) -> Option<&Name> {
@@ -69,18 +69,6 @@ impl Analysis {
         }
     }
 
-    /// The source that a device, a source or a write belongs to.
-    pub(crate) fn source_of<'a>(&'a self, item: &'a Item) -> Option<&'a Source> {
-        match item {
-            Item::Source(source) => Some(source),
-            Item::Device(device) => match self.item(&device.source.as_ref()?.text)? {
-                Item::Source(source) => Some(source),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     /// Members of a source or template, and of a device with those of its template.
     pub(crate) fn members<'a>(&'a self, item: &'a Item) -> impl Iterator<Item = &'a Member> {
         let own = body_of(item).map_or(&[][..], |body| &body.members);
@@ -137,7 +125,8 @@ impl Analysis {
             let column = columns(flow).into_iter().find(|column| column.name.text == name);
             let of_head = || {
                 let head = self.head(flow).into_iter();
-                head.filter_map(|item| self.member(item, name).map(|member| Named::Member(item, member))).next()
+                head.filter_map(|item| self.member(item, name).map(|member| Named::Member(item, member)))
+                    .next()
             };
             return column.map(Named::Column).or_else(of_head);
         }

@@ -130,7 +130,8 @@ impl<'a> At<'a, '_, '_> {
         let group = if in_braces { Group::Member } else { Group::Item };
         let word = reference::find(keyword, &[group])?;
         if self.at == entry {
-            let names = matches!(cursor.kind(entry + 1), Some(TokenKind::Word | TokenKind::Quoted | TokenKind::Text));
+            let names =
+                matches!(cursor.kind(entry + 1), Some(TokenKind::Word | TokenKind::Quoted | TokenKind::Text));
             return names.then_some(Target::Word(word));
         }
         if self.at != entry + 1 {
@@ -151,8 +152,14 @@ impl<'a> At<'a, '_, '_> {
     fn by_place(&self) -> Option<Target<'a>> {
         let (cursor, name) = (self.cursor, self.cursor.name(self.at));
         let begins = self.at == cursor.statement && matches!(self.next(), "=" | "{");
-        let settings = if begins { cursor.outermost().is_same(cursor).then(|| self.analysis.settings_at(cursor)) } else { None };
-        if let Some(entry) = settings.flatten().and_then(|list| list.into_iter().find(|entry| entry.name() == name)) {
+        let settings = if begins {
+            cursor.outermost().is_same(cursor).then(|| self.analysis.settings_at(cursor))
+        } else {
+            None
+        };
+        if let Some(entry) =
+            settings.flatten().and_then(|list| list.into_iter().find(|entry| entry.name() == name))
+        {
             return Some(Target::Setting(entry));
         }
         let word = |groups: &[Group]| reference::find(name, groups).map(Target::Word);
@@ -181,7 +188,11 @@ impl<'a> At<'a, '_, '_> {
             return word(&[Group::Attribute]);
         }
         let in_window = cursor.item_word() == "flow" && cursor.blocks.is_empty();
-        if in_window { word(&[Group::WindowWord]).filter(|_| self.next() != "." && self.previous() != "=") } else { None }
+        if in_window {
+            word(&[Group::WindowWord]).filter(|_| self.next() != "." && self.previous() != "=")
+        } else {
+            None
+        }
     }
 
     fn by_name(&self) -> Option<Target<'a>> {
@@ -204,7 +215,8 @@ impl<'a> At<'a, '_, '_> {
     fn unit(&self) -> Option<(Target<'a>, Range<usize>)> {
         let cursor = self.cursor;
         let joined = |left: usize, right: usize| cursor.range(left).end == cursor.range(right).start;
-        let part = |at: usize| cursor.kind(at) == Some(TokenKind::Word) || matches!(cursor.str(at), "/" | "." | "%");
+        let part =
+            |at: usize| cursor.kind(at) == Some(TokenKind::Word) || matches!(cursor.str(at), "/" | "." | "%");
         let mut first = self.at;
         while first > 0 && part(first - 1) && joined(first - 1, first) {
             first -= 1;
@@ -236,6 +248,7 @@ fn sample_word<'a>(name: &str) -> Option<Target<'a>> {
 }
 
 fn own_unit<'a>(analysis: &'a Analysis, name: &str) -> Option<Target<'a>> {
-    let units = analysis.all_items().filter_map(|item| if let Item::Unit(unit) = item { Some(unit) } else { None });
+    let units =
+        analysis.all_items().filter_map(|item| if let Item::Unit(unit) = item { Some(unit) } else { None });
     units.into_iter().find(|unit| unit.unit.text == name).map(Target::OwnUnit)
 }

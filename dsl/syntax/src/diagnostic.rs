@@ -68,7 +68,15 @@ impl Diagnostic {
             Some(b'N') => Severity::Note,
             _ => Severity::Error,
         };
-        Diagnostic { code, severity, message: message.into(), span, labels: Vec::new(), help: None, fix: None }
+        Diagnostic {
+            code,
+            severity,
+            message: message.into(),
+            span,
+            labels: Vec::new(),
+            help: None,
+            fix: None,
+        }
     }
 
     /// Points at a further place.

@@ -308,8 +308,7 @@ impl<'a> Lexer<'a> {
 /// The diagnostic for a text that stands without quotes.
 pub(crate) fn text_needs_quotes(span: Span, written: &str) -> Diagnostic {
     let quoted = format!("\"{written}\"");
-    let fault =
-        Diagnostic::new("E017", span, "text needs double quotes").help(format!("write `{quoted}`"));
+    let fault = Diagnostic::new("E017", span, "text needs double quotes").help(format!("write `{quoted}`"));
     if written.contains(['"', '{', '}', '\\']) { fault } else { fault.fix_here(quoted) }
 }
 

@@ -229,9 +229,7 @@ impl<'a> Place<'a> {
         let before = self.before(1).filter(|_| self.begins_branch())?;
         let comma = self.tokens.get(..self.at)?.iter().rposition(|token| token.kind != Kind::Newline)?;
         let (help, at, mend) = match (self.str(comma), self.kind(before)) {
-            (",", Some(Kind::Newline)) => {
-                (format!("remove the comma before `{word}`"), self.span(comma), "")
-            }
+            (",", Some(Kind::Newline)) => (format!("remove the comma before `{word}`"), self.span(comma), ""),
             (",", _) => {
                 (format!("write a new line instead of the comma before `{word}`"), self.span(comma), "\n")
             }
@@ -335,7 +333,11 @@ impl<'a> Place<'a> {
         };
         let near = near.filter(|near| *near != word && self.kind(0) == Some(Kind::Word))?;
         let message = format!("`{word}` is not a word of the language");
-        Some(Diagnostic::new("E009", self.span(0), message).help(format!("did you mean `{near}`?")).fix_here(near))
+        Some(
+            Diagnostic::new("E009", self.span(0), message)
+                .help(format!("did you mean `{near}`?"))
+                .fix_here(near),
+        )
     }
 
     fn comma(&self) -> Option<Diagnostic> {

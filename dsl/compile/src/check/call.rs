@@ -251,7 +251,8 @@ impl Checker<'_, '_> {
         let (first, first_at) = values.get(lead)?.clone();
         let mut same = Vec::with_capacity(values.len());
         for (typed, at) in values {
-            let operands = Operands { left: at, right: first_at, span: at, what: "cannot compare", plain: [false; 2] };
+            let operands =
+                Operands { left: at, right: first_at, span: at, what: "cannot compare", plain: [false; 2] };
             let (typed, _) = self.unified(typed, first.clone(), &operands)?;
             same.push(match first.as_number() {
                 Some(number) => typed.into_unit(&number.unit),
@@ -323,7 +324,8 @@ impl Checker<'_, '_> {
         let Some(pointer) = self.fixed_text(pointer, scope) else { return Typed::error() };
         if !pointer.is_empty() && !pointer.starts_with('/') {
             let fault = Diagnostic::new("E208", at, "a place in a JSON text starts with `/`");
-            return self.wrong(fault.help(format!("write \"/{pointer}\"")).fix_here(format!("\"/{pointer}\"")));
+            return self
+                .wrong(fault.help(format!("write \"/{pointer}\"")).fix_here(format!("\"/{pointer}\"")));
         }
         Typed { expr: Expr::Call(Function::JsonNumber(pointer.into()), vec![text.expr]), ty: Ty::Json }
     }

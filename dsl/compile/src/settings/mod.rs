@@ -4,7 +4,8 @@ mod common;
 mod value;
 
 pub(crate) use common::{
-    GATEWAY, GatewayFields, SINK, SOURCE, SinkFields, SourceFields, check_only_device, device, gateway, sink, source,
+    GATEWAY, GatewayFields, SINK, SOURCE, SinkFields, SourceFields, check_only_device, device, gateway, sink,
+    source,
 };
 pub use value::setting_from_text;
 
