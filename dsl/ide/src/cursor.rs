@@ -3,6 +3,7 @@
 
 use gwp_syntax::{Token, TokenKind, WordClass, keywords, tokens};
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Texts in texts that are followed.
 const INSERTS_MAX: usize = 8;
@@ -98,7 +99,10 @@ impl<'t> Cursor<'t> {
                     }
                     statement = at + 1;
                 }
-                Some(TokenKind::Newline) if in_braces && !self.continues(at) => statement = at + 1,
+                Some(TokenKind::Newline) if in_braces => {
+                    let in_flow = blocks.is_empty() && self.str(statement) == "flow";
+                    statement = if self.continues(at, in_flow) { statement } else { at + 1 };
+                }
                 Some(TokenKind::Sign) if self.str(at) == "," && !blocks.is_empty() && in_braces => {
                     let split = blocks.last().is_some_and(|block| self.before_block(block) == "split");
                     statement = if split { statement } else { at + 1 };
@@ -128,8 +132,8 @@ impl<'t> Cursor<'t> {
         names && is_class(self.str(at), WordClass::Member)
     }
 
-    /// True if the statement goes on over the new line at that token.
-    fn continues(&self, newline: usize) -> bool {
+    /// True if the statement goes on over the new line at that token; the head of a flow does after a comma.
+    fn continues(&self, newline: usize, in_flow: bool) -> bool {
         let solid = |at: &usize| self.kind(*at) != Some(TokenKind::Newline);
         let before = (0..newline).rev().find(solid);
         let after = (newline + 1..self.tokens.len()).find(solid);
@@ -138,15 +142,9 @@ impl<'t> Cursor<'t> {
             Some(TokenKind::Word) => is_class(self.str(at), WordClass::Operator),
             _ => false,
         };
-        before.is_some_and(|at| joins(at) && self.str(at) != ",") && self.str(newline - 1) != "*"
-            || before.is_some_and(|at| self.str(at) == "," && self.statement_is_flow(at))
-            || after.is_some_and(|at| joins(at) && self.str(at) != ",")
-    }
-
-    /// True if the statement before that token began a flow: its head goes on after a comma.
-    fn statement_is_flow(&self, at: usize) -> bool {
-        let flow = (0..at).rev().find(|at| self.begins_item(*at));
-        flow.is_some_and(|at| self.str(at) == "flow")
+        let comma = |at: usize| self.str(at) == ",";
+        before.is_some_and(|at| if comma(at) { in_flow } else { joins(at) && self.str(at) != "*" })
+            || after.is_some_and(|at| joins(at) && !comma(at))
     }
 
     /// The insert of the text token that holds the place, as a range of the file.
@@ -281,7 +279,8 @@ impl<'t> Cursor<'t> {
 }
 
 fn is_class(word: &str, class: WordClass) -> bool {
-    keywords().contains(&(word, class))
+    static WORDS: LazyLock<Vec<(&str, WordClass)>> = LazyLock::new(keywords);
+    WORDS.contains(&(word, class))
 }
 
 /// The inserts of a text with its quotes, without their braces.
