@@ -17,6 +17,9 @@ pub(crate) struct Block {
     pub statement: usize,
 }
 
+/// Lines behind a place that are looked at.
+const LINES_AHEAD: usize = 20;
+
 /// A place and what is around it.
 #[derive(Debug)]
 pub(crate) struct Cursor<'t> {
@@ -40,7 +43,9 @@ pub(crate) struct Cursor<'t> {
 impl<'t> Cursor<'t> {
     /// The place at a byte offset.
     pub(crate) fn new(text: &'t str, offset: usize) -> Cursor<'t> {
-        let mut cursor = Cursor::flat(text, 0, offset.min(text.len()));
+        let offset = offset.min(text.len());
+        let window = window(text, offset);
+        let mut cursor = Cursor::flat(text.get(window.clone()).unwrap_or(""), window.start, offset);
         for _ in 0..INSERTS_MAX {
             let Some(range) = cursor.insert() else { break };
             let inner = text.get(range.clone()).unwrap_or("");
@@ -276,6 +281,29 @@ impl<'t> Cursor<'t> {
     pub(crate) fn has(&self, range: Range<usize>, word: &str) -> bool {
         range.into_iter().any(|at| self.str(at) == word)
     }
+}
+
+/// The part of a text that tells what a place is: from the item it is in to some lines behind it, so that an answer in
+/// a large file does not read all of it.
+fn window(text: &str, offset: usize) -> Range<usize> {
+    let mut floor = offset;
+    while !text.is_char_boundary(floor) {
+        floor -= 1;
+    }
+    let mut start = floor;
+    loop {
+        start = text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let line = text.get(start..floor).unwrap_or("");
+        let word = line.split([' ', '\t', '\n']).next().unwrap_or("");
+        let rest = line.get(word.len()..).unwrap_or("").trim_start();
+        let names = rest.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '\'' | '"'));
+        if start == 0 || names && is_class(word, WordClass::Item) {
+            break;
+        }
+        start -= 1;
+    }
+    let ahead = text.get(floor..).unwrap_or("").match_indices('\n').nth(LINES_AHEAD);
+    start..ahead.map_or(text.len(), |(at, _)| floor + at)
 }
 
 fn is_class(word: &str, class: WordClass) -> bool {

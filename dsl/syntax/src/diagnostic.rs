@@ -57,7 +57,7 @@ pub struct Diagnostic {
     /// How to mend it, in words.
     pub help: Option<String>,
     /// The same as an edit, where it is one edit and it is clear that it is meant.
-    pub fix: Option<Fix>,
+    pub fix: Option<Box<Fix>>,
 }
 
 impl Diagnostic {
@@ -103,7 +103,7 @@ impl Diagnostic {
     /// Gives the edit that does what the help says.
     #[must_use]
     pub fn fix(mut self, span: Span, replacement: impl Into<String>) -> Self {
-        self.fix = Some(Fix { span, replacement: replacement.into() });
+        self.fix = Some(Box::new(Fix { span, replacement: replacement.into() }));
         self
     }
 
