@@ -11,6 +11,8 @@ mod editors;
 mod hello;
 #[path = "black_box/kill.rs"]
 mod kill;
+#[path = "black_box/lsp.rs"]
+mod lsp;
 #[path = "black_box/modbus_mqtt.rs"]
 mod modbus_mqtt;
 #[path = "black_box/silent_slave.rs"]

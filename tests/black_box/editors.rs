@@ -1,4 +1,4 @@
-//! The TextMate grammar in the engine that editors use: what people see coloured is what the language means.
+//! Real editors: the TextMate grammar in the engine that many use, and the language server in Neovim.
 
 use std::process::{Command, Stdio};
 
@@ -78,4 +78,37 @@ fn the_textmate_grammar_colours_the_cookbook() {
     }
     let comments = tokens.iter().filter(|token| token.2 == "comment.line.double-slash.gwp");
     assert!(comments.clone().count() >= 4 && comments.clone().all(|token| token.1.starts_with("//")));
+}
+
+#[test]
+fn neovim_mends_looks_up_and_formats_a_program() {
+    if !gwp_tests::peers_wanted("neovim_mends_looks_up_and_formats_a_program") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("plant.gwp");
+    let text = "// Füllstände 🏭\nsource sim : simulator {\n  tag level at \"sine 0..100 every 60 s\" : real %   desc \"🏭 tank\"\n  \
+                calc full = level > 90 % or levle > 95 %\n}\nsink screen : console { journal { full = drop_oldest } }\n\
+                flow all = sim -> screen\n";
+    std::fs::write(&file, text).expect("written");
+    let script = gwp_tests::workspace().join("tests/peers/neovim.sh");
+    let mut command = Command::new("sh");
+    let out =
+        command.arg(script).arg(gwp_tests::gwp()).arg(&file).stderr(Stdio::inherit()).output().expect("sh");
+    assert!(out.status.success(), "Neovim cannot be had");
+    let seen: serde_json::Value = serde_json::from_slice(&out.stdout).expect("what it saw");
+    assert_eq!(seen["error"], serde_json::Value::Null, "{seen}");
+    assert_eq!(
+        (&seen["before"][0]["code"], &seen["before"][0]["line"]),
+        (&"E101".into(), &4.into()),
+        "{seen}"
+    );
+    assert_eq!(seen["action"], "Replace `levle` with `level`");
+    assert!(seen["hover"].as_str().is_some_and(|text| text.contains("🏭 tank")), "{seen}");
+    assert_eq!(seen["definition"], 6);
+    assert!(seen["completion"].as_array().is_some_and(|list| list.contains(&"modbus_tcp".into())), "{seen}");
+    assert_eq!(seen["symbols"], 3);
+    let mended = text.replace("levle", "level").replace("%   desc", "% desc");
+    assert_eq!(seen["text"].as_str(), Some(mended.trim_end()));
+    assert_eq!(seen["stopped"], true);
 }

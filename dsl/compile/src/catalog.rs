@@ -1,6 +1,7 @@
 //! The drivers and sinks a program may name. The compiler knows none of them itself.
 
 use gwp_core::Manifest;
+use gwp_syntax::Diagnostic;
 
 use crate::items::nearest;
 
@@ -26,14 +27,19 @@ impl Catalog {
         self.manifests.iter().copied().find(|manifest| manifest.name == name && manifest.sink().is_some())
     }
 
-    /// Help for a name that is not in the catalog.
-    pub(crate) fn help(&self, name: &str, sinks: bool) -> String {
+    /// All of them.
+    pub fn manifests(&self) -> &[&'static Manifest] {
+        &self.manifests
+    }
+
+    /// Adds to a finding what a name that is not in the catalog may stand for.
+    pub(crate) fn help(&self, fault: Diagnostic, name: &str, sinks: bool) -> Diagnostic {
         let of_kind = self.manifests.iter().filter(|manifest| manifest.sink().is_some() == sinks);
         let mut names: Vec<&str> = of_kind.map(|manifest| manifest.name).collect();
         names.sort_unstable();
         match nearest(name, names.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", names.join(", ")),
+            Some(near) => fault.did_you_mean(near),
+            None => fault.help(format!("there are: {}", names.join(", "))),
         }
     }
 }

@@ -203,7 +203,7 @@ fn arguments<'a>(
                 );
                 let known = template.params.iter().map(|param| param.name.text.as_str());
                 Some(match crate::items::nearest(&key.text, known) {
-                    Some(near) => fault.help(format!("did you mean `{near}`?")),
+                    Some(near) => fault.did_you_mean(near),
                     None => fault.label(template.name.span, "declared here"),
                 })
             }

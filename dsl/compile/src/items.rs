@@ -166,7 +166,7 @@ impl<'a> Items<'a> {
         Some(match nearest(&name.text, self.names_of(wanted)) {
             Some(near) => {
                 let place = self.get(near).map(|named| named.span);
-                let fault = fault.help(format!("did you mean `{near}`?"));
+                let fault = fault.did_you_mean(near);
                 place
                     .into_iter()
                     .fold(fault, |fault, span| fault.label(span, format!("`{near}` is declared here")))

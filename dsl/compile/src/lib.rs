@@ -21,6 +21,7 @@ pub mod limits;
 mod load;
 mod order;
 mod places;
+pub mod reference;
 mod renumber;
 mod scenarios;
 mod settings;
@@ -35,7 +36,7 @@ use gwp_plan::Plan;
 use gwp_syntax::{Diagnostic, Diagnostics, SourceMap};
 
 pub use catalog::Catalog;
-pub use load::{EntryFile, Project};
+pub use load::{EntryFile, Project, file_of_use, normal_path};
 pub use places::Places;
 pub use scenarios::PlacedScenario;
 pub use settings::setting_from_text;
@@ -56,6 +57,8 @@ pub struct Compiled {
     /// Errors, warnings and notes in order of place.
     pub diagnostics: Vec<Diagnostic>,
     pub sources: SourceMap,
+    /// The syntax trees, in the order of `sources`.
+    pub files: Vec<gwp_syntax::ast::File>,
     /// Where the parts of the plan, or else of the draft, stand in the text.
     pub places: Places,
     /// The `test` blocks, in order of place; to be played on the plan.
@@ -70,7 +73,7 @@ pub fn compile(project: &Project<'_>, catalog: &Catalog) -> Compiled {
     let (found, places, mut scenarios) = checked(&files, catalog, &mut report);
     scenarios.iter_mut().for_each(|scenario| scenario.quote(&sources));
     let (plan, draft) = if report.has_errors() { (None, Some(found)) } else { (Some(found), None) };
-    Compiled { plan, draft, diagnostics: report.into_sorted(), sources, places, scenarios }
+    Compiled { plan, draft, diagnostics: report.into_sorted(), sources, files, places, scenarios }
 }
 
 /// Checks everything; the plan is only complete if nothing was reported as an error.

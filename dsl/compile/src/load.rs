@@ -39,7 +39,7 @@ pub(crate) fn load(
 ) -> Vec<ast::File> {
     let mut loader = Loader { project, sources, report, files: Vec::new(), known: HashMap::new() };
     for entry in &project.entry {
-        let name = normal(&entry.name);
+        let name = normal_path(&entry.name);
         if !loader.known.contains_key(&name) {
             loader.file(name, entry.text.clone());
         }
@@ -102,21 +102,22 @@ impl Loader<'_, '_> {
             self.report.push(fault.help("write the name out"));
             return None;
         };
-        let name = match from.rsplit_once('/') {
-            Some((folder, _)) if !path.starts_with('/') => normal(&format!("{folder}/{path}")),
-            _ => normal(&path),
-        };
+        let name = file_of_use(from, &path);
         if chain.contains(&name) {
             let round: Vec<_> =
                 chain.iter().skip_while(|other| **other != name).map(String::as_str).collect();
             let fault = Diagnostic::new("E108", span, format!("`{name}` uses itself"));
             let way = format!("{} -> {name}", round.join(" -> "));
-            self.report.push(fault.here(way).help("all files share one name space: remove this line"));
+            self.report.push(
+                fault.here(way).help("all files share one name space: remove this line").fix(used.span, ""),
+            );
             return None;
         }
         if self.known.contains_key(&name) {
             let fault = Diagnostic::new("E109", span, format!("`{name}` is used twice"));
-            self.report.push(fault.help("one `use` is enough for the whole project: remove this line"));
+            self.report.push(
+                fault.help("one `use` is enough for the whole project: remove this line").fix(used.span, ""),
+            );
             return None;
         }
         if self.known.len() >= FILES_MAX {
@@ -135,8 +136,16 @@ impl Loader<'_, '_> {
     }
 }
 
+/// The name of the file that `use "path"` in the file `from` means.
+pub fn file_of_use(from: &str, path: &str) -> String {
+    match from.rsplit_once('/') {
+        Some((folder, _)) if !path.starts_with('/') => normal_path(&format!("{folder}/{path}")),
+        _ => normal_path(path),
+    }
+}
+
 /// A path without `.` and `a/..`, with `/` between its parts.
-fn normal(path: &str) -> String {
+pub fn normal_path(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     let path = path.replace('\\', "/");
     for part in path.split('/') {
@@ -158,7 +167,7 @@ mod tests {
 
     #[test]
     fn paths_have_one_form() {
-        let found = ["a/./b", "a//b", "a/c/../b", "./a/b", "../a/b", "/a/b", "a\\b"].map(normal);
+        let found = ["a/./b", "a//b", "a/c/../b", "./a/b", "../a/b", "/a/b", "a\\b"].map(normal_path);
         assert_eq!(found, ["a/b", "a/b", "a/b", "a/b", "../a/b", "/a/b", "a/b"]);
     }
 }

@@ -365,11 +365,10 @@ impl Reader<'_, '_, '_> {
                     format!("`{name}` has no column `{}`", column.name),
                 );
                 let names = known.keys().map(String::as_str);
-                let help = match nearest(&column.name.text, names.clone()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("it has: {}", names.collect::<Vec<_>>().join(", ")),
-                };
-                self.wrong(fault.help(help));
+                self.wrong(match nearest(&column.name.text, names.clone()) {
+                    Some(near) => fault.did_you_mean(near),
+                    None => fault.help(format!("it has: {}", names.collect::<Vec<_>>().join(", "))),
+                });
                 continue;
             };
             let at =

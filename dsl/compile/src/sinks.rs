@@ -28,7 +28,7 @@ pub(crate) fn sinks(
                 item.driver.span,
                 format!("there is no sink driver `{}`", item.driver),
             );
-            report.push(fault.help(catalog.help(&item.driver.text, true)));
+            report.push(catalog.help(fault, &item.driver.text, true));
             parts.push(None);
             continue;
         };

@@ -21,7 +21,7 @@ pub(crate) fn sources(
         let Some(driver) = catalog.source(&item.driver.text) else {
             let fault =
                 Diagnostic::new("E408", item.driver.span, format!("there is no driver `{}`", item.driver));
-            report.push(fault.help(catalog.help(&item.driver.text, false)));
+            report.push(catalog.help(fault, &item.driver.text, false));
             parts.push(None);
             continue;
         };

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use crate::limits::DIAGNOSTICS_MAX;
 use crate::span::Span;
+use crate::words::written_name;
 
 /// How much a diagnostic weighs. Only an error keeps a project from becoming a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,14 @@ pub struct Label {
     pub text: String,
 }
 
+/// An edit of one place that mends a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced; empty where something is only put in.
+    pub span: Span,
+    pub replacement: String,
+}
+
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -45,8 +54,10 @@ pub struct Diagnostic {
     pub span: Span,
     /// More places; the first may repeat `span` to say what is to be seen there.
     pub labels: Vec<Label>,
-    /// One edit that mends it, if there is one.
+    /// How to mend it, in words.
     pub help: Option<String>,
+    /// The same as an edit, where it is one edit and it is clear that it is meant.
+    pub fix: Option<Box<Fix>>,
 }
 
 impl Diagnostic {
@@ -57,7 +68,15 @@ impl Diagnostic {
             Some(b'N') => Severity::Note,
             _ => Severity::Error,
         };
-        Diagnostic { code, severity, message: message.into(), span, labels: Vec::new(), help: None }
+        Diagnostic {
+            code,
+            severity,
+            message: message.into(),
+            span,
+            labels: Vec::new(),
+            help: None,
+            fix: None,
+        }
     }
 
     /// Points at a further place.
@@ -79,6 +98,26 @@ impl Diagnostic {
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
+    }
+
+    /// Gives the edit that does what the help says.
+    #[must_use]
+    pub fn fix(mut self, span: Span, replacement: impl Into<String>) -> Self {
+        self.fix = Some(Box::new(Fix { span, replacement: replacement.into() }));
+        self
+    }
+
+    /// Replaces what stands at the main place.
+    #[must_use]
+    pub fn fix_here(self, replacement: impl Into<String>) -> Self {
+        let span = self.span;
+        self.fix(span, replacement)
+    }
+
+    /// The name at the main place is probably `near`, misspelt.
+    #[must_use]
+    pub fn did_you_mean(self, near: &str) -> Self {
+        self.help(format!("did you mean `{near}`?")).fix_here(written_name(near))
     }
 }
 

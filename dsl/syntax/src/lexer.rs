@@ -11,32 +11,41 @@ use crate::span::{FileId, Span};
 
 /// What a token is; its text is looked up in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum TokenKind {
     Word,
     Number,
     /// `"..."`, with its inserts.
     Text,
     /// `'...'`
     Quoted,
+    /// `(`, `[` or `{`
     Open,
+    /// `)`, `]` or `}`
     Close,
+    /// An operator, `->`, a comma or a dot.
     Sign,
     Newline,
     /// A character that no token starts with.
     Other,
 }
 
+pub(crate) use TokenKind as Kind;
+
+/// A piece of the text, comments and blanks left out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Token {
-    pub kind: Kind,
+pub struct Token {
+    pub kind: TokenKind,
+    /// First byte in the text.
     pub start: u32,
+    /// The byte after the last one.
     pub end: u32,
     /// Nesting inside a text with inserts; 0 for all other tokens.
     pub depth: u16,
 }
 
 impl Token {
-    pub(crate) fn str<'a>(&self, text: &'a str) -> &'a str {
+    /// Its piece of the text that was read.
+    pub fn str<'a>(&self, text: &'a str) -> &'a str {
         text.get(self.start as usize..self.end as usize).unwrap_or("")
     }
 }
@@ -76,6 +85,11 @@ impl Lexed {
 const SIGNS: [&str; 19] = [
     ":=", "->", "==", "!=", "<=", ">=", "..", "&&", "||", "<>", "**", "=", ":", ",", ".", "+", "-", "*", "/",
 ];
+
+/// The tokens of a text, for tools that look at a place of it: faults are passed over.
+pub fn tokens(text: &str) -> Vec<Token> {
+    lex(FileId(0), text).tokens
+}
 
 pub(crate) fn lex(file: FileId, text: &str) -> Lexed {
     let out = Lexed {
@@ -170,9 +184,7 @@ impl<'a> Lexer<'a> {
             self.rest().find([' ', '\t', '\n', '\r', ',', '}', ']', ')']).unwrap_or(self.rest().len());
         let span = self.span(self.at, self.at + length);
         let written = self.rest().get(..length).unwrap_or("");
-        self.out.faults.push(
-            Diagnostic::new("E017", span, "text needs double quotes").help(format!("write `\"{written}\"`")),
-        );
+        self.out.faults.push(text_needs_quotes(span, written));
         self.unreadable(length, Kind::Word);
         true
     }
@@ -182,23 +194,25 @@ impl<'a> Lexer<'a> {
         self.out.faults.push(
             Diagnostic::new("E003", span, "`#` is not used here")
                 .here("this sign")
-                .help("comments start with `//`"),
+                .help("comments start with `//`")
+                .fix_here("//"),
         );
         self.out.mend(self.text, self.at, self.at + length, b" ");
         self.at += length;
     }
 
     fn semicolon(&mut self) {
-        let span = self.span(self.at, self.at + 1);
-        self.out.faults.push(
-            Diagnostic::new("E002", span, "`;` is not used here")
-                .here("this sign")
-                .help("leave it out: a new line or a comma ends an entry"),
-        );
         let ends_line = self.rest().get(1..).is_none_or(|after| {
             let after = after.trim_start_matches([' ', '\t']);
             after.is_empty() || after.starts_with(['\n', '\r', '}', '#']) || after.starts_with("//")
         });
+        let span = self.span(self.at, self.at + 1);
+        self.out.faults.push(
+            Diagnostic::new("E002", span, "`;` is not used here")
+                .here("this sign")
+                .help("leave it out: a new line or a comma ends an entry")
+                .fix_here(if ends_line { "" } else { "," }),
+        );
         if ends_line {
             self.out.mend(self.text, self.at, self.at + 1, b" ");
             self.at += 1;
@@ -217,7 +231,10 @@ impl<'a> Lexer<'a> {
         if *sign == ":=" {
             let span = self.span(self.at, self.at + 2);
             self.out.faults.push(
-                Diagnostic::new("E001", span, "`:=` is not used here").here("this sign").help("write `=`"),
+                Diagnostic::new("E001", span, "`:=` is not used here")
+                    .here("this sign")
+                    .help("write `=`")
+                    .fix_here("="),
             );
             self.out.mend(self.text, self.at, self.at + 2, b" =");
             self.at += 1;
@@ -286,6 +303,13 @@ impl<'a> Lexer<'a> {
             }
         }
     }
+}
+
+/// The diagnostic for a text that stands without quotes.
+pub(crate) fn text_needs_quotes(span: Span, written: &str) -> Diagnostic {
+    let quoted = format!("\"{written}\"");
+    let fault = Diagnostic::new("E017", span, "text needs double quotes").help(format!("write `{quoted}`"));
+    if written.contains(['"', '{', '}', '\\']) { fault } else { fault.fix_here(quoted) }
 }
 
 /// The diagnostic for nesting beyond [`NESTING_MAX`].

@@ -32,10 +32,10 @@ mod tree;
 mod units;
 mod words;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Fix, Label, Severity};
 pub use format::{FormatError, format};
-pub use lexer::Comment;
+pub use lexer::{Comment, Token, TokenKind, tokens};
 pub use recover::{Parsed, parse};
 pub use span::{FileId, SourceFile, SourceMap, Span};
 pub use units::{normal_unit, unit_alias, unit_aliases};
-pub use words::{WordClass, is_reserved, keywords, nearest};
+pub use words::{WordClass, is_reserved, keywords, nearest, written_name};

@@ -3,7 +3,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::grammar::{Rule, Stop};
-use crate::lexer::{Kind, Token, too_deep};
+use crate::lexer::{Kind, Token, text_needs_quotes, too_deep};
 use crate::span::{FileId, Span};
 use crate::words;
 
@@ -109,7 +109,27 @@ impl<'a> Place<'a> {
             _ => return None,
         };
         let message = format!("`{}` is not an operator here", self.str(at));
-        Some(Diagnostic::new("E013", self.span(at), message).here("this sign").help(mend))
+        let fault = Diagnostic::new("E013", self.span(at), message).here("this sign").help(mend);
+        let operator = mend.strip_prefix("write `").and_then(|rest| rest.strip_suffix('`'));
+        Some(match operator {
+            Some(operator) if !operator.contains(['"', '\'', ',']) => {
+                let span = fault.span;
+                fault.fix(span, self.apart(operator, span))
+            }
+            _ => fault,
+        })
+    }
+
+    /// A word with a blank to each side where there is none yet.
+    fn apart(&self, word: &str, span: Span) -> String {
+        if !word.starts_with(|c: char| c.is_alphabetic()) {
+            return word.to_owned();
+        }
+        let blank = |near: Option<char>| near.is_none_or(|c| c.is_whitespace() || "([{".contains(c));
+        let before = self.text.get(..span.start as usize).and_then(|text| text.chars().next_back());
+        let after = self.text.get(span.end as usize..).and_then(|text| text.chars().next());
+        let gap = |is: bool| if is { "" } else { " " };
+        format!("{}{word}{}", gap(blank(before)), gap(after.is_some_and(char::is_whitespace)))
     }
 
     fn foreign_letter(&self) -> Option<Diagnostic> {
@@ -121,6 +141,7 @@ impl<'a> Place<'a> {
             Diagnostic::new("E014", self.span(self.at), format!("`{word}` has letters outside of a to z"))
                 .here("used as a name")
                 .help(format!("write `'{word}'` in single quotes"))
+                .fix_here(format!("'{word}'"))
         })
     }
 
@@ -129,15 +150,20 @@ impl<'a> Place<'a> {
         let takes_address = matches!(self.str(0), "tag" | "write") && at_word > 0;
         let token = self.tokens.get(self.at).filter(|token| token.kind != Kind::Text && takes_address)?;
         let rest = self.text.get(token.start as usize..)?;
-        let length = rest.find([' ', '\t', '\n', '\r', ',']).unwrap_or(rest.len());
+        let line = rest.find(['\n', '\r']).map_or(rest, |end| rest.get(..end).unwrap_or(""));
+        // an address may have blanks: then it goes as far as the colon before the type
+        let blank = line.find([' ', '\t', ',']).unwrap_or(line.len());
+        let length = line.find(" : ").map_or(blank, |colon| line.get(..colon).unwrap_or("").trim_end().len());
         let written = rest.get(..length)?;
         let span = Span::new(self.file, token.start as usize, token.start as usize + length);
         let plain = written.trim_matches('\'').trim_end_matches(':');
-        Some(
+        Some(quoted_address(
             Diagnostic::new("E006", span, "the address needs double quotes")
                 .here("address")
                 .help(format!("write `at \"{plain}\"`")),
-        )
+            plain,
+            written.ends_with(':'),
+        ))
     }
 
     /// A word where only text can stand.
@@ -151,7 +177,7 @@ impl<'a> Place<'a> {
         let length = rest.find([' ', '\t', '\n', '\r', ',', '{', '}', ']', ')']).unwrap_or(rest.len());
         let written = rest.get(..length)?.trim_matches('\'');
         let span = Span::new(self.file, token.start as usize, token.start as usize + length);
-        Some(Diagnostic::new("E017", span, "text needs double quotes").help(format!("write `\"{written}\"`")))
+        Some(text_needs_quotes(span, written))
     }
 
     fn type_name(&self) -> Option<Diagnostic> {
@@ -171,8 +197,8 @@ impl<'a> Place<'a> {
             fault.here(format!("type of `{name}`"))
         };
         Some(match (words::plc_type(word), words::nearest_type(word)) {
-            (Some((plc, what)), _) => fault.help(format!("use `{plc}` ({what})")),
-            (None, Some(near)) => fault.help(format!("did you mean `{near}`?")),
+            (Some((plc, what)), _) => fault.help(format!("use `{plc}` ({what})")).fix_here(plc),
+            (None, Some(near)) => fault.did_you_mean(near),
             (None, None) => fault
                 .help("types are bool, int, dint, real, string and their relatives; see `gwp explain E005`"),
         })
@@ -202,16 +228,18 @@ impl<'a> Place<'a> {
         let word = self.str(self.at);
         let before = self.before(1).filter(|_| self.begins_branch())?;
         let comma = self.tokens.get(..self.at)?.iter().rposition(|token| token.kind != Kind::Newline)?;
-        let help = match (self.str(comma), self.kind(before)) {
-            (",", Some(Kind::Newline)) => format!("remove the comma before `{word}`"),
-            (",", _) => format!("write a new line instead of the comma before `{word}`"),
+        let (help, at, mend) = match (self.str(comma), self.kind(before)) {
+            (",", Some(Kind::Newline)) => (format!("remove the comma before `{word}`"), self.span(comma), ""),
+            (",", _) => {
+                (format!("write a new line instead of the comma before `{word}`"), self.span(comma), "\n")
+            }
             (_, Some(Kind::Newline)) => return None,
             _ if !self.ends_value(comma) => return None,
-            _ => format!("start a new line before `{word}`"),
+            _ => (format!("start a new line before `{word}`"), self.span(self.at).before(), "\n"),
         };
         let fault =
             Diagnostic::new("E010", self.span(self.at), "each branch of a `split` stands on its own line");
-        Some(fault.here("the next branch").help(help))
+        Some(fault.here("the next branch").help(help).fix(at, mend))
     }
 
     fn reserved(&self) -> Option<Diagnostic> {
@@ -234,6 +262,7 @@ impl<'a> Place<'a> {
             Diagnostic::new("E007", self.span(self.at), format!("`{word}` is a reserved word"))
                 .here("used as a name")
                 .help(format!("write `'{word}'` in single quotes, or choose another name"))
+                .fix_here(format!("'{word}'"))
         })
     }
 
@@ -251,14 +280,19 @@ impl<'a> Place<'a> {
         Some(
             Diagnostic::new("E004", self.span(self.at), "`=` gives a name its value")
                 .here("comparison expected here")
-                .help("to compare, write `==`"),
+                .help("to compare, write `==`")
+                .fix_here("=="),
         )
     }
 
     fn missing_comma(&self, at: usize) -> Diagnostic {
-        Diagnostic::new("E010", self.span(at), "a comma is missing")
+        let fault = Diagnostic::new("E010", self.span(at), "a comma is missing")
             .here("before this")
-            .help(format!("write `, {}`, or start a new line", self.str(at)))
+            .help(format!("write `, {}`, or start a new line", self.str(at)));
+        match at.checked_sub(1).filter(|before| self.kind(*before) != Some(Kind::Newline)) {
+            Some(before) => fault.fix(self.span(before).after(), ","),
+            None => fault,
+        }
     }
 
     fn attribute(&self) -> Option<Diagnostic> {
@@ -278,7 +312,8 @@ impl<'a> Place<'a> {
                 self.span(at),
                 format!("`{}` is not an attribute of a tag", self.str(at)),
             )
-            .help(format!("did you mean `{near}`?")),
+            .help(format!("did you mean `{near}`?"))
+            .fix_here(near),
         )
     }
 
@@ -298,7 +333,11 @@ impl<'a> Place<'a> {
         };
         let near = near.filter(|near| *near != word && self.kind(0) == Some(Kind::Word))?;
         let message = format!("`{word}` is not a word of the language");
-        Some(Diagnostic::new("E009", self.span(0), message).help(format!("did you mean `{near}`?")))
+        Some(
+            Diagnostic::new("E009", self.span(0), message)
+                .help(format!("did you mean `{near}`?"))
+                .fix_here(near),
+        )
     }
 
     fn comma(&self) -> Option<Diagnostic> {
@@ -348,4 +387,12 @@ impl<'a> Place<'a> {
             Some((last, rest)) => fault.here(format!("expected {} or {last}", rest.join(", "))),
         }
     }
+}
+
+/// The edit that puts an address into quotes; none where the quotes would have to end elsewhere.
+fn quoted_address(fault: Diagnostic, plain: &str, colon: bool) -> Diagnostic {
+    if plain.is_empty() || plain.contains(['"', '{', '}', '\\']) {
+        return fault;
+    }
+    fault.fix_here(format!("\"{plain}\"{}", if colon { " :" } else { "" }))
 }

@@ -26,6 +26,16 @@ impl Span {
         Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
+    /// The empty range before its first byte.
+    pub fn before(self) -> Span {
+        Span { end: self.start, ..self }
+    }
+
+    /// The empty range behind its last byte.
+    pub fn after(self) -> Span {
+        Span { start: self.end, ..self }
+    }
+
     /// The range as indices into the text of the file.
     pub fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.end as usize
@@ -82,12 +92,12 @@ impl SourceMap {
         (0u32..).map(FileId).zip(&self.files)
     }
 
-    /// The text under a span; empty for a span of another map.
     /// Names of all files, in the order in which they were added.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.files().map(|(_, file)| file.name.as_str())
     }
 
+    /// The text under a span; empty for a span of another map.
     pub fn text(&self, span: Span) -> &str {
         self.get(span.file).and_then(|file| file.text.get(span.range())).unwrap_or("")
     }

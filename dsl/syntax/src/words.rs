@@ -93,6 +93,13 @@ pub fn is_reserved(word: &str) -> bool {
     ATTRIBUTES.contains(&word) || CONNECTIVES.contains(&word) || OPERATORS.contains(&word)
 }
 
+/// A name as a program writes it: in single quotes where it is not made of letters, digits and `_`, or is reserved.
+pub fn written_name(name: &str) -> String {
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if begins && plain && !is_reserved(name) { name.to_owned() } else { format!("'{name}'") }
+}
+
 pub(crate) fn nearest_item(word: &str) -> Option<&'static str> {
     nearest(word, ITEMS.iter().copied())
 }

@@ -40,6 +40,13 @@ files that would change.")]
         #[command(subcommand)]
         command: commands::editor::EditorCommand,
     },
+    /// Serve editors: a language server (LSP) on standard input and output
+    #[command(after_help = "\
+Started by an editor, not by hand. Gives diagnostics with quick fixes, hover texts, completion, definitions, outline and
+formatting for `.gwp` files. A file that others `use` is checked from these: they are looked for among the open files
+and in the folders of the workspace. Text that is not saved yet comes before what is on disk. How to set editors up
+stands in dsl/README.md.")]
+    Lsp(commands::lsp::LspArgs),
     /// Explain a diagnostic code, for example `gwp explain E202`
     Explain {
         /// A code like E202; without one all codes are listed
@@ -173,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => commands::test::test(&args),
         Command::Fmt(args) => commands::fmt::fmt(&args),
         Command::Editor { command } => commands::editor::editor(&command),
+        Command::Lsp(args) => commands::lsp::lsp(&args),
         Command::Explain { code } => commands::check::explain(code.as_deref()),
         Command::Plan { project, json } => commands::plan::plan(&project.files, json),
         Command::Graph { project, form } => commands::graph::graph(&project.files, form),

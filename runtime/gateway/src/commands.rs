@@ -5,6 +5,7 @@ pub mod editor;
 pub mod fmt;
 pub mod graph;
 pub mod journal;
+pub mod lsp;
 pub mod plan;
 pub mod program;
 pub mod run;

@@ -95,7 +95,8 @@ impl ariadne::Cache<gwp_syntax::FileId> for Cache<'_> {
     }
 }
 
-/// Findings as JSON: an array of objects with code, severity, message, place, labels and help.
+/// Findings as JSON: an array of objects with code, severity, message, place, labels, help and the edit that
+/// mends it.
 pub fn json(diagnostics: &[Diagnostic], sources: &SourceMap) -> serde_json::Value {
     let place = |span: Span| {
         let file = sources.get(span.file);
@@ -122,6 +123,9 @@ pub fn json(diagnostics: &[Diagnostic], sources: &SourceMap) -> serde_json::Valu
                 "place": place(found.span),
                 "labels": labels,
                 "help": found.help,
+                "fix": found.fix.as_ref().map(|fix| {
+                    serde_json::json!({ "place": place(fix.span), "replacement": fix.replacement })
+                }),
             })
         })
         .collect()

@@ -15,7 +15,7 @@ use crate::types::{Number, Ty, Typed, describe_unit};
 use crate::units::Unit;
 
 /// Functions of this version.
-const FUNCTIONS: &[&str] = &[
+pub(super) const FUNCTIONS: &[&str] = &[
     "abs", "sqrt", "exp", "ln", "log10", "sin", "cos", "tan", "power", "round", "floor", "ceil", "min",
     "max", "bit", "good", "within", "json", "length", "lower", "upper", "contains", "sum_of", "avg_of",
     "min_of", "max_of", "any_of", "all_of", "count_of",
@@ -78,7 +78,7 @@ impl Checker<'_, '_> {
                 let fault = Diagnostic::new("E113", span, format!("there is no function `{name}`"));
                 let known = FUNCTIONS.iter().chain(STATEFUL).chain(AGGREGATES).copied();
                 match nearest(name, known) {
-                    Some(near) => fault.help(format!("did you mean `{near}`?")),
+                    Some(near) => fault.help(format!("did you mean `{near}`?")).fix_here(near),
                     None => fault,
                 }
             }
@@ -251,7 +251,8 @@ impl Checker<'_, '_> {
         let (first, first_at) = values.get(lead)?.clone();
         let mut same = Vec::with_capacity(values.len());
         for (typed, at) in values {
-            let operands = Operands { left: at, right: first_at, span: at, what: "cannot compare" };
+            let operands =
+                Operands { left: at, right: first_at, span: at, what: "cannot compare", plain: [false; 2] };
             let (typed, _) = self.unified(typed, first.clone(), &operands)?;
             same.push(match first.as_number() {
                 Some(number) => typed.into_unit(&number.unit),
@@ -323,7 +324,8 @@ impl Checker<'_, '_> {
         let Some(pointer) = self.fixed_text(pointer, scope) else { return Typed::error() };
         if !pointer.is_empty() && !pointer.starts_with('/') {
             let fault = Diagnostic::new("E208", at, "a place in a JSON text starts with `/`");
-            return self.wrong(fault.help(format!("write \"/{pointer}\"")));
+            return self
+                .wrong(fault.help(format!("write \"/{pointer}\"")).fix_here(format!("\"/{pointer}\"")));
         }
         Typed { expr: Expr::Call(Function::JsonNumber(pointer.into()), vec![text.expr]), ty: Ty::Json }
     }

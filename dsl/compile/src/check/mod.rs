@@ -23,6 +23,12 @@ use crate::types::{Labels, Ty, Typed};
 use crate::world::World;
 use resolve::{Meaning, SampleWord};
 
+/// Names of all functions: plain ones, those that remember, aggregates.
+#[cfg(test)]
+pub(crate) fn functions() -> (&'static [&'static str], &'static [&'static str], &'static [&'static str]) {
+    (call::FUNCTIONS, state::STATEFUL, fold::AGGREGATES)
+}
+
 /// Where an expression stands: which names it sees.
 #[derive(Clone, Default)]
 pub(crate) struct Scope<'s> {
@@ -307,6 +313,7 @@ impl<'w, 'a> Checker<'w, 'a> {
             right: choice.or_else.span,
             span: choice.or_else.span,
             what: "the branches of `if` cannot be",
+            plain: [false; 2],
         };
         let Some((then, or_else)) = self.unified(then, or_else, &operands) else { return Typed::error() };
         let ty = then.ty.clone();

@@ -18,11 +18,19 @@ pub(super) struct Operands<'m> {
     pub span: Span,
     /// `cannot compare`, `cannot add`, ...
     pub what: &'m str,
+    /// Which of the two is a number written without a unit, so that one can be put behind it.
+    pub plain: [bool; 2],
+}
+
+/// True for a number written without a unit.
+fn is_plain(expr: &ast::Expr) -> bool {
+    matches!(&expr.kind, ast::ExprKind::Quantity(quantity) if quantity.unit.is_none())
 }
 
 impl Checker<'_, '_> {
     pub(super) fn binary(&mut self, binary: &ast::Binary, span: Span, scope: &Scope<'_>) -> Typed {
         let (left_at, right_at) = (binary.left.span, binary.right.span);
+        let plain = [is_plain(&binary.left), is_plain(&binary.right)];
         match binary.op {
             Written::And | Written::Or => {
                 let why = format!("`{}` joins conditions", binary.op);
@@ -36,7 +44,7 @@ impl Checker<'_, '_> {
                 let left = self.expr(&binary.left, scope);
                 let right = self.expr(&binary.right, scope);
                 let what = "the value and what stands for it cannot be";
-                let operands = Operands { left: left_at, right: right_at, span: right_at, what };
+                let operands = Operands { left: left_at, right: right_at, span: right_at, what, plain };
                 let Some((left, right)) = self.unified(left, right, &operands) else { return Typed::error() };
                 let ty = left.ty.clone();
                 Typed::new(Expr::Otherwise(Box::new(left.expr), Box::new(right.expr)), ty)
@@ -48,12 +56,12 @@ impl Checker<'_, '_> {
                 }
                 let right = self.expr(&binary.right, scope);
                 match arithmetic_op(op) {
-                    Some(op) => self.arithmetic(op, left, right, left_at, right_at),
+                    Some(op) => self.arithmetic(op, left, right, (left_at, right_at), plain),
                     None => self.comparison(
                         comparison_op(op),
                         left,
                         right,
-                        &Operands { left: left_at, right: right_at, span, what: "cannot compare" },
+                        &Operands { left: left_at, right: right_at, span, what: "cannot compare", plain },
                     ),
                 }
             }
@@ -98,7 +106,7 @@ impl Checker<'_, '_> {
             return false;
         }
         let fault = Diagnostic::new("E212", right.span, format!("the label `{name}` needs quotes"));
-        self.wrong(fault.help(format!("write \"{name}\"")));
+        self.wrong(fault.help(format!("write \"{name}\"")).fix_here(format!("\"{name}\"")));
         true
     }
 
@@ -115,7 +123,7 @@ impl Checker<'_, '_> {
         }
         let fault = Diagnostic::new("E212", at, format!("there is no label \"{written}\""));
         self.report.push(match nearest(written, labels.iter().map(|(_, label)| &**label)) {
-            Some(near) => fault.help(format!("did you mean \"{near}\"?")),
+            Some(near) => fault.help(format!("did you mean \"{near}\"?")).fix_here(format!("\"{near}\"")),
             None => fault.help(format!("the labels are {}", list())),
         });
         None
@@ -126,11 +134,11 @@ impl Checker<'_, '_> {
         op: BinaryOp,
         left: Typed,
         right: Typed,
-        left_at: Span,
-        right_at: Span,
+        (left_at, right_at): (Span, Span),
+        plain: [bool; 2],
     ) -> Typed {
         let operands =
-            Operands { left: left_at, right: right_at, span: left_at.to(right_at), what: verb(op) };
+            Operands { left: left_at, right: right_at, span: left_at.to(right_at), what: verb(op), plain };
         if left.is_error() || right.is_error() {
             return Typed::error();
         }
@@ -354,11 +362,13 @@ fn dimension_fault(left: &Typed, right: &Typed, operands: &Operands<'_>) -> Diag
     let plain = |typed: &Typed, number: &Number| {
         number.unit.is_none().then(|| typed.constant().map(ToString::to_string))
     };
-    match (plain(left, a).flatten(), plain(right, b).flatten()) {
-        (None, Some(value)) => fault.help(format!("write `{value} {}`", a.unit)),
-        (Some(value), None) => fault.help(format!("write `{value} {}`", b.unit)),
-        _ => fault,
-    }
+    let (value, unit, at, literal) = match (plain(left, a).flatten(), plain(right, b).flatten()) {
+        (None, Some(value)) => (value, &a.unit, operands.right, operands.plain[1]),
+        (Some(value), None) => (value, &b.unit, operands.left, operands.plain[0]),
+        _ => return fault,
+    };
+    let fault = fault.help(format!("write `{value} {unit}`"));
+    if literal { fault.fix(at.after(), format!(" {unit}")) } else { fault }
 }
 
 /// Points on a scale take no part in this operation.

@@ -176,7 +176,7 @@ impl<'a> World<'a> {
                         members.span,
                         format!("`{name}` is one device, not a family"),
                     );
-                    unknown(fault.help(format!("write `{name}` without brackets")))
+                    unknown(fault.help(format!("write `{name}` without brackets")).fix_here(""))
                 }
                 Some(fault) => unknown(fault),
                 None => Meaning::Silent,
@@ -269,7 +269,9 @@ impl<'a> World<'a> {
         }
         let fault = Diagnostic::new("E101", name.span, format!("nothing is called `{name}` here"));
         if let [device] = elsewhere.as_slice() {
-            return unknown(fault.here("unknown name").help(format!("did you mean `{device}.{name}`?")));
+            let whole = format!("{}.{name}", gwp_syntax::written_name(device));
+            let fault = fault.here("unknown name").help(format!("did you mean `{device}.{name}`?"));
+            return unknown(fault.fix_here(whole));
         }
         let siblings = scope.device.iter().chain(scope.head.iter().flat_map(|head| &head.devices));
         let local = siblings.filter_map(|device| self.device(*device));
@@ -285,7 +287,7 @@ impl<'a> World<'a> {
         }
         let fault = fault.here("unknown name");
         unknown(match nearest(&name.text, known.iter().map(String::as_str)) {
-            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            Some(near) => fault.did_you_mean(near),
             None => fault,
         })
     }
@@ -347,7 +349,7 @@ fn window_word(word: &str, device: &Arc<str>) -> Option<Typed> {
 fn no_column(name: &Name, columns: &[RowColumn]) -> Diagnostic {
     let fault = Diagnostic::new("E101", name.span, format!("the rows have no column `{name}`"));
     if let Some(near) = nearest(&name.text, columns.iter().map(|column| &*column.name)) {
-        return fault.help(format!("did you mean `{near}`?"));
+        return fault.did_you_mean(near);
     }
     let list: Vec<_> = columns.iter().map(|column| format!("`{}`", column.name)).collect();
     fault.help(format!("they have: {}; tags are written `device.tag`", list.join(", ")))
@@ -379,7 +381,7 @@ pub(crate) fn no_member(device: &Device<'_>, member: &Name) -> Diagnostic {
     let fault = Diagnostic::new("E102", member.span, message).here("unknown tag");
     let names = device.member_names();
     if let Some(near) = nearest(&member.text, names.iter().copied()) {
-        return fault.help(format!("did you mean `{near}`?"));
+        return fault.did_you_mean(near);
     }
     const SHOWN: usize = 8;
     let more = if names.len() > SHOWN { ", ..." } else { "" };

@@ -24,7 +24,9 @@ impl Checker<'_, '_> {
         let fault = Diagnostic::new("E201", span, format!("unknown unit `{text}`"));
         self.report.push(match self.world.units.nearest(text) {
             Some(near) => {
-                fault.help(format!("did you mean `{near}`? A new unit is declared with `unit {text}`"))
+                let fault =
+                    fault.help(format!("did you mean `{near}`? A new unit is declared with `unit {text}`"));
+                if text.starts_with('/') { fault } else { fault.fix_here(near) }
             }
             None => fault.help(format!("a new unit is declared with `unit {text}`")),
         });
@@ -75,7 +77,7 @@ impl Checker<'_, '_> {
         let real = value.as_number().is_some_and(|number| number.real);
         let value = Typed { expr: value.expr, ty: Ty::number(real, unit) };
         let divisor = self.path(&path, scope);
-        self.arithmetic(BinaryOp::Div, value, divisor, written.span, path.span)
+        self.arithmetic(BinaryOp::Div, value, divisor, (written.span, path.span), [false; 2])
     }
 
     /// A value in the unit and with the kind of number that is declared; `what` names what is declared.
@@ -165,8 +167,18 @@ impl Checker<'_, '_> {
                         Diagnostic::new("E206", expr.span, format!("{} is needed here", needed(&unit)));
                     let fault = fault.here(format!("this is {}", describe_unit(&have.unit)));
                     self.report.push(match (have.unit.is_none(), value.constant()) {
-                        (true, Some(number)) => fault.help(format!("write `{number} {unit}`")),
-                        (false, Some(_)) if unit.is_none() => fault.help("leave the unit out"),
+                        (true, Some(number)) => {
+                            let fault = fault.help(format!("write `{number} {unit}`"));
+                            let literal = matches!(expr.kind, ast::ExprKind::Quantity(_));
+                            if literal { fault.fix(expr.span.after(), format!(" {unit}")) } else { fault }
+                        }
+                        (false, Some(_)) if unit.is_none() => {
+                            let fault = fault.help("leave the unit out");
+                            match &expr.kind {
+                                ast::ExprKind::Quantity(quantity) => fault.fix_here(quantity.number.clone()),
+                                _ => fault,
+                            }
+                        }
                         _ => fault,
                     });
                     return None;

@@ -228,7 +228,7 @@ impl<'a> Compiler<'_, '_, 'a> {
                         format!("`{word}` is one of {}", words.join(", ")),
                     );
                     self.checker.report.push(match nearest(&value.text, words.iter().copied()) {
-                        Some(near) => fault.help(format!("did you mean `{near}`?")),
+                        Some(near) => fault.did_you_mean(near),
                         None => fault,
                     });
                 }
@@ -482,7 +482,7 @@ impl<'a> Compiler<'_, '_, 'a> {
             return false;
         };
         let fault = Diagnostic::new("E306", name.span, format!("the stage `{stage}` needs parentheses"));
-        self.checker.report.push(fault.help(format!("write `{stage}()`")));
+        self.checker.report.push(fault.help(format!("write `{stage}()`")).fix(name.span.after(), "()"));
         true
     }
 

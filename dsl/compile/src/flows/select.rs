@@ -70,7 +70,7 @@ impl<'a> World<'a> {
             if self.by_name.contains_key(name.text.as_str()) {
                 let fault =
                     Diagnostic::new("E110", members.span, format!("`{name}` is one device, not a family"));
-                return wrong(fault.help(format!("write `{name}` without brackets")));
+                return wrong(fault.help(format!("write `{name}` without brackets")).fix_here(""));
             }
             return match self.items.unknown(name, &[ItemKind::Device]) {
                 Some(fault) => wrong(fault),

@@ -86,7 +86,7 @@ impl Compiler<'_, '_, '_> {
             name => {
                 let fault = Diagnostic::new("E311", call.name.span, format!("there is no stage `{name}`"));
                 self.checker.report.push(match nearest(name, NAMES.into_iter()) {
-                    Some(near) => fault.help(format!("did you mean `{near}`?")),
+                    Some(near) => fault.help(format!("did you mean `{near}`?")).fix_here(near),
                     None => fault.help("there are: where, changes, sample, rename, split, every, on, while"),
                 });
             }

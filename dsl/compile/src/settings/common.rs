@@ -34,7 +34,7 @@ const fn duration(
 }
 
 /// Settings of the `gateway` item besides `failback`.
-static GATEWAY: &[Setting] = &[
+pub(crate) static GATEWAY: &[Setting] = &[
     setting(
         "timezone",
         SettingKind::Text,
@@ -84,7 +84,7 @@ static RETRY: &[Setting] = &[
 ];
 
 /// Settings of every sink besides `key` and `dead_letter`.
-static SINK: &[Setting] = &[
+pub(crate) static SINK: &[Setting] = &[
     Setting {
         name: "journal",
         kind: SettingKind::Block(JOURNAL),
@@ -115,7 +115,7 @@ static SINK: &[Setting] = &[
 const SINK_NAMES: &[&str] = &["journal", "retry", "order", "bad", "key", "dead_letter"];
 
 /// Settings of every source besides `on_disconnect`.
-static SOURCE: &[Setting] = &[
+pub(crate) static SOURCE: &[Setting] = &[
     duration("scan", 1, 86_400_000, "1 s", "Period in which tags are read, unless they say otherwise."),
     Setting {
         name: "standby",

@@ -4,7 +4,8 @@ mod common;
 mod value;
 
 pub(crate) use common::{
-    GatewayFields, SinkFields, SourceFields, check_only_device, device, gateway, sink, source,
+    GATEWAY, GatewayFields, SINK, SOURCE, SinkFields, SourceFields, check_only_device, device, gateway, sink,
+    source,
 };
 pub use value::setting_from_text;
 
@@ -107,7 +108,7 @@ impl<'a> Fields<'a> {
             let message = format!("{} has no setting `{}`", self.owner, setting.name);
             let fault = Diagnostic::new("E402", setting.name.span, message);
             checker.report.push(match meant {
-                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                Some(near) => fault.did_you_mean(near),
                 None => fault.help(format!("it has: {}", known().collect::<Vec<_>>().join(", "))),
             });
         }

@@ -176,7 +176,7 @@ impl Checker<'_, '_> {
         let fault = Diagnostic::new("E404", value.span, message).here("a secret");
         let name = &written.name;
         let help = format!("write `{name} = secret(\"{name}\")` and put the value into node.toml");
-        self.report.push(fault.help(help));
+        self.report.push(fault.help(help).fix_here(format!("secret(\"{}\")", name.text)));
     }
 
     /// `secret("pg")` or `node("serial_a")`.
@@ -223,8 +223,14 @@ impl Checker<'_, '_> {
         let fault = Diagnostic::new("E407", value.span, format!("`{}` is one of {list}", written.name));
         let near = word.and_then(|word| nearest(word, words.iter().copied()));
         self.report.push(match (near, &value.kind) {
-            (Some(near), _) => fault.help(format!("did you mean `{near}`?")),
-            (None, ExprKind::Text(_)) => fault.help("write the word without quotes"),
+            (Some(near), _) => fault.help(format!("did you mean `{near}`?")).fix_here(near),
+            (None, ExprKind::Text(text)) => {
+                let fault = fault.help("write the word without quotes");
+                match text.literal().filter(|text| words.contains(&text.as_str())) {
+                    Some(word) => fault.fix_here(word),
+                    None => fault,
+                }
+            }
             _ => fault,
         });
         None

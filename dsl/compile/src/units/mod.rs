@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use table::common;
 pub(crate) use words::quantity_name;
 
 /// The base dimensions that everybody shares.

@@ -190,7 +190,7 @@ fn atoms() -> HashMap<&'static str, (Unit, Prefixes)> {
 }
 
 /// Names worth suggesting.
-pub(super) fn common() -> impl Iterator<Item = &'static str> + Clone {
+pub(crate) fn common() -> impl Iterator<Item = &'static str> + Clone {
     const PREFIXED: &[&str] = &[
         "kW", "MW", "kWh", "MWh", "kg", "mm", "cm", "km", "ms", "us", "kV", "mV", "mA", "kA", "kvar", "kVA",
         "kPa", "MPa", "mbar", "kHz", "MHz", "hl", "ml", "mg", "kB", "MB", "GB", "TB", "kN", "kJ", "MJ", "GJ",

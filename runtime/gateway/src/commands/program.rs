@@ -31,18 +31,25 @@ pub fn load(files: &[PathBuf]) -> anyhow::Result<Program> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let load = |name: &str| read(Path::new(name)).map_err(|error| error.to_string());
     let project = gwp_compile::Project { entry, load: Box::new(load) };
-    let compiled = gwp_compile::compile(&project, &catalog::catalog());
-    let gwp_compile::Compiled { mut plan, draft, mut diagnostics, sources, places, scenarios } = compiled;
-    // A program with errors elsewhere still has sources and sinks that can be checked.
-    if let Some(whole) = plan.as_ref().or(draft.as_ref()) {
-        let found = component_errors(whole, &places);
-        if found.iter().any(|found| found.severity == Severity::Error) {
-            plan = None;
-        }
-        diagnostics.extend(found);
-        diagnostics.sort_by_key(|found| found.span);
-    }
+    let gwp_compile::Compiled { plan, diagnostics, sources, scenarios, .. } = compile(&project);
     Ok(Program { plan, diagnostics, sources, scenarios })
+}
+
+/// Compiles a project for the components of this binary, and has each of them check its declaration.
+pub fn compile(project: &gwp_compile::Project<'_>) -> gwp_compile::Compiled {
+    let mut compiled = gwp_compile::compile(project, &catalog::catalog());
+    // A program with errors elsewhere still has sources and sinks that can be checked.
+    if let Some(whole) = compiled.plan.as_ref().or(compiled.draft.as_ref()) {
+        let found = component_errors(whole, &compiled.places);
+        if found.iter().any(|found| found.severity == Severity::Error)
+            && let Some(plan) = compiled.plan.take()
+        {
+            compiled.draft = Some(plan);
+        }
+        compiled.diagnostics.extend(found);
+        compiled.diagnostics.sort_by_key(|found| found.span);
+    }
+    compiled
 }
 
 /// What the drivers and sinks say about their declarations: addresses, and settings
