@@ -15,7 +15,7 @@ use crate::types::{Labels, Ty, Typed};
 use crate::world::{Attributes, World};
 
 /// Name of the rows that alarms give.
-pub(crate) const ALARMS: &str = "alarms";
+pub(crate) const ALARMS: &str = gwp_plan::plan::ALARM_ROWS;
 
 /// Columns of an alarm event, in the order of the plan.
 pub(crate) const EVENT_COLUMNS: [&str; ALARM_COLUMNS] =

@@ -19,7 +19,7 @@ use crate::eval::{Latest, Slots};
 use crate::event::Progress;
 use crate::event::circuit::Circuit;
 use crate::event::output::{Happened, Output, Outputs};
-use crate::plan::{Calc, Plan, SinkPlan};
+use crate::plan::{AlarmSeverity, Calc, Plan, SinkPlan};
 use crate::route::{BatchKind, RunningRoute, Surroundings};
 use crate::stage::LastByTag;
 use gwp_core::limits::BATCH_SAMPLES_MAX;
@@ -449,12 +449,36 @@ impl Lane {
         in_circuit.or_else(|| self.slots.get(tag).map(|slot| self.latest.get(slot)))
     }
 
+    /// All alarms it computes, by tag, as they are.
+    pub fn alarms_now(&self) -> impl Iterator<Item = AlarmNow> + '_ {
+        self.circuits.iter().flat_map(move |one| {
+            one.circuit.alarms().map(move |(step, severity, state, message)| {
+                let tag = one.steps[step as usize].0;
+                let since = self.events.get(&tag).map(|(time, _)| *time);
+                AlarmNow { tag, severity, state, since, message: message.clone() }
+            })
+        })
+    }
+
     /// Samples that came behind what was already computed with them.
     pub fn late(&self) -> u64 {
         let windows = self.routes.iter().filter_map(|route| route.window.as_ref());
         self.circuits.iter().map(|one| one.circuit.late()).sum::<u64>()
             + windows.flat_map(|window| &window.instances).map(|instance| instance.late()).sum::<u64>()
     }
+}
+
+/// An alarm as it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AlarmNow {
+    pub tag: TagId,
+    pub severity: AlarmSeverity,
+    /// As in the column `state` of its events.
+    pub state: &'static str,
+    /// Its last event.
+    pub since: Option<Timestamp>,
+    /// As it was raised last.
+    pub message: Value,
 }
 
 /// What circuits gave.

@@ -196,6 +196,9 @@ pub struct Alarm {
     pub columns: [TagId; ALARM_COLUMNS],
 }
 
+/// Name of the rows that alarms give.
+pub const ALARM_ROWS: &str = "alarms";
+
 /// Columns of an alarm event: name of the alarm, what happened, severity, message, state, who did it.
 pub const ALARM_COLUMNS: usize = 6;
 
@@ -224,6 +227,25 @@ pub struct SinkPlan {
     pub dead_letter: Option<u32>,
     /// Sorted by flow name, then as written.
     pub routes: Vec<Route>,
+}
+
+impl SinkPlan {
+    /// A sink of the gateway itself, which nothing is delivered to.
+    pub fn internal(name: Arc<str>, routes: Vec<Route>) -> SinkPlan {
+        let (full, mirror) = (FullPolicy::DropOldest, MirrorPolicy::Async);
+        SinkPlan {
+            name,
+            driver: "".into(),
+            settings: Settings::default(),
+            journal: JournalPolicy { capacity_bytes: 0, keep_ns: 0, full, mirror },
+            retry: RetryPolicy { first_ns: 0, max_ns: 0 },
+            order: Order::PerTag,
+            key: Vec::new(),
+            bad: BadPolicy::Send,
+            dead_letter: None,
+            routes,
+        }
+    }
 }
 
 /// `journal { }`.
@@ -305,6 +327,21 @@ pub struct Route {
     pub names: BTreeMap<TagId, Arc<str>>,
     /// Higher goes first at CPU, disk and catch-up.
     pub high_priority: bool,
+}
+
+impl Route {
+    /// A way without stages.
+    pub fn plain(flow: Arc<str>, tags: Vec<TagId>) -> Route {
+        Route {
+            flow,
+            tags,
+            stages: Vec::new(),
+            window: None,
+            row_conditions: Vec::new(),
+            names: BTreeMap::new(),
+            high_priority: false,
+        }
+    }
 }
 
 /// A stage that acts on samples.

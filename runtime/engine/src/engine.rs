@@ -1,5 +1,6 @@
 //! Starting and stopping an engine.
 
+use crate::alarms::{self, AlarmBoard, AlarmDesk, BOARD};
 use crate::clock::{Disciplined, GatewayClock};
 use crate::delivery::{DeliveryLimits, DeliverySeat, Outbox};
 use crate::inbox::command_groups;
@@ -66,11 +67,16 @@ pub enum StartError {
 pub struct Engine {
     pub status: Arc<EngineStatus>,
     pub clock: Arc<GatewayClock>,
+    /// If the plan has alarms.
+    pub alarms: Option<Arc<AlarmDesk>>,
     topology: ActorRef<TopologyMsg>,
     writer: Arc<Writer>,
     failed: watch::Receiver<Option<Arc<str>>>,
     ticker: JoinHandle<()>,
 }
+
+/// The board's lane gives no entries.
+const BOARD_POLICY: SinkPolicy = SinkPolicy { capacity_bytes: 0, keep_ns: 0, full: Full::DropOldest };
 
 /// How long a whole tier may take to stop before it is given up.
 const STOP_TIMEOUT_MS: u64 = 15_000;
@@ -106,6 +112,7 @@ impl Engine {
             graph.add_source(index, source);
         }
         graph.add_writes(durable);
+        let alarms = graph.add_alarms();
         let sequencer = graph.sequencer.clone();
         graph.activate();
         let Graph { specs, mut status, .. } = graph;
@@ -115,7 +122,7 @@ impl Engine {
             .map_err(|error| StartError::Actors(error.to_string()))?;
         let ticker =
             tokio::spawn(tick(clock.clone(), sequencer.clone(), writer.sender(), writer.meter.clone()));
-        Ok(Engine { status: Arc::new(status), clock, topology, writer, failed, ticker })
+        Ok(Engine { status: Arc::new(status), clock, alarms, topology, writer, failed, ticker })
     }
 
     /// Completes when the engine cannot go on: the store failed.
@@ -232,6 +239,8 @@ struct Recovered {
     incarnation: [u8; 16],
     log: LogReader,
     sinks: Vec<RecoveredSink>,
+    /// The place of the board of alarms, if the plan has alarms.
+    board: Option<Registered>,
 }
 
 /// A sink of the plan with its journal.
@@ -249,6 +258,10 @@ impl Recovered {
         let clock = Arc::new(GatewayClock::new(store.last_time()?));
         let epoch = store.next_epoch()?;
         let sinks = plan.sinks.iter().map(|sink| recover_sink(&mut store, sink)).collect::<Result<_, _>>()?;
+        let board = match alarms::has_alarms(&plan) {
+            true => Some(store.register(BOARD, BOARD_POLICY)?),
+            false => None,
+        };
         warn_of_orphans(&store, &plan);
         let recovered = Recovered {
             plans: Arc::new(Plans::new(store.plan_reader(), plan_id, plan.clone())),
@@ -261,6 +274,7 @@ impl Recovered {
             incarnation: store.incarnation(),
             log: store.log_reader(),
             sinks,
+            board,
         };
         Ok((recovered, store))
     }
@@ -422,6 +436,33 @@ impl Graph {
         self.commands.push(sender);
         let seat = Arc::new(SourceSeat { source, groups, outlet, clock, meter, commands, unpolled });
         self.add_stage(Tier::Source, &stage, move |stop| Box::pin(seat.clone().run(stop)));
+    }
+
+    /// The board of alarms and the desk for orders to them, if there are any.
+    fn add_alarms(&mut self) -> Option<Arc<AlarmDesk>> {
+        let registered = self.recovered.board.as_ref()?;
+        let board = Arc::new(AlarmBoard::default());
+        let stage = StageStatus::new("lane/alarms".into());
+        let lane = LaneSeat::new(
+            BOARD.into(),
+            registered,
+            self.recovered.plan_id,
+            self.recovered.plans.clone(),
+            self.sequencer.clone(),
+            self.requests.clone(),
+            self.recovered.log.fork(),
+        );
+        let lane = Arc::new(lane.of_board(board.clone()));
+        let sequencer = self.sequencer.clone();
+        let hand = move |emission, credit| sequencer.emission(emission, credit, TagId(u32::MAX));
+        self.status.stages.push(stage.clone());
+        self.add_stage(Tier::Lane, &stage, move |stop| Box::pin(lane.clone().run(stop)));
+        Some(Arc::new(AlarmDesk {
+            board,
+            plan: self.recovered.plan.clone(),
+            outlet: Outlet::new(Edge::new(OUTCOME_CREDIT_SAMPLES), Arc::new(hand)),
+            clock: self.recovered.clock.clone(),
+        }))
     }
 
     /// The executor of writes, if there are any. Sources must have been added.

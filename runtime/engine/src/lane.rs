@@ -8,6 +8,7 @@
 //! step again. What the journal already covers is ignored there, so computing
 //! it again is harmless.
 
+use crate::alarms::{self, AlarmBoard};
 use crate::limits::{
     BLOCKED_RETRY, CHECKPOINT_EVERY, CHECKPOINT_IDLE, LANE_CREDIT_SAMPLES, LANE_RECORDS_MAX, READ_BYTES_MAX,
 };
@@ -23,7 +24,7 @@ use gwp_core::{Cursor, Fact, PlanId, Position, Record, SinkId};
 use gwp_journal::{
     Block, Checkpoint, Content, JournalEntry, LiveEntry, LogReader, PassedOver, Request, SinkShared,
 };
-use gwp_plan::{Entry, Lane, Payload, Route, SinkPlan};
+use gwp_plan::{Entry, Lane, Payload, Plan, Route, SinkPlan};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
@@ -49,6 +50,8 @@ pub struct LaneSeat {
     resume: Mutex<Resume>,
     trials: Mutex<Trials>,
     compute: Compute,
+    /// The plan as this lane runs it.
+    own: fn(&Arc<Plan>) -> Arc<Plan>,
 }
 
 /// Computes one record: [`Lane::step`], or what stands in for it.
@@ -86,7 +89,20 @@ impl LaneSeat {
             resume: Mutex::new(Resume { from: registered.from, checkpoint: registered.checkpoint.clone() }),
             trials: Mutex::default(),
             compute: Arc::new(Lane::step),
+            own: Arc::clone,
         }
+    }
+
+    /// The lane of the board of alarms: its events go to the board and no journal.
+    pub fn of_board(self, board: Arc<AlarmBoard>) -> Self {
+        let compute =
+            move |lane: &mut Lane, record: &Record, out: &mut Vec<Entry>| board.step(lane, record, out);
+        LaneSeat { compute: Arc::new(compute), own: alarms::with_board, ..self }
+    }
+
+    /// A plan by id, as this lane runs it.
+    fn plan(&self, id: PlanId) -> Result<Arc<Plan>, String> {
+        Ok((self.own)(&self.plans.get(id)?))
     }
 
     /// Runs until stopped and complete.
@@ -285,7 +301,7 @@ impl AtWork {
     /// but keeps its state: the sink may come back.
     fn change_plan(&mut self, seat: &LaneSeat, plan: PlanId) -> Result<(), String> {
         self.in_force = plan;
-        let next = match seat.plans.get(plan) {
+        let next = match seat.plan(plan) {
             Ok(next) => next,
             Err(error) => {
                 // To fail here would hold the log for ever.
@@ -380,7 +396,7 @@ impl LaneSeat {
     }
 
     fn lane(&self, plan: PlanId) -> Result<Lane, String> {
-        let plan = self.plans.get(plan)?;
+        let plan = self.plan(plan)?;
         let sink = plan.sinks.iter().position(|sink| sink.name == self.name);
         let sink = sink.ok_or_else(|| format!("the plan has no sink `{}`", self.name))?;
         Ok(Lane::new(plan, sink))

@@ -15,6 +15,7 @@
 //! deliveries read at their own pace from a bounded tail, or from disk when they
 //! are behind. So no consumer can slow another one or a source.
 
+pub mod alarms;
 pub mod clock;
 pub mod delivery;
 pub mod engine;
@@ -32,6 +33,7 @@ pub mod topology;
 pub mod trials;
 pub mod writes;
 
+pub use alarms::{AlarmBoard, AlarmDesk, AlarmHappened, AlarmView, OrderRefused};
 pub use clock::GatewayClock;
 pub use engine::{Engine, EngineConfig, PreparedSink, StartError};
 pub use status::EngineStatus;

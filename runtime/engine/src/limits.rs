@@ -51,3 +51,9 @@ pub const SINK_DRAIN: Duration = Duration::from_secs(5);
 
 /// How long a stage may take to stop before it is given up; below the time a tier has.
 pub const STAGE_STOP: Duration = Duration::from_secs(10);
+
+/// Events of alarms that the board keeps.
+pub const ALARM_EVENTS_KEPT: usize = 1_000;
+
+/// How long an order to alarms waits for what comes of it.
+pub const ORDER_ANSWER: Duration = Duration::from_secs(3);

@@ -68,6 +68,30 @@ stands in dsl/README.md.")]
         #[arg(long, value_enum, default_value_t = GraphForm::Mermaid)]
         form: GraphForm,
     },
+    /// Alarms of a running gateway: list, acknowledge, shelve
+    #[command(after_help = "\
+The gateway is the one that runs on the data directory. Every order stands in its log before this command answers, is
+seen by all flows of `device.alarms`, and is kept over restarts. Exit code 1: the order has no effect, and why.
+
+  gwp alarm ls
+  gwp alarm ack press.oil_hot --by anna
+  gwp alarm shelve 'press.*' --for 30min")]
+    Alarm {
+        #[command(subcommand)]
+        command: commands::alarm::AlarmCommand,
+        /// Data directory of the gateway, as in its node.toml
+        #[arg(long, global = true, default_value = "data", value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// What a running gateway says of itself; exit code 1 when something is down
+    Status {
+        /// Data directory of the gateway, as in its node.toml
+        #[arg(long, default_value = "data", value_name = "DIR")]
+        data: PathBuf,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Look into the journals of a data directory (not while a gateway runs on it)
     Journal {
         #[command(subcommand)]
@@ -184,6 +208,8 @@ pub fn main() -> ExitCode {
         Command::Explain { code } => commands::check::explain(code.as_deref()),
         Command::Plan { project, json } => commands::plan::plan(&project.files, json),
         Command::Graph { project, form } => commands::graph::graph(&project.files, form),
+        Command::Alarm { command, data } => commands::alarm::alarm(&command, &data),
+        Command::Status { data, json } => commands::status::status(&data, json),
         Command::Journal { command, data } => commands::journal::journal(&command, &data),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "gwp", &mut std::io::stdout());

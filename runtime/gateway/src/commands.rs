@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub mod alarm;
 pub mod check;
 pub mod editor;
 pub mod fmt;
@@ -9,4 +10,5 @@ pub mod lsp;
 pub mod plan;
 pub mod program;
 pub mod run;
+pub mod status;
 pub mod test;

@@ -4,6 +4,7 @@
 pub mod catalog;
 mod cli;
 mod commands;
+pub mod control;
 mod log;
 pub mod metrics;
 pub mod node;

@@ -34,6 +34,8 @@ pub struct Node {
     pub id: String,
     pub data: PathBuf,
     pub metrics: Option<SocketAddr>,
+    /// Where the control interface listens; a port of its own choice if none is named.
+    pub control: SocketAddr,
     pub space: SpacePolicy,
     pub log_level: String,
     pub log_format: LogFormat,
@@ -76,6 +78,7 @@ impl Default for Node {
             id: "node".into(),
             data: "data".into(),
             metrics: None,
+            control: SocketAddr::from(([127, 0, 0, 1], 0)),
             space: SpacePolicy::default(),
             log_level: "info".into(),
             log_format: LogFormat::Text,
@@ -137,8 +140,9 @@ pub fn parse(file: FileId, text: &str, folder: &Path, report: &mut Diagnostics) 
                 "id" => node.id = reader.text(value).unwrap_or_default(),
                 _ => node.data = reader.path(value),
             }),
-            "listen" => reader.each(entries, &["metrics"], |reader, _, value| {
-                node.metrics = reader.address(value);
+            "listen" => reader.each(entries, &["metrics", "control"], |reader, key, value| match key {
+                "metrics" => node.metrics = reader.address(value),
+                _ => node.control = reader.address(value).unwrap_or(node.control),
             }),
             "disk" => reader.disk(entries, &mut node.space),
             "log" => reader.each(entries, &["level", "format"], |reader, key, value| match key {
@@ -283,7 +287,7 @@ impl NodeReader<'_> {
             Some(address) if address.ip().is_loopback() => Some(address),
             Some(_) => {
                 let help = "use 127.0.0.1; a proxy with authentication may publish it";
-                self.wrong(value, "metrics are served without authentication, so on loopback only", help);
+                self.wrong(value, "this is served without encryption, so on loopback only", help);
                 None
             }
             None => {

@@ -17,7 +17,7 @@ use crate::event::bits::Bits;
 use crate::event::output::{Output, Outputs};
 use crate::event::progress::Watermark;
 use crate::expr::{Expr, Function};
-use crate::plan::{Alarm, Calc, Operator};
+use crate::plan::{Alarm, AlarmSeverity, Calc, Operator};
 use crate::schedule::WeekSchedule;
 use crate::state::{State, StateFunction};
 use gwp_core::{Batch, Quality, TagId, Timestamp, Value};
@@ -541,6 +541,14 @@ impl Circuit {
             out.samples.push(Output { step: index, time, value, quality, repeat: self.round });
         }
         Ran { changed, timed: step.change.is_some() || !matches!(step.kind, Kind::Value(_)) }
+    }
+
+    /// Its alarms as they are: step, severity, state in words, message as it was raised last.
+    pub fn alarms(&self) -> impl Iterator<Item = (u32, AlarmSeverity, &'static str, &Value)> + '_ {
+        (0u32..).zip(&self.steps).filter_map(|(index, step)| match &step.kind {
+            Kind::Alarm { alarm, state, raised, .. } => Some((index, alarm.severity, state.word(), raised)),
+            _ => None,
+        })
     }
 
     /// Takes over what has been computed otherwise up to the present time; what waits goes on waiting.

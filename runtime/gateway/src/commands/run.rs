@@ -2,6 +2,8 @@
 
 use super::program;
 use crate::cli::RunArgs;
+use crate::control::access::Access;
+use crate::control::server::{self, Controlled};
 use crate::metrics::{self, Exported};
 use crate::node::{self, Node};
 use crate::resolve::{lines, resolve};
@@ -147,6 +149,9 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         }
         None => None,
     };
+    let control = tokio::net::TcpListener::bind(node.control).await;
+    let control =
+        control.with_context(|| format!("the control interface cannot be served on {}", node.control))?;
     // Before anything starts, so that a signal at any moment ends in order.
     let stop = StopSignal::new();
     let engine = Engine::start(config).await?;
@@ -161,6 +166,16 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         metrics::serve(listener, exported);
         tracing::info!("metrics on http://{bound}/metrics");
     }
+    let access = Access::new(control.local_addr()?)?;
+    let published = access.publish(&node.data).context("control.json cannot be written")?;
+    let controlled = Controlled {
+        node: node.id.clone(),
+        plan: plan.id().to_string(),
+        status: engine.status.clone(),
+        clock: engine.clock.clone(),
+        alarms: engine.alarms.clone(),
+    };
+    server::serve(control, access, controlled);
     let draws_a_table = plan
         .sinks
         .iter()
@@ -178,5 +193,6 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         () = status_line::show(status, args.quiet || draws_a_table) => ExitCode::SUCCESS,
     };
     engine.stop().await;
+    drop(published);
     Ok(code)
 }

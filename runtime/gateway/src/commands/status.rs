@@ -1,0 +1,68 @@
+//! `gwp status`: what a running gateway says of itself.
+
+use crate::control::client::ask;
+use crate::status_line::grouped;
+use hyper::Method;
+use serde_json::Value;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Exit code 0: everything is connected and nothing is dropped; 1: something needs a look.
+pub fn status(data: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+    let answer = ask(data, Method::GET, "/v1/status", None)?.done()?;
+    let list = |name: &str| answer.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let (sources, sinks) = (list("sources"), list("sinks"));
+    let is_up = |one: &Value| one.get("connected").and_then(Value::as_bool) == Some(true);
+    let low = answer.get("disk_low").and_then(Value::as_bool) == Some(true);
+    let well = !low && sources.iter().chain(&sinks).all(is_up);
+    let code = if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if as_json {
+        println!("{answer:#}");
+        return Ok(code);
+    }
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let number = |value: &Value, name: &str| grouped(value.get(name).and_then(Value::as_u64).unwrap_or(0));
+    println!(
+        "node {}, plan {}, gateway time {}, {} alarms active",
+        text(&answer, "node").unwrap_or_default(),
+        text(&answer, "plan").unwrap_or_default(),
+        text(&answer, "time").unwrap_or_default(),
+        number(&answer, "alarms_active"),
+    );
+    if low {
+        println!("DISK FULL: nothing new is stored until there is room");
+    }
+    println!(
+        "\n{:<20} {:<6} {:>16} {:>10} {:>10} {:>8}",
+        "SOURCE", "", "SAMPLES", "TIMEOUTS", "ERRORS", "SILENT"
+    );
+    for source in &sources {
+        println!(
+            "{:<20} {:<6} {:>16} {:>10} {:>10} {:>8}{}",
+            text(source, "name").unwrap_or_default(),
+            if is_up(source) { "ok" } else { "DOWN" },
+            number(source, "samples"),
+            number(source, "timeouts"),
+            number(source, "errors"),
+            number(source, "devices_silent"),
+            problem(text(source, "problem")),
+        );
+    }
+    println!("\n{:<20} {:<6} {:>16} {:>10} {:>10}", "SINK", "", "DELIVERED", "WAITING", "DROPPED");
+    for sink in &sinks {
+        println!(
+            "{:<20} {:<6} {:>16} {:>10} {:>10}{}",
+            text(sink, "name").unwrap_or_default(),
+            if is_up(sink) { "ok" } else { "DOWN" },
+            number(sink, "delivered"),
+            number(sink, "waiting"),
+            number(sink, "dropped"),
+            problem(text(sink, "problem")),
+        );
+    }
+    Ok(code)
+}
+
+fn problem(why: Option<String>) -> String {
+    why.map_or(String::new(), |why| format!("  {why}"))
+}
