@@ -1,6 +1,8 @@
 //! Black box: the real binary, real files, real peers. The destination is compared
 //! with what the devices say they served.
 
+#[path = "black_box/alarms.rs"]
+mod alarms;
 #[path = "black_box/command_line.rs"]
 mod command_line;
 #[path = "black_box/disk_full.rs"]

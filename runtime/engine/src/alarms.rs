@@ -118,7 +118,13 @@ impl AlarmBoard {
         };
         let mut shown = self.shown();
         shown.filled = true;
+        let before = std::mem::take(&mut shown.alarms);
         shown.alarms = lane.alarms_now().filter_map(view).collect();
+        for (tag, alarm) in &mut shown.alarms {
+            // An order that was refused is no change.
+            let same = before.get(tag).filter(|before| before.state == alarm.state);
+            alarm.since = same.map_or(alarm.since, |before| before.since.or(alarm.since));
+        }
         for entry in out.drain(..) {
             let Some(event) = happened(&plan, entry.payload.batch()) else { continue };
             shown.number += 1;

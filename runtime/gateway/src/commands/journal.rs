@@ -60,7 +60,8 @@ fn ls(store: &Store) {
         "{:<20} {:>14} {:>14} {:>12} {:>14} {:>12}",
         "SINK", "WAITING", "BYTES", "OLDEST", "DELIVERED", "DROPPED"
     );
-    for sink in store.sinks() {
+    // The gateway's own places, such as the board of alarms, hold no samples.
+    for sink in store.sinks().filter(|sink| !sink.name.starts_with('$')) {
         let age = sink.oldest().map_or("-".to_owned(), |oldest| {
             let seconds = now().since(oldest).as_secs();
             format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
