@@ -39,6 +39,7 @@ pub use load::{EntryFile, Project};
 pub use places::Places;
 pub use scenarios::PlacedScenario;
 pub use settings::setting_from_text;
+pub use units::is_unit;
 
 use check::Checker;
 use items::Items;

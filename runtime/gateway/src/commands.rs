@@ -4,6 +4,7 @@ pub mod check;
 pub mod editor;
 pub mod fmt;
 pub mod graph;
+pub mod import;
 pub mod journal;
 pub mod plan;
 pub mod program;

@@ -30,8 +30,17 @@ pub fn load(files: &[PathBuf]) -> anyhow::Result<Program> {
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let load = |name: &str| read(Path::new(name)).map_err(|error| error.to_string());
-    let project = gwp_compile::Project { entry, load: Box::new(load) };
-    let compiled = gwp_compile::compile(&project, &catalog::catalog());
+    Ok(checked(&gwp_compile::Project { entry, load: Box::new(load) }))
+}
+
+/// A program of one text that uses no other.
+pub fn of_text(name: &str, text: &str) -> Program {
+    checked(&gwp_compile::Project::single(name, text))
+}
+
+/// Compiles a project and asks its drivers and sinks.
+fn checked(project: &gwp_compile::Project<'_>) -> Program {
+    let compiled = gwp_compile::compile(project, &catalog::catalog());
     let gwp_compile::Compiled { mut plan, draft, mut diagnostics, sources, places, scenarios } = compiled;
     // A program with errors elsewhere still has sources and sinks that can be checked.
     if let Some(whole) = plan.as_ref().or(draft.as_ref()) {
@@ -42,7 +51,7 @@ pub fn load(files: &[PathBuf]) -> anyhow::Result<Program> {
         diagnostics.extend(found);
         diagnostics.sort_by_key(|found| found.span);
     }
-    Ok(Program { plan, diagnostics, sources, scenarios })
+    Program { plan, diagnostics, sources, scenarios }
 }
 
 /// What the drivers and sinks say about their declarations: addresses, and settings
