@@ -14,6 +14,7 @@ mod calcs;
 mod catalog;
 mod check;
 mod constants;
+mod exclusive;
 mod expand;
 mod flows;
 mod items;
@@ -91,6 +92,7 @@ fn checked(
     let calcs = calcs::calcs(&mut world, report);
     let sources = sources::sources(&mut world, catalog, &gateway, report);
     let sinks = sinks::sinks(&world, catalog, report);
+    exclusive::exclusive(&world, catalog, &sources, &sinks, report);
     let flows = flows::flows(&mut Checker::new(&world, report));
     writes::unaudited(&world, &writes, &flows.routed(), report);
     sinks::revised(&world, &sinks, &flows, report);
