@@ -128,6 +128,12 @@ impl Source {
         self.groups.iter().filter(tags).map(|group| name(group.device.as_ref().unwrap_or(&self.name)))
     }
 
+    /// It without its tags.
+    fn shell(&self) -> String {
+        let settings: Vec<&str> = self.settings.iter().map(|(setting, _)| setting.as_str()).collect();
+        format!("source {} : {} {{ {} }}\n", name(&self.name), self.driver, settings.join(", "))
+    }
+
     fn text(&self) -> String {
         let mut out = format!("source {} : {} {{\n", name(&self.name), self.driver);
         for (setting, note) in &self.settings {
@@ -201,8 +207,14 @@ impl Draft {
         if error_in(&text).is_none() {
             return Ok(text);
         }
+        // What is in order so far, without its tags: a file or port must not be had twice.
+        let mut shells = String::new();
         for source in self.sources.iter_mut().filter(|source| source.runs()) {
-            let Some(why) = error_in(&source.text()) else { continue };
+            let shell = source.shell();
+            let Some(why) = error_in(&source.text()).or_else(|| error_in(&format!("{shells}{shell}"))) else {
+                shells.push_str(&shell);
+                continue;
+            };
             let tags = source.tags().count();
             report.tags = report.tags.saturating_sub(tags);
             report.comments += tags;
@@ -214,13 +226,16 @@ impl Draft {
             source.wrong = Some(why);
         }
         for sink in std::mem::take(&mut self.sinks) {
-            match error_in(&sink.text()) {
+            match error_in(&format!("{shells}{}", sink.text())) {
                 Some(why) => {
                     self.tail.push(format!("To be mended: {}", line(&why)));
                     self.tail.push(sink.text().trim_end().to_owned());
                     report.remind(format!("mend the sink `{}`: {}", sink.name, line(&why)));
                 }
-                None => self.sinks.push(sink),
+                None => {
+                    shells.push_str(&sink.text());
+                    self.sinks.push(sink);
+                }
             }
         }
         self.written()

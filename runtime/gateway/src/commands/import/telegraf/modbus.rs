@@ -83,7 +83,44 @@ pub fn input(import: &mut Import, section: &Section<'_>) {
     ]);
     section.rest("inputs.modbus", &mut import.report);
     groups(import, &mut source, fields);
-    import.sources.push(source);
+    join(import, source, section.line);
+}
+
+/// Inputs on one serial port are one source here, which asks one unit after the other: the later ones become devices.
+fn join(import: &mut Import, source: Source, at: u64) {
+    let port = source.settings.first().cloned();
+    let same = |other: &&mut Source| other.driver == "modbus_rtu" && other.settings.first() == port.as_ref();
+    let first = match import.sources.iter_mut().find(same) {
+        Some(first) if source.driver == "modbus_rtu" => first,
+        _ => return import.sources.push(source),
+    };
+    let of_device = |setting: &&(String, String)| {
+        ["unit_id", "bytes", "scan", "registers_max", "coils_max", "gap_max"]
+            .iter()
+            .any(|name| setting.0.starts_with(&format!("{name} =")))
+    };
+    let has_low = |source: &Source| source.settings.iter().any(|(setting, _)| setting == "words = low_first");
+    let words = match (has_low(first), has_low(&source)) {
+        (true, false) => Some("words = high_first".to_owned()),
+        (false, true) => Some("words = low_first".to_owned()),
+        _ => None,
+    };
+    for mut group in source.groups {
+        let own: Vec<String> =
+            source.settings.iter().filter(of_device).map(|(setting, _)| setting.clone()).collect();
+        if group.device.is_none() {
+            group.template = import.items.take(&format!("{}_tags", source.name));
+            group.device = Some(source.name.clone());
+        }
+        let given = |setting: &String| {
+            group.settings.iter().any(|other| other.split(" =").next() == setting.split(" =").next())
+        };
+        let more: Vec<String> =
+            own.into_iter().chain(words.clone()).filter(|setting| !given(setting)).collect();
+        group.settings.extend(more);
+        first.groups.push(group);
+    }
+    import.report.lost(at, format!("it is read as a device of `{}`, which has the serial port; baud rate and timeout are those of that one", first.name));
 }
 
 /// Driver and settings of the connection.

@@ -70,6 +70,34 @@ fn mixed_orders_in_one_unit_are_told_apart() {
 }
 
 #[test]
+fn inputs_on_one_serial_port_are_devices_of_one_source() {
+    let one = |slave: u8, order: &str| {
+        format!(
+            "[[inputs.modbus]]\nname = \"m{slave}\"\ncontroller = \"file:///dev/ttyS0\"\nslave_id = {slave}\n\
+             holding_registers = [ {{ name = \"a\", byte_order = \"{order}\", data_type = \"INT32\", scale = 1.0, address = [0, 1] }} ]\n"
+        )
+    };
+    let found = import(&format!("{}{}", one(1, "ABCD"), one(2, "CDAB")), "x").unwrap();
+    assert_eq!(problems(&found.text), Vec::<String>::new(), "{}", found.text);
+    assert_eq!(found.text.matches("source ").count(), 1, "{}", found.text);
+    let device = "device m2 : m2_tags() on m1 { scan = 10 s, unit_id = 2, words = low_first }";
+    assert!(found.text.contains(device), "{}", found.text);
+    assert!(
+        found.report.remarks()[0].starts_with("line 6: it is read as a device of `m1`"),
+        "{}",
+        found.report
+    );
+}
+
+#[test]
+fn two_clients_with_one_id_are_not_both_taken() {
+    let one = "[[inputs.mqtt_consumer]]\nservers = [\"tcp://h:1883\"]\nclient_id = \"a\"\ntopics = [\"t\"]\ndata_format = \"value\"\n";
+    let found = import(&format!("{one}{one}"), "x").unwrap();
+    assert_eq!(problems(&found.text), Vec::<String>::new(), "{}", found.text);
+    assert!(found.text.contains("// To be mended:") && found.report.tags == 1, "{}", found.text);
+}
+
+#[test]
 fn what_the_driver_refuses_becomes_a_comment_with_the_reason() {
     let text = "[[inputs.modbus]]\nname = \"d\"\ncontroller = \"file:///dev/ttyS0\"\nslave_id = 0\n\
                 coils = [ { name = \"a\", address = [0] } ]\n[[outputs.file]]\nfiles = [\"stdout\", \"stdout\"]\n";
