@@ -73,6 +73,30 @@ fn the_cookbook_is_right() {
 }
 
 #[test]
+fn what_is_imported_can_be_checked_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(
+        path("tags.csv"),
+        "\u{feff}Tag Name,Address,Data Type,Client Access,Scan Rate,Eng Units\r\n\"Press.Oil\",\"40001\",Float,R/W,500,\"\u{b0}C\"\r\n\
+         \"Odd\",\"40003\",BCD,RO,500,\"\"\r\n",
+    )
+    .unwrap();
+    let (output, _, stderr) = run(&["import", "kepware", "tags.csv", "-o", "plc.gwp"], folder.path());
+    assert!(output.status.success() && stderr.starts_with("1 tag, 1 as comments only\n"), "{stderr}");
+    assert!(stderr.contains("line 3: Odd is no tag here"), "{stderr}");
+    let (output, stdout, stderr) = run(&["check", "plc.gwp"], folder.path());
+    assert!(output.status.success() && stdout.starts_with("ok: 2 tags"), "{stdout}{stderr}");
+    assert!(run(&["fmt", "--check", "plc.gwp"], folder.path()).0.status.success());
+    let (output, _, stderr) = run(&["import", "kepware", "tags.csv", "-o", "plc.gwp"], folder.path());
+    assert!(output.status.code() == Some(2) && stderr.contains("--force"), "{stderr}");
+    let (output, _, stderr) = run(&["import", "telegraf", "tags.csv"], folder.path());
+    assert!(output.status.code() == Some(1) && stderr.contains("line 1: this is no TOML"), "{stderr}");
+    let (output, stdout, _) = run(&["import", "kepware", "--help"], folder.path());
+    assert!(output.status.success() && stdout.contains("gwp import kepware press.csv"), "{stdout}");
+}
+
+#[test]
 fn explain_knows_every_code_it_lists() {
     let (_, listed, _) = run(&["explain"], &workspace());
     let mut count = 0;

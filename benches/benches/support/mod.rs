@@ -112,6 +112,7 @@ fn tag(name: String, kind: Kind, origin: Origin) -> Tag {
         deadband: None,
         counter: None,
         writable: false,
+        family: None,
     }
 }
 

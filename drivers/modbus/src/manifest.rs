@@ -1,7 +1,7 @@
 //! What the three drivers are and which settings they take.
 
 use crate::address::{Order, STRING_BYTES_MAX};
-use gwp_core::manifest::{Manifest, Need, Role, Setting, SettingKind, SourceTraits, Standby};
+use gwp_core::manifest::{Exclusive, Manifest, Need, Role, Setting, SettingKind, SourceTraits, Standby};
 
 const ADDRESS: Setting = Setting {
     name: "address",
@@ -215,6 +215,7 @@ pub static TCP: Manifest = Manifest {
         PROBE,
         RECONNECT,
     ],
+    exclusive: None,
     role: traits(&[Standby::Hot, Standby::Warm, Standby::Cold]),
 };
 
@@ -242,6 +243,7 @@ pub static RTU: Manifest = Manifest {
         PROBE,
         RECONNECT,
     ],
+    exclusive: Some(Exclusive { what: "serial port", settings: &["port"] }),
     role: traits(SERIAL_STANDBY),
 };
 
@@ -265,6 +267,7 @@ pub static RTU_TCP: Manifest = Manifest {
         PROBE,
         RECONNECT,
     ],
+    exclusive: None,
     role: traits(SERIAL_STANDBY),
 };
 

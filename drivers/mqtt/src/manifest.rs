@@ -2,7 +2,7 @@
 
 use crate::payload::TimeUnit;
 use gwp_core::Manifest;
-use gwp_core::manifest::{Need, Role, Setting, SettingKind, SourceTraits, Standby};
+use gwp_core::manifest::{Exclusive, Need, Role, Setting, SettingKind, SourceTraits, Standby};
 use gwp_mqtt::rows;
 
 /// The driver `mqtt`.
@@ -15,6 +15,7 @@ pub static MANIFEST: Manifest = Manifest {
           the broker and none comes twice. A user property `time` (5.0) or the place `time_at` in the payload dates \
           a command for `expire`.",
     settings: SETTINGS,
+    exclusive: Some(Exclusive { what: "client id at a broker", settings: &["broker", "client_id"] }),
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[

@@ -32,6 +32,7 @@ static MANIFEST: Manifest = Manifest {
         need: Need::Default("0"),
         doc: "Start of the random signals; another seed gives other values.",
     }],
+    exclusive: None,
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[

@@ -133,6 +133,7 @@ fn plan_tag(world: &World<'_>, tag: &crate::world::Tag<'_>, source_number: &Hash
         deadband: tag.attrs.deadband,
         counter: tag.attrs.counter,
         writable: tag.attrs.writable,
+        family: device.and_then(|device| device.family()),
     }
 }
 

@@ -14,6 +14,7 @@ mod calcs;
 mod catalog;
 mod check;
 mod constants;
+mod exclusive;
 mod expand;
 mod flows;
 mod items;
@@ -40,6 +41,7 @@ pub use load::{EntryFile, Project, file_of_use, normal_path};
 pub use places::Places;
 pub use scenarios::PlacedScenario;
 pub use settings::setting_from_text;
+pub use units::is_unit;
 
 use check::Checker;
 use items::Items;
@@ -93,6 +95,7 @@ fn checked(
     let calcs = calcs::calcs(&mut world, report);
     let sources = sources::sources(&mut world, catalog, &gateway, report);
     let sinks = sinks::sinks(&world, catalog, report);
+    exclusive::exclusive(&world, catalog, &sources, &sinks, report);
     let flows = flows::flows(&mut Checker::new(&world, report));
     writes::unaudited(&world, &writes, &flows.routed(), report);
     sinks::revised(&world, &sinks, &flows, report);

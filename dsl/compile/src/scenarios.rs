@@ -207,7 +207,7 @@ impl Reader<'_, '_, '_> {
                 (action, path.span.to(value.span))
             }
             Action::ExpectRow { path, columns } => {
-                let end = columns.last().map_or(path.span, |column| column.value.span);
+                let end = columns.last().map_or(path.span, |(_, value)| value.span);
                 (self.row(path, columns)?, path.span.to(end))
             }
             Action::ExpectNo { path } => {
@@ -343,7 +343,7 @@ impl Reader<'_, '_, '_> {
         found
     }
 
-    fn row(&mut self, path: &Path, columns: &[ast::Column]) -> Option<ScenarioAction> {
+    fn row(&mut self, path: &Path, columns: &[(Path, ast::Expr)]) -> Option<ScenarioAction> {
         let (name, device) = match self.target(path)? {
             Target::Rows(name, device) => (name, device),
             Target::Tag(..) | Target::Quality(_) => {
@@ -352,33 +352,49 @@ impl Reader<'_, '_, '_> {
                 return None;
             }
         };
-        let mut row = ExpectedRow { name: name.clone(), select: Vec::new(), columns: Vec::new() };
+        let mut row: Vec<(Arc<str>, Expected)> = Vec::new();
         if let Some(device) = device {
-            row.select.push(("device".into(), Expected::Value(Value::Text(device))));
+            row.push(("device".into(), Expected::Value(Value::Text(device))));
         }
         let known = self.columns_of(&name);
-        for column in columns {
-            let Some(ty) = known.get(column.name.text.as_str()) else {
-                let fault = Diagnostic::new(
-                    "E102",
-                    column.name.span,
-                    format!("`{name}` has no column `{}`", column.name),
-                );
-                let names = known.keys().map(String::as_str);
-                self.wrong(match nearest(&column.name.text, names.clone()) {
-                    Some(near) => fault.did_you_mean(near),
-                    None => fault.help(format!("it has: {}", names.collect::<Vec<_>>().join(", "))),
-                });
-                continue;
-            };
-            let at =
-                Path { root: column.name.clone(), members: None, rest: Vec::new(), span: column.name.span };
-            let Some(expected) = self.expected(&at, &column.value, ty) else { continue };
-            let selects = matches!(column.name.text.as_str(), "device" | "alarm" | "start");
-            let list = if selects { &mut row.select } else { &mut row.columns };
-            list.push((column.name.text.as_str().into(), expected));
+        for (column, value) in columns {
+            row.extend(self.column(&name, &known, column, value));
         }
-        Some(ScenarioAction::ExpectRow { row })
+        let (select, columns) = row.into_iter().partition(|(column, expected)| {
+            let selects = matches!(&**column, "device" | "alarm" | "start");
+            selects && !matches!(expected, Expected::Quality(_))
+        });
+        Some(ScenarioAction::ExpectRow { row: ExpectedRow { name, select, columns } })
+    }
+
+    /// `kwh = 100 kWh` or `kwh.quality = "uncertain"` of rows.
+    fn column(
+        &mut self,
+        rows: &str,
+        known: &BTreeMap<String, Ty>,
+        column: &Path,
+        value: &ast::Expr,
+    ) -> Option<(Arc<str>, Expected)> {
+        let name = &column.root;
+        let Some(ty) = known.get(name.text.as_str()) else {
+            let fault = Diagnostic::new("E102", name.span, format!("`{rows}` has no column `{name}`"));
+            let names = known.keys().map(String::as_str);
+            self.wrong(match nearest(&name.text, names.clone()) {
+                Some(near) => fault.did_you_mean(near),
+                None => fault.help(format!("it has: {}", names.collect::<Vec<_>>().join(", "))),
+            });
+            return None;
+        };
+        let expected = match (column.rest.as_slice(), &column.members) {
+            ([], None) => self.expected(column, value, ty)?,
+            ([part], None) if part.text == "quality" => self.quality(value)?,
+            _ => {
+                let fault = Diagnostic::new("E102", column.span, format!("`{column}` is no column"));
+                self.wrong(fault.help(format!("write `{name}` or `{name}.quality`")));
+                return None;
+            }
+        };
+        Some((name.text.as_str().into(), expected))
     }
 
     /// Columns of rows with their types, by name.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use gwp_core::source::PlcType;
 use gwp_core::{Settings, TagId};
-use gwp_plan::Linear;
 use gwp_plan::plan::ALARM_COLUMNS;
+use gwp_plan::{FamilyMember, Linear};
 use gwp_syntax::Span;
 use gwp_syntax::ast;
 
@@ -91,6 +91,16 @@ impl<'a> Device<'a> {
             Decl::Template(_) | Decl::Write(_) => None,
         };
         self.template.map(|template| &template.body).into_iter().chain(own)
+    }
+
+    /// Where it stands in a family.
+    pub(crate) fn family(&self) -> Option<FamilyMember> {
+        match self.decl {
+            Decl::Device(device) if device.family.is_some() => {
+                Some(FamilyMember { family: device.name.text.as_str().into(), index: self.index? })
+            }
+            _ => None,
+        }
     }
 
     /// True for a member that was reported, or may exist in a template that is not known.

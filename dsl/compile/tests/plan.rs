@@ -26,7 +26,7 @@ template T(k: int) {
   tag s at "s{k}" : int enum { 1 = "on", 0 = "off" } scan 5 s desc "State of {k}"
   calc high = p > limit
 }
-source src : modbus_tcp { address = "h:502", scan = 500 ms, late = 2 s, on_disconnect = hold(4 h) }
+source src : modbus_tcp { address = "h:502", scan = 500 ms, late = 2 s, on_disconnect = mark_bad }
 device m[1..3 except 2] : T(k = index * 10) on src { unit_id = index }
 device site { calc b : real kW = a * 2
   calc a : real kW = sum_of(m[*].p) }
@@ -89,10 +89,9 @@ fn poll_groups_are_classes_of_devices() {
 fn settings_have_their_defaults_and_references_stay_open() {
     let plan = plan(PROGRAM);
     let source = &plan.sources[0];
-    assert_eq!(
-        (source.late_ns, source.on_disconnect),
-        (2_000_000_000, OnDisconnect::Hold(14_400_000_000_000))
-    );
+    assert_eq!((source.late_ns, source.on_disconnect), (2_000_000_000, OnDisconnect::MarkBad));
+    let held = self::plan("source r : reporter { on_disconnect = hold(4 h) }");
+    assert_eq!(held.sources[0].on_disconnect, OnDisconnect::Hold(14_400_000_000_000));
     assert_eq!(source.standby, Standby::Warm);
     assert_eq!(source.settings.text("words"), Some("high_first"));
     assert_eq!(source.settings.duration_ns("timeout"), Some(1_000_000_000));

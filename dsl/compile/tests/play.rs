@@ -23,9 +23,11 @@ struct Program {
 
 fn programs() -> Vec<Program> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/suite/play");
-    let entries = std::fs::read_dir(folder).expect("the suite is there");
+    let entries = std::fs::read_dir(&folder).expect("the suite is there");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "gwp"));
+    // the programs of the language's design, as far as they have tests
+    paths.extend(["boiler", "meters"].map(|name| folder.join(format!("../examples/{name}.gwp"))));
     paths.sort();
     let load = |path: &PathBuf| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -8,6 +8,7 @@ use gwp_core::manifest::{Need, PlaceOfData, Role, Setting, SettingKind, SinkTrai
 static PLC: Manifest = Manifest {
     name: "plc",
     doc: "Reads a PLC.",
+    exclusive: None,
     settings: &[
         Setting { name: "address", kind: SettingKind::Text, need: Need::Optional, doc: "Where it is." },
         Setting {
@@ -47,6 +48,7 @@ static PLC: Manifest = Manifest {
 static FILE: Manifest = Manifest {
     name: "csv",
     doc: "Writes files.",
+    exclusive: None,
     settings: &[],
     role: Role::Sink(SinkTraits {
         batch_samples: 10,

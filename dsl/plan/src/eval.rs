@@ -479,7 +479,7 @@ pub(crate) fn ints(expr: &Expr, slots: &mut Slots) -> Eval<i64> {
 
 fn word_int(word: Word) -> Eval<i64> {
     Box::new(move |frame| {
-        let Some(SampleRef { batch, index, .. }) = frame.sample else {
+        let Some(SampleRef { batch, index, tags, .. }) = frame.sample else {
             return (frame.time.0, if word == Word::Time { Quality::GOOD } else { Quality::NOT_A_NUMBER });
         };
         match word {
@@ -490,6 +490,11 @@ fn word_int(word: Word) -> Eval<i64> {
             ),
             Word::Quality => (severity_number(batch.qualities.get(index)), Quality::GOOD),
             Word::Time => (batch.times.get(index).0, Quality::GOOD),
+            Word::Index => {
+                let tag = batch.tags.get(index).and_then(|tag| tags.get(tag.index()));
+                let member = tag.and_then(|tag| tag.family.as_ref());
+                member.map_or((0, Quality::NOT_A_NUMBER), |member| (member.index, Quality::GOOD))
+            }
             _ => (0, Quality::NOT_A_NUMBER),
         }
     })

@@ -68,6 +68,8 @@ pub enum Word {
     Tag,
     /// The flow's name.
     Flow,
+    /// Int: the number of the sample's device in its family; bad of a device that is in none.
+    Index,
 }
 
 /// Operators on two operands of one type.
@@ -165,7 +167,7 @@ impl Expr {
                 Value::Nothing | Value::Bytes(_) => return None,
             },
             Expr::Tag(_, ty) | Expr::Local(_, ty) | Expr::Word(Word::Value(ty)) => *ty,
-            Expr::Word(Word::Quality) | Expr::Quality(_) | Expr::ToInt(_) => Type::Int,
+            Expr::Word(Word::Quality | Word::Index) | Expr::Quality(_) | Expr::ToInt(_) => Type::Int,
             Expr::Word(Word::Time) | Expr::TimeOf(_) => Type::Time,
             Expr::Word(_) | Expr::ToText(_) => Type::Text,
             Expr::Neg(inner) => inner.ty()?,

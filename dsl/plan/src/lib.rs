@@ -39,9 +39,9 @@ pub use expr::{BinaryOp, Expr, Function, Type, Word};
 pub use fold::{AggregateFunction, Fold, Folded};
 pub use lane::{Entry, Lane, Payload};
 pub use plan::{
-    Aggregate, Alarm, AlarmSeverity, BadPolicy, Calc, Column, FlowSummary, FullPolicy, GatewayPlan, Group,
-    JournalPolicy, KeyPart, Linear, MirrorPolicy, OnDisconnect, Operator, Order, Origin, Plan, RetryPolicy,
-    Route, SinkPlan, SourcePlan, Stage, Tag, Window, WindowInstance, WindowKind,
+    Aggregate, Alarm, AlarmSeverity, BadPolicy, Calc, Column, FamilyMember, FlowSummary, FullPolicy,
+    GatewayPlan, Group, JournalPolicy, KeyPart, Linear, MirrorPolicy, OnDisconnect, Operator, Order, Origin,
+    Plan, RetryPolicy, Route, SinkPlan, SourcePlan, Stage, Tag, Window, WindowInstance, WindowKind,
 };
 pub use state::{Counter, State, StateFunction};
 pub use write::{Allow, Commanded, Decision, Execution, Limit, Write, Writes, Written};

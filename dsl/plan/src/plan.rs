@@ -71,6 +71,17 @@ pub struct Tag {
     /// A counter, with the range in which it wraps when that is declared.
     pub counter: Option<Option<(f64, f64)>>,
     pub writable: bool,
+    /// Where its device stands in a family.
+    pub family: Option<FamilyMember>,
+}
+
+/// A device of `device meter[01..40]`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FamilyMember {
+    /// Name of the family: `meter`.
+    pub family: Arc<str>,
+    /// Number of the device in it.
+    pub index: i64,
 }
 
 /// Where a tag's samples come from.

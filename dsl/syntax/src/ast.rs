@@ -214,8 +214,8 @@ pub enum Action {
     Feed { path: Path, value: Expr },
     /// `expect y = 4`
     Expect { path: Path, value: Expr },
-    /// `expect hourly { kwh = 100 kWh }`
-    ExpectRow { path: Path, columns: Vec<Column> },
+    /// `expect hourly { kwh = 100 kWh, kwh.quality = "good" }`
+    ExpectRow { path: Path, columns: Vec<(Path, Expr)> },
     /// `expect no y`
     ExpectNo { path: Path },
 }

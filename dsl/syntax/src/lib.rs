@@ -19,6 +19,7 @@ pub mod codes;
 mod diagnostic;
 mod format;
 mod grammar;
+mod habits;
 mod lexer;
 pub mod limits;
 mod mistakes;

@@ -14,7 +14,7 @@ pub(crate) struct Place<'a> {
     tokens: &'a [Token],
     stop: &'a Stop,
     /// Index of the token that does not fit; the number of tokens when the text ends too early.
-    at: usize,
+    pub(crate) at: usize,
 }
 
 impl<'a> Place<'a> {
@@ -47,15 +47,15 @@ impl<'a> Place<'a> {
             .unwrap_or_else(|| self.general())
     }
 
-    fn str(&self, at: usize) -> &'a str {
+    pub(crate) fn str(&self, at: usize) -> &'a str {
         self.tokens.get(at).map_or("", |token| token.str(self.text))
     }
 
-    fn kind(&self, at: usize) -> Option<Kind> {
+    pub(crate) fn kind(&self, at: usize) -> Option<Kind> {
         self.tokens.get(at).map(|token| token.kind)
     }
 
-    fn before(&self, back: usize) -> Option<usize> {
+    pub(crate) fn before(&self, back: usize) -> Option<usize> {
         self.at.checked_sub(back)
     }
 
@@ -67,7 +67,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn expects(&self, rules: &[Rule]) -> bool {
+    pub(crate) fn expects(&self, rules: &[Rule]) -> bool {
         self.stop.expected.iter().any(|rule| rules.contains(rule))
     }
 
@@ -93,6 +93,9 @@ impl<'a> Place<'a> {
         let at = remainder.unwrap_or(self.at);
         let mend = match self.str(at) {
             "&&" | "&" => "write `and`",
+            "||" | "|" if self.expects(&[Rule::chain, Rule::arrow]) => {
+                "write `->`: stages and sinks follow one another"
+            }
             "||" | "|" => "write `or`",
             "!" => "write `not`",
             "<>" | "≠" => "write `!=`",
@@ -153,7 +156,12 @@ impl<'a> Place<'a> {
         let line = rest.find(['\n', '\r']).map_or(rest, |end| rest.get(..end).unwrap_or(""));
         // an address may have blanks: then it goes as far as the colon before the type
         let blank = line.find([' ', '\t', ',']).unwrap_or(line.len());
-        let length = line.find(" : ").map_or(blank, |colon| line.get(..colon).unwrap_or("").trim_end().len());
+        let to_colon =
+            || line.find(" : ").map_or(blank, |colon| line.get(..colon).unwrap_or("").trim_end().len());
+        let length = match token.kind {
+            Kind::Quoted => token.str(self.text).len(),
+            _ => to_colon(),
+        };
         let written = rest.get(..length)?;
         let span = Span::new(self.file, token.start as usize, token.start as usize + length);
         let plain = written.trim_matches('\'').trim_end_matches(':');
@@ -376,6 +384,7 @@ impl<'a> Place<'a> {
             Some(_) => format!("`{found}` does not fit here"),
         };
         let fault = Diagnostic::new("E009", self.span(self.at), message);
+        let fault = self.habit().into_iter().fold(fault, |fault, edit| fault.help(edit));
         let parameter = self.str(0) == "template" && expected == ["`:`"];
         let name = self.before(1).filter(|_| parameter).map(|name| self.str(name));
         let fault = name.into_iter().fold(fault, |fault, name| {

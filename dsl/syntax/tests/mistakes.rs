@@ -51,7 +51,7 @@ fn every_bad_line_of_one_source_is_reported() {
     7:17 E009 `real` does not fit here | expected `:` |
     8:21 E004 `=` gives a name its value | comparison expected here | to compare, write `==`
     9:15 E009 the statement ends too early | expected a value |
-    10:27 E009 the statement ends too early | expected `else`, a unit or an operator |
+    10:27 E009 the statement ends too early | expected `else`, a unit or an operator | every `if` has an `else`: say what the value is otherwise
     11:12 E015 this `(` is not closed | opened here | add `)`
     12:18 E010 a comma is missing | before this | write `, b`, or start a new line
     13:12 E010 a comma is missing | before this | write `, slot`, or start a new line
@@ -94,7 +94,7 @@ const ok = 1
     1:1 E009 `sorce` is not a word of the language |  | did you mean `source`?
     4:1 E009 `tag` must stand inside a source, device or template |  | put it between the braces of its device
     5:17 E009 the statement ends too early | expected `{` |
-    6:15 E009 `>` does not fit here | expected `->`, `except` or the end of the statement |
+    6:15 E009 `>` does not fit here | expected `->`, `except` or the end of the statement | write `->`
     7:26 E004 `=` gives a name its value | comparison expected here | to compare, write `==`
     8:6 E009 `=` does not fit here | expected a name |
     9:10 E007 `in` is a reserved word | used as a name | write `'in'` in single quotes, or choose another name
@@ -193,4 +193,35 @@ fn words_in_a_wrong_place_are_told_their_right_one() {
     2:15 E009 `scale` is not a stage |  | stages are `where`, `changes`, `sample`, `rename` and `split`
     3:16 E009 `)` does not fit here | expected `:` | a parameter has a type: `unit: int`, `unit: real kW`
     ");
+}
+
+#[test]
+fn habits_from_other_languages_are_answered_with_the_edit() {
+    let source = |line: &str| format!("source s : simulator {{\n  {line}\n}}\n");
+    for (text, edit) in [
+        (source("tag x at 'constant 5' : real"), "write `at \"constant 5\"`"),
+        (source("tag real x at \"1\""), "the type stands behind the address: `tag x at \"...\" : real`"),
+        (source("tag x : real kW at \"1\""), "the address stands before the type: `tag x at \"...\" : ...`"),
+        (source("tag x at \"1\" : real [kW]"), "a unit stands without brackets: `real kW`"),
+        (source("address: \"10.0.0.1:502\""), "write `address = ...`"),
+        (
+            source("address = 10.0.0.1:502"),
+            "a text such as an address needs double quotes: `\"10.0.0.1:502\"`",
+        ),
+        ("source s simulator {\n}\n".to_owned(), "write `source s : simulator`"),
+        ("source s : simulator = {\n}\n".to_owned(), "leave the `=` out: `{` follows"),
+        ("/* plant */\n".to_owned(), "comments begin with `//`, on each line"),
+        ("flow f : s -> out\n".to_owned(), "write `flow f = ...`"),
+        ("flow f = s => out\n".to_owned(), "write `->`"),
+        ("flow f = s | out\n".to_owned(), "write `->`: stages and sinks follow one another"),
+        ("flow f = s -> where x > 5,5 kW -> out\n".to_owned(), "numbers have a point: `5.5`"),
+        (source("calc a = x > 5 AND y"), "words are written in small letters: `and`"),
+        (source("calc a = x > 5 ? 1 : 0"), "write `if condition then a else b`"),
+        (source("calc a = if x then 1"), "every `if` has an `else`: say what the value is otherwise"),
+        (source("calc a = if x then 1 elsif y then 2 else 3"), "write `else if`"),
+        (source("alarm hot if x > 5"), "write `when`"),
+    ] {
+        let found = check(&text);
+        assert!(found.iter().any(|line| line.ends_with(&format!("| {edit}"))), "{text}{found:#?}");
+    }
 }

@@ -16,7 +16,18 @@ pub struct Manifest {
     pub doc: &'static str,
     /// Settings of the `source` or `sink` item itself.
     pub settings: &'static [Setting],
+    /// What only one source or sink of a gateway can have.
+    pub exclusive: Option<Exclusive>,
     pub role: Role,
+}
+
+/// A thing that two sources or sinks cannot share: a file that is written, a serial port, a client id.
+#[derive(Debug)]
+pub struct Exclusive {
+    /// Its name in messages: `file`. Things of different names are different things.
+    pub what: &'static str,
+    /// Settings that name it together. It is not there when an optional one is left out.
+    pub settings: &'static [&'static str],
 }
 
 /// What the component does.
@@ -35,7 +46,8 @@ pub struct SourceTraits {
     pub addresses: &'static [(&'static str, &'static str)],
     /// It is asked in scan slots (else it reports on its own).
     pub polled: bool,
-    /// It keeps samples while the gateway is away, so it may be paused.
+    /// It keeps samples while the gateway is away, so it may be paused, and `on_disconnect = hold(..)` can wait
+    /// for them.
     pub buffers: bool,
     /// Tags with `writable` can be written.
     pub writes: bool,

@@ -35,6 +35,11 @@ Two blanks per level, columns of consecutive tags, calcs, sinks and comments ali
 written, and a file is replaced as a whole. Exit code 1: syntax errors (those files are left alone), or --check found
 files that would change.")]
     Fmt(commands::fmt::FmtArgs),
+    /// Make a program of what other software was told
+    Import {
+        #[command(subcommand)]
+        command: commands::import::ImportCommand,
+    },
     /// Print what editors need to know of the language
     Editor {
         #[command(subcommand)]
@@ -203,6 +208,7 @@ pub fn main() -> ExitCode {
         Command::Check { project, json } => commands::check::check(&project.files, json),
         Command::Test(args) => commands::test::test(&args),
         Command::Fmt(args) => commands::fmt::fmt(&args),
+        Command::Import { command } => commands::import::import(&command),
         Command::Editor { command } => commands::editor::editor(&command),
         Command::Lsp(args) => commands::lsp::lsp(&args),
         Command::Explain { code } => commands::check::explain(code.as_deref()),

@@ -5,6 +5,7 @@ pub mod check;
 pub mod editor;
 pub mod fmt;
 pub mod graph;
+pub mod import;
 pub mod journal;
 pub mod lsp;
 pub mod plan;

@@ -76,7 +76,17 @@ fn sink(manifest: &Manifest) -> String {
 }
 
 fn heading(manifest: &Manifest) -> String {
-    format!("### `{}`\n\n{}\n\n", manifest.name, manifest.doc)
+    let mut out = format!("### `{}`\n\n{}\n\n", manifest.name, manifest.doc);
+    if let Some(exclusive) = &manifest.exclusive {
+        let settings: Vec<_> = exclusive.settings.iter().map(|name| format!("`{name}`")).collect();
+        let _ = writeln!(
+            out,
+            "One {} ({}) can be in one source or sink only.\n",
+            exclusive.what,
+            settings.join(", ")
+        );
+    }
+    out
 }
 
 fn table(out: &mut String, title: &str, settings: &[Setting]) {

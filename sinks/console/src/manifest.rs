@@ -15,6 +15,7 @@ pub static CONSOLE: Manifest = Manifest {
         doc: "`auto`: `table` on a terminal, else `lines`. `table`: one row per tag (needs a terminal). `lines`: time, \
               path, value, unit and quality. `json`: one JSON object per line.",
     }],
+    exclusive: None,
     role: Role::Sink(SinkTraits {
         batch_samples: 1_000,
         batch_bytes: 256 * 1024,

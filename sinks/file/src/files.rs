@@ -49,6 +49,15 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// What could not be written.
+    pub fn path(&self) -> &Path {
+        match self {
+            FileError::Io { path, .. } | FileError::Busy { path } => path,
+            #[cfg(unix)]
+            FileError::Moved { path } => path,
+        }
+    }
+
     /// True when it stays so until a person acts.
     pub fn needs_a_person(&self) -> bool {
         match self {
@@ -82,6 +91,27 @@ fn remedy(error: &std::io::Error) -> &'static str {
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FileError {
     let path = path.to_owned();
     move |source| FileError::Io { doing, path, source }
+}
+
+/// Finds out whether a file that could not be written can be now: it can be had, and the disk takes a few lines.
+///
+/// # Errors
+/// It cannot.
+pub fn probe(path: &Path) -> Result<(), FileError> {
+    let folder = names::folder_of(path);
+    std::fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+    if path.exists() {
+        OpenFile::open(path.to_owned(), Instant::now())?;
+    }
+    let beside = folder.join(format!(".gwp-{}.probe", std::process::id()));
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(&[b'\n'; 16 * 1024])?;
+        file.sync_data()
+    };
+    let written = write().map_err(failed("write", path));
+    let _ = std::fs::remove_file(&beside);
+    written
 }
 
 /// All files of one sink.

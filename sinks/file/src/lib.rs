@@ -57,7 +57,11 @@ impl SinkDriver for Csv {
                 help: "give it one in node.toml".into(),
             })
             .collect();
-        if unresolved.is_empty() { Ok(Box::new(Folder { options })) } else { Err(unresolved) }
+        if unresolved.is_empty() {
+            Ok(Box::new(Folder { options, failed: Default::default() }))
+        } else {
+            Err(unresolved)
+        }
     }
 }
 
@@ -65,10 +69,12 @@ impl SinkDriver for Csv {
 #[derive(Debug)]
 struct Folder {
     options: Options,
+    /// The file at which the last run failed: it is tried before the sink calls itself ready again.
+    failed: run::FailedFile,
 }
 
 impl Sink for Folder {
     fn run<'a>(&'a self, cx: SinkContext) -> BoxFuture<'a, Result<(), SinkError>> {
-        Box::pin(run::run(&self.options, cx))
+        Box::pin(run::run(&self.options, &self.failed, cx))
     }
 }

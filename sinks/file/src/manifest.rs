@@ -1,7 +1,7 @@
 //! What the `csv` sink is and which settings it takes.
 
 use gwp_core::Manifest;
-use gwp_core::manifest::{Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits};
+use gwp_core::manifest::{Exclusive, Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits};
 
 /// The `csv` sink.
 pub static CSV: Manifest = Manifest {
@@ -9,6 +9,7 @@ pub static CSV: Manifest = Manifest {
     doc: "Writes samples as lines of CSV files on this node. A delivery counts as done when its lines are on the \
           disk; a line that a crash has cut is removed when the file is opened again.",
     settings: SETTINGS,
+    exclusive: Some(Exclusive { what: "file", settings: &["path"] }),
     role: Role::Sink(SinkTraits {
         batch_samples: 5_000,
         batch_bytes: 512 * 1024,

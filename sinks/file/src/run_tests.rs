@@ -86,3 +86,40 @@ async fn a_folder_in_the_way_halts_with_the_reason() {
     assert_eq!(error.disposition, Disposition::Halt);
     assert!(error.message.contains("it is a folder"), "{error}");
 }
+
+/// One run on a file that another process has; gives whether the sink called itself ready.
+#[cfg(unix)]
+async fn run_once(sink: &dyn Sink, delivery: Option<Arc<Delivery>>) -> (bool, Result<(), SinkError>) {
+    let meter: Arc<SinkMeter> = Arc::default();
+    let (mut handle, inlet) = inlet_pair(8, meter.clone());
+    let (_stop, stop) = stop_pair();
+    if let Some(delivery) = delivery {
+        handle.deliveries.send(delivery).await.unwrap();
+    }
+    drop(handle.deliveries);
+    let result = sink.run(context(inlet, &meter, stop)).await;
+    (matches!(handle.reports.try_recv(), Ok(SinkReport::Ready { .. })), result)
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn after_a_failure_it_is_ready_only_when_the_file_can_be_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.csv");
+    let sink = sink(&path);
+    let other = std::fs::File::create(&path).unwrap();
+    other.lock().unwrap();
+    let (ready, result) = run_once(&*sink, Some(one(1, 0))).await;
+    assert!(ready && result.is_err(), "the first time nothing is known yet");
+    for _ in 0..3 {
+        let (ready, result) = run_once(&*sink, Some(one(1, 0))).await;
+        assert!(!ready && result.is_err());
+    }
+    drop(other);
+    let (ready, result) = run_once(&*sink, Some(one(1, 0))).await;
+    assert!(ready && result.is_ok(), "{result:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside");
+    let (ready, _) = run_once(&*sink, None).await;
+    assert!(ready);
+}

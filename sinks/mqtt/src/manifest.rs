@@ -2,7 +2,7 @@
 
 use crate::limits::{DELIVERIES_IN_FLIGHT, DELIVERY_BYTES, DELIVERY_SAMPLES};
 use gwp_core::Manifest;
-use gwp_core::manifest::{Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits};
+use gwp_core::manifest::{Exclusive, Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits};
 use gwp_mqtt::rows;
 
 /// The `mqtt` sink.
@@ -12,6 +12,7 @@ pub static MANIFEST: Manifest = Manifest {
           has acknowledged every message of it; after a broken connection everything not acknowledged is \
           published again, in order.",
     settings: SETTINGS,
+    exclusive: Some(Exclusive { what: "client id at a broker", settings: &["broker", "client_id"] }),
     role: Role::Sink(SinkTraits {
         batch_samples: DELIVERY_SAMPLES,
         batch_bytes: DELIVERY_BYTES,

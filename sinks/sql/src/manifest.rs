@@ -1,7 +1,7 @@
 //! What the `sqlite` sink is and which settings it takes.
 
 use gwp_core::Manifest;
-use gwp_core::manifest::{Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits};
+use gwp_core::manifest::{Exclusive, Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits};
 
 /// The `sqlite` sink.
 pub static SQLITE: Manifest = Manifest {
@@ -9,6 +9,7 @@ pub static SQLITE: Manifest = Manifest {
     doc: "Writes samples into an SQLite file on this node, each exactly once: the place in the journal is \
           written in the same transaction as the data.",
     settings: SETTINGS,
+    exclusive: Some(Exclusive { what: "table of a file", settings: &["path", "table"] }),
     role: Role::Sink(SinkTraits {
         batch_samples: 5_000,
         batch_bytes: 512 * 1024,

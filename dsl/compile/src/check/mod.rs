@@ -249,6 +249,7 @@ impl<'w, 'a> Checker<'w, 'a> {
             (SampleWord::Device, _) => text(Word::Device),
             (SampleWord::Tag, _) => text(Word::Tag),
             (SampleWord::Flow, _) => text(Word::Flow),
+            (SampleWord::Index, _) => Typed::new(Expr::Word(Word::Index), Ty::plain(false)),
             (SampleWord::Value, None) => Typed::error(),
         }
     }

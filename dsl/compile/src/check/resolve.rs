@@ -9,7 +9,7 @@ use gwp_syntax::{Diagnostic, Span};
 
 use super::{Place, RowColumn, Scope};
 use crate::alarms;
-use crate::items::{ItemKind, nearest, not_built};
+use crate::items::{ItemKind, nearest};
 use crate::types::{Ty, Typed};
 use crate::units::Unit;
 use crate::world::{Device, World};
@@ -41,6 +41,8 @@ pub(crate) enum SampleWord {
     Device,
     Tag,
     Flow,
+    /// Found by itself: only families have it.
+    Index,
 }
 
 const SAMPLE_WORDS: [(&str, SampleWord); 7] = [
@@ -132,11 +134,19 @@ impl<'a> World<'a> {
             return None;
         }
         if name.text == "index" {
-            if scope.head.is_some() {
-                return Some(unknown(not_built(name.span, "`index` in a flow")));
+            let number = |device: usize| self.device(device).and_then(|device| device.index);
+            if let (Some(head), None, Place::Plain) = (scope.head, scope.device, scope.place) {
+                if head.devices.iter().any(|device| number(*device).is_some()) {
+                    return Some(Meaning::Word(SampleWord::Index));
+                }
+                let fault =
+                    Diagnostic::new("E117", name.span, "`index` is the number of a device in its family")
+                        .here("no device at the head of this flow is of a family");
+                return Some(unknown(
+                    fault.help("take a family such as `meter[*]`, or compare `device` with a name"),
+                ));
             }
-            let index = scope.device.and_then(|device| self.device(device)).and_then(|device| device.index);
-            return index.map(|index| Meaning::Value(Typed::int(index)));
+            return scope.device.and_then(number).map(|index| Meaning::Value(Typed::int(index)));
         }
         if matches!(name.text.as_str(), "true" | "false") {
             return Some(Meaning::Value(Typed::bool(name.text == "true")));

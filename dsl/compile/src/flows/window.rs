@@ -331,6 +331,7 @@ fn row_tag(device: &Arc<str>, row: &Arc<str>, column: &RowColumn) -> Tag {
         deadband: None,
         counter: None,
         writable: false,
+        family: None,
     }
 }
 

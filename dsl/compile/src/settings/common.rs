@@ -265,7 +265,7 @@ pub(crate) fn source(
         standby,
         late_ns: common.duration_ns("late").unwrap_or(0),
         device_time: common.text("time") == Some("device"),
-        on_disconnect: checker.on_disconnect(on_disconnect),
+        on_disconnect: checker.on_disconnect(on_disconnect, driver),
     }
 }
 
@@ -459,11 +459,19 @@ impl Checker<'_, '_> {
     }
 
     /// `on_disconnect = mark_bad` or `hold(4 h)`.
-    fn on_disconnect(&mut self, written: Option<&ast::Setting>) -> OnDisconnect {
+    fn on_disconnect(&mut self, written: Option<&ast::Setting>, driver: &Manifest) -> OnDisconnect {
         let Some(setting) = written else { return OnDisconnect::MarkBad };
         match word_or_call(setting) {
             Some(Ok("mark_bad")) => OnDisconnect::MarkBad,
             Some(Err((call, argument))) if call.name.text == "hold" => {
+                if !driver.source().is_some_and(|traits| traits.buffers) {
+                    let message =
+                        format!("a device of `{}` keeps nothing while it cannot be reached", driver.name);
+                    let fault = Diagnostic::new("E412", setting.span, message)
+                        .here("this would wait for samples that never come");
+                    self.report.push(fault.help("write `on_disconnect = mark_bad`, or leave it out"));
+                    return OnDisconnect::MarkBad;
+                }
                 let seconds = self.fixed_number(argument, &Unit::second(), false, &Scope::constant());
                 seconds.map_or(OnDisconnect::MarkBad, |seconds| {
                     OnDisconnect::Hold((seconds * 1e9).round() as i64)

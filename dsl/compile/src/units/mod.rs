@@ -16,6 +16,11 @@ use std::sync::Arc;
 pub(crate) use table::common;
 pub(crate) use words::quantity_name;
 
+/// True for a unit that every program knows, such as `kW`, `°C` or `m3/h`.
+pub fn is_unit(written: &str) -> bool {
+    Units::default().find(written).is_some()
+}
+
 /// The base dimensions that everybody shares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Base {

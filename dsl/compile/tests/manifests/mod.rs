@@ -1,9 +1,13 @@
 //! Components that exist only for tests: a polled and a reporting driver, and two sinks.
 #![allow(dead_code)]
 
+mod planned;
+
 use gwp_compile::{Catalog, Compiled, Project, compile};
 use gwp_core::Manifest;
-use gwp_core::manifest::{Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits, SourceTraits, Standby};
+use gwp_core::manifest::{
+    Exclusive, Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits, SourceTraits, Standby,
+};
 
 const fn setting(name: &'static str, kind: SettingKind, need: Need) -> Setting {
     Setting { name, kind, need, doc: "A setting for tests." }
@@ -13,6 +17,7 @@ static SIMULATOR: Manifest = Manifest {
     name: "simulator",
     doc: "A polled driver without any required setting.",
     settings: &[setting("seed", SettingKind::Int { min: 0, max: 1_000 }, Need::Default("7"))],
+    exclusive: None,
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[],
@@ -44,6 +49,7 @@ static MODBUS: Manifest = Manifest {
             Need::Optional,
         ),
     ],
+    exclusive: None,
     role: Role::Source(SourceTraits {
         device_settings: &[
             setting("unit_id", SettingKind::Int { min: 0, max: 255 }, Need::Required),
@@ -61,7 +67,12 @@ static MODBUS: Manifest = Manifest {
 static REPORTER: Manifest = Manifest {
     name: "reporter",
     doc: "A driver that reports on its own.",
-    settings: &[setting("password", SettingKind::Secret, Need::Optional)],
+    settings: &[
+        setting("password", SettingKind::Secret, Need::Optional),
+        setting("broker", SettingKind::Text, Need::Optional),
+        setting("client_id", SettingKind::Text, Need::Optional),
+    ],
+    exclusive: Some(Exclusive { what: "client id at a broker", settings: &["broker", "client_id"] }),
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[],
@@ -77,6 +88,7 @@ static CONSOLE: Manifest = Manifest {
     name: "console",
     doc: "A sink without settings.",
     settings: &[],
+    exclusive: None,
     role: Role::Sink(SINK_TRAITS),
 };
 
@@ -99,6 +111,7 @@ static CSV: Manifest = Manifest {
         setting("hosts", SettingKind::TextList, Need::Optional),
         setting("size", SettingKind::Bytes { min: 1_000, max: 1_000_000_000 }, Need::Default("100 KB")),
     ],
+    exclusive: Some(Exclusive { what: "file", settings: &["path"] }),
     role: Role::Sink(SINK_TRAITS),
 };
 
@@ -106,12 +119,14 @@ static SQLITE: Manifest = Manifest {
     name: "sqlite",
     doc: "A sink that replaces what comes under the same key.",
     settings: &[setting("path", SettingKind::Text, Need::Required)],
+    exclusive: None,
     role: Role::Sink(SinkTraits { idempotent: true, ..SINK_TRAITS }),
 };
 
 /// All of them.
 pub fn catalog() -> Catalog {
-    Catalog::new([&SIMULATOR, &MODBUS, &REPORTER, &CONSOLE, &CSV, &SQLITE])
+    let own: [&Manifest; 6] = [&SIMULATOR, &MODBUS, &REPORTER, &CONSOLE, &CSV, &SQLITE];
+    Catalog::new(own.into_iter().chain(&planned::PLANNED))
 }
 
 /// Compiles one text.

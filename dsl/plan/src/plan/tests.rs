@@ -22,6 +22,7 @@ pub(crate) fn plan(count: usize) -> Plan {
         deadband: None,
         counter: None,
         writable: false,
+        family: None,
     };
     Plan {
         version: PLAN_VERSION,

@@ -7,6 +7,7 @@
 mod player;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use player::{Failure, Mode, Outcome, ScenarioError, play};
 
@@ -101,9 +102,9 @@ impl std::fmt::Display for Expected {
         match self {
             Expected::Value(value) => write!(f, "{value}"),
             Expected::Bad => f.write_str("bad"),
-            Expected::Quality(0) => f.write_str("quality good"),
-            Expected::Quality(1) => f.write_str("quality uncertain"),
-            Expected::Quality(_) => f.write_str("quality bad"),
+            Expected::Quality(0) => f.write_str("quality = \"good\""),
+            Expected::Quality(1) => f.write_str("quality = \"uncertain\""),
+            Expected::Quality(_) => f.write_str("quality = \"bad\""),
         }
     }
 }

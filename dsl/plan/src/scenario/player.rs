@@ -6,6 +6,7 @@
 //! ```
 //! The modes are ways in which a run must not differ from the plain one.
 
+use super::watch::Watch;
 use super::{Expected, ExpectedRow, Fed, Scenario, ScenarioAction, Subject};
 use crate::lane::{Entry, Lane, Payload};
 use crate::plan::{
@@ -20,9 +21,6 @@ use gwp_core::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Samples kept of each watched tag.
-const HISTORY_MAX: usize = 1_000_000;
 
 /// A scenario may last so long, nanoseconds: ten years.
 const LENGTH_NS_MAX: i64 = 3_660 * 86_400 * NS_PER_S;
@@ -144,7 +142,7 @@ struct Player<'p> {
     mode: Mode,
     lanes: Vec<Lane>,
     digests: Vec<u64>,
-    watching: Watch,
+    watching: Watch<'p>,
     devices: Vec<Device>,
     /// Poll group and index in it of each tag of a device.
     places: BTreeMap<TagId, (usize, usize)>,
@@ -157,22 +155,6 @@ struct Player<'p> {
     longest_late_ns: i64,
     samples: u64,
     out: Vec<Entry>,
-}
-
-/// What expectations look at.
-#[derive(Default)]
-struct Watch {
-    /// Tags whose samples may come in another order than that of their times.
-    unordered: BTreeSet<TagId>,
-    /// Samples by tag, by time: event time, value, quality.
-    samples: BTreeMap<TagId, Vec<(Timestamp, Value, Quality)>>,
-    /// Rows by name: gateway time at which they were issued, columns.
-    rows: BTreeMap<Arc<str>, Vec<IssuedRow>>,
-}
-
-struct IssuedRow {
-    at: Timestamp,
-    columns: Vec<(Arc<str>, Value, Quality)>,
 }
 
 impl<'p> Player<'p> {
@@ -215,7 +197,7 @@ impl<'p> Player<'p> {
             mode,
             digests: vec![0; lanes.len()],
             lanes,
-            watching: Watch { unordered, ..Watch::default() },
+            watching: Watch::new(plan, unordered),
             devices,
             places,
             writes: Writes::new(plan),
@@ -357,7 +339,7 @@ impl<'p> Player<'p> {
             lane.step(&record, &mut self.out);
             for entry in &self.out {
                 if index == watcher {
-                    self.watching.take(self.plan, entry.payload.batch(), self.now);
+                    self.watching.take(entry.payload.batch(), self.now);
                 } else if let Payload::Values(batch) = &entry.payload {
                     // In no order of arrival: a sum of hashes.
                     self.digests[index] = self.digests[index].wrapping_add(digest(entry.route, batch));
@@ -566,126 +548,4 @@ fn devices_meant(scenario: &Scenario, rows: &str) -> Option<BTreeSet<Arc<str>>> 
         }
     }
     Some(devices)
-}
-
-/// What was expected, what was found, and what was there before.
-type Unmet = Option<(String, String, Vec<(Timestamp, String)>)>;
-
-impl Watch {
-    fn take(&mut self, plan: &Plan, batch: &Batch, now: Timestamp) {
-        let first = batch.tags.first().and_then(|tag| plan.tag(*tag));
-        if let Some(first) = first.filter(|tag| tag.origin == Origin::Column) {
-            let column = |index: usize| {
-                let name = plan.tag(batch.tags[index]).map_or("".into(), |tag| tag.info.tag.clone());
-                let short: Arc<str> = name.rsplit('.').next().unwrap_or("").into();
-                (short, batch.values.get(index), batch.qualities.get(index))
-            };
-            let mut columns: Vec<_> = (0..batch.len()).map(column).collect();
-            if columns.iter().all(|(name, ..)| &**name != "device") {
-                columns.push(("device".into(), Value::Text(first.info.device.clone()), Quality::GOOD));
-            }
-            let rows = self.rows.entry(first.info.row.clone()).or_default();
-            if rows.len() < HISTORY_MAX {
-                rows.push(IssuedRow { at: now, columns });
-            }
-            return;
-        }
-        for (index, tag) in batch.tags.iter().enumerate() {
-            let history = self.samples.entry(*tag).or_default();
-            let (time, value, quality) =
-                (batch.times.get(index), batch.values.get(index), batch.qualities.get(index));
-            // Samples that may come late are kept one by one: another one may come between them.
-            let place = history.partition_point(|(before, ..)| *before <= time);
-            let same = place == history.len()
-                && !self.unordered.contains(tag)
-                && history.last().is_some_and(|(_, old, of_old)| (old, *of_old) == (&value, quality));
-            if !same && history.len() < HISTORY_MAX {
-                history.insert(place, (time, value, quality));
-            }
-        }
-    }
-
-    fn expect(&self, tag: TagId, expected: &Expected, at: Timestamp) -> Unmet {
-        let none = Vec::new();
-        let history = self.samples.get(&tag).unwrap_or(&none);
-        let until = |sample: &&(Timestamp, Value, Quality)| sample.0 <= at;
-        let found = history.iter().rev().find(until);
-        if found.is_some_and(|(_, value, quality)| expected.fits(value, *quality)) {
-            return None;
-        }
-        let show =
-            |(time, value, quality): &(Timestamp, Value, Quality)| (*time, sample_text(value, *quality));
-        let text =
-            found.map_or("no sample so far".into(), |(_, value, quality)| sample_text(value, *quality));
-        let mut before: Vec<_> = history.iter().rev().filter(until).take(5).map(show).collect();
-        before.reverse();
-        Some((expected.to_string(), text, before))
-    }
-
-    fn expect_row(&self, row: &ExpectedRow, at: Timestamp) -> Unmet {
-        let none = Vec::new();
-        let rows = self.rows.get(&row.name).unwrap_or(&none);
-        let find = |row: &IssuedRow, name: &str| {
-            row.columns
-                .iter()
-                .find(|(column, ..)| &**column == name)
-                .map(|(_, value, quality)| (value.clone(), *quality))
-        };
-        let fits = |issued: &IssuedRow, (name, expected): &(Arc<str>, Expected)| {
-            find(issued, name).is_some_and(|(value, quality)| expected.fits(&value, quality))
-        };
-        let meant = |issued: &&IssuedRow| issued.at <= at && row.select.iter().all(|one| fits(issued, one));
-        let found = rows.iter().rev().find(meant);
-        if found.is_some_and(|issued| row.columns.iter().all(|one| fits(issued, one))) {
-            return None;
-        }
-        let wanted: Vec<String> =
-            row.select.iter().chain(&row.columns).map(|(name, value)| format!("{name} = {value}")).collect();
-        let show = |issued: &IssuedRow| {
-            let names = row.select.iter().chain(&row.columns).map(|(name, _)| name);
-            let one = |name: &Arc<str>| match find(issued, name) {
-                Some((value, quality)) => format!("{name} = {}", sample_text(&value, quality)),
-                None => format!("{name} is missing"),
-            };
-            names.map(one).collect::<Vec<_>>().join(", ")
-        };
-        let mut before: Vec<_> =
-            rows.iter().rev().filter(|issued| issued.at <= at).take(3).map(|r| (r.at, show(r))).collect();
-        before.reverse();
-        Some((wanted.join(", "), found.map_or("no such row so far".into(), show), before))
-    }
-
-    fn expect_no(&self, what: &Subject, at: Timestamp) -> Unmet {
-        let found = match what {
-            // That a device is asked and has no value yet is no sample of it.
-            Subject::Tag(tag) => self
-                .samples
-                .get(tag)
-                .into_iter()
-                .flatten()
-                .find(|sample| sample.0 <= at && sample.2 != Quality::WAITING)
-                .map(|(time, value, quality)| (*time, sample_text(value, *quality))),
-            Subject::Rows(name, device) => {
-                let of = |row: &&IssuedRow| {
-                    let name = row.columns.iter().find(|(name, ..)| &**name == "device");
-                    device.is_none()
-                        || name.map(|(_, name, _)| name) == device.clone().map(Value::Text).as_ref()
-                };
-                let mut rows = self.rows.get(name).into_iter().flatten().filter(of);
-                rows.find(|row| row.at <= at).map(|row| {
-                    let columns = row.columns.iter().map(|(name, value, _)| format!("{name} = {value}"));
-                    (row.at, columns.collect::<Vec<_>>().join(", "))
-                })
-            }
-        };
-        found.map(|(time, text)| ("nothing".into(), text.clone(), vec![(time, text)]))
-    }
-}
-
-fn sample_text(value: &Value, quality: Quality) -> String {
-    match quality.severity() {
-        gwp_core::quality::Severity::Good => value.to_string(),
-        gwp_core::quality::Severity::Uncertain => format!("{value} {quality}"),
-        gwp_core::quality::Severity::Bad => quality.to_string(),
-    }
 }

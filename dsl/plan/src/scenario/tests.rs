@@ -56,6 +56,11 @@ fn what_is_not_as_expected_is_told_with_what_was_before() {
     let [failure] = outcome.failures.as_slice() else { panic!("{outcome:?}") };
     assert_eq!((failure.step, &*failure.expected, &*failure.found), (2, "3.5", "3"));
     assert_eq!(failure.before, [(0, "3".to_owned())]);
+    let mut with_unit = plan();
+    with_unit.tags[9].info.unit = "kW".into();
+    let wrong = vec![feed(0, 0, 1.0), feed(0, 1, 2.0), expect(3, Expected::Value(Value::Float(3.5)))];
+    let outcome = play(&with_unit, &scenario(wrong), Mode::Plain).unwrap();
+    assert_eq!((&*outcome.failures[0].expected, &*outcome.failures[0].found), ("3.5 kW", "3 kW"));
     let none = at(3, ScenarioAction::ExpectNo { what: Subject::Tag(TagId(9)) });
     let computed = vec![feed(0, 0, 1.0), feed(0, 1, 2.0), none.clone()];
     assert_eq!(play(&plan(), &scenario(computed), Mode::Plain).unwrap().failures.len(), 1);

@@ -116,6 +116,15 @@ pub(super) const CODES: &[Code] = &[
         right: "source s : simulator { }\ntemplate T() {\n  tag x at \"constant 5\" : real\n}\ndevice m[1..3] : T() on s",
     },
     Code {
+        code: "E117",
+        title: "`index` needs devices of a family",
+        explanation: "`index` is the number of a device in its family: 7 for `meter07` of `meter[01..40]`. In a flow it is that \
+                      of the sample's device, and at least one device at the head must be of a family. It is bad for \
+                      devices beside them, so that a condition on it does not let these pass.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> where index > 5 -> out",
+        right: "template T() {\n  tag x at \"constant 5\" : real\n}\nsource s : simulator { }\ndevice d[1..9] : T() on s\nsink out : console { }\nflow f = d[*] -> where index > 5 -> out",
+    },
+    Code {
         code: "E199",
         title: "the project is larger than a bound",
         explanation: "Families, templates, named streams and functions over devices unfold a short text into a large \

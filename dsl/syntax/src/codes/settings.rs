@@ -96,6 +96,26 @@ pub(super) const CODES: &[Code] = &[
         right: "source s : simulator { }\ndevice d on s {\n  tag x at \"constant 5\" : real\n}",
     },
     Code {
+        code: "E412",
+        title: "`hold` needs a device that keeps its samples",
+        explanation: "With `on_disconnect = hold(4 h)` windows and alarms wait after a break until the device has delivered what \
+                      it kept meanwhile. A device that is polled, such as one of Modbus, keeps nothing: everything would \
+                      wait the whole time for samples that never come. The reference of each driver says whether its \
+                      devices keep samples; with `mark_bad` tags are bad from the break on.",
+        wrong: "source s : simulator {\n  on_disconnect = hold(4 h)\n}",
+        right: "source s : reporter {\n  on_disconnect = hold(4 h)\n}",
+    },
+    Code {
+        code: "E413",
+        title: "two sources or sinks would have the same thing",
+        explanation: "Some things have one owner: a file that is written, a serial port, a client id at a broker. Two sinks \
+                      on one file would write into each other's lines, two clients with one id throw each other out. Let \
+                      two flows end in one sink, or give each its own. Paths are compared as they are written; `{sink}` \
+                      in a path stands for the name of each sink.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink a : csv { path = \"out/x.csv\" }\nsink b : csv { path = \"out/x.csv\" }\nflow f = s -> a, b",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink a : csv { path = \"out/x.csv\" }\nflow f = s -> a\nflow g = s -> where x > 1 -> a",
+    },
+    Code {
         code: "E490",
         title: "node.toml is wrong",
         explanation: "What is particular to one machine stands in its node.toml: sections node, listen, disk, log, \

@@ -2,8 +2,8 @@
 
 use super::{Kids, Node, Tree};
 use crate::ast::{
-    Action, Branch, Column, Flow, Name, Select, SelectPart, SelectRoot, Setting, Stage, Step, Test, Window,
-    WindowKind,
+    Action, Branch, Column, Expr, Flow, Name, Path, Select, SelectPart, SelectRoot, Setting, Stage, Step,
+    Test, Window, WindowKind,
 };
 use crate::grammar::Rule;
 use crate::span::Span;
@@ -131,6 +131,17 @@ impl Tree<'_> {
             .collect()
     }
 
+    /// What is expected of the columns of a row.
+    fn checks(&mut self, node: Node<'_>) -> Option<Vec<(Path, Expr)>> {
+        node.into_inner()
+            .map(|check| {
+                let mut kids = Kids::of(check);
+                let path = self.path(kids.one(Rule::path)?)?;
+                Some((path, self.expr(kids.one(Rule::expr)?)?))
+            })
+            .collect()
+    }
+
     pub(super) fn test(&mut self, mut kids: Kids<'_>, span: Span) -> Option<Test> {
         let name = self.text(kids.one(Rule::string)?)?;
         let mut test = Test { name, settings: Vec::new(), steps: Vec::new(), span };
@@ -172,10 +183,8 @@ impl Tree<'_> {
             return Some(Action::ExpectNo { path: self.path(kids.one(Rule::path)?)? });
         }
         let path = self.path(first)?;
-        Some(match kids.any(&[Rule::columns, Rule::expr])? {
-            node if node.as_rule() == Rule::columns => {
-                Action::ExpectRow { path, columns: self.columns(node)? }
-            }
+        Some(match kids.any(&[Rule::checks, Rule::expr])? {
+            node if node.as_rule() == Rule::checks => Action::ExpectRow { path, columns: self.checks(node)? },
             node if feed => Action::Feed { path, value: self.expr(node)? },
             node => Action::Expect { path, value: self.expr(node)? },
         })

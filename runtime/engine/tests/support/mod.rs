@@ -38,6 +38,7 @@ pub fn plan(tags: usize, period_ms: i64, sinks: &[&str]) -> Plan {
         deadband: None,
         counter: None,
         writable: false,
+        family: None,
     };
     let mut all = vec![tag("connected".into(), Origin::Connected { source: 0 }, Kind::Bool)];
     all.extend((0..tags).map(|index| {

@@ -4,7 +4,7 @@ use super::program;
 use crate::cli::GraphForm;
 use crate::report;
 use gwp_plan::Plan;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,11 +25,18 @@ fn draw(plan: &Plan, form: GraphForm) -> String {
     for source in &plan.sources {
         vertices.push((format!("source_{}", source.name), format!("{}\\n{}", source.name, source.driver)));
     }
+    // A family is one box: forty meters look alike.
+    let families: BTreeMap<&str, &str> =
+        plan.tags.iter().filter_map(|tag| Some((&*tag.info.device, &*tag.family.as_ref()?.family))).collect();
     for group in &plan.groups {
         let source = &plan.sources[group.source as usize].name;
         if group.device != *source {
-            vertices.push((format!("device_{}", group.device), group.device.to_string()));
-            edges.insert((format!("source_{source}"), format!("device_{}", group.device)));
+            let (device, label) = match families.get(&*group.device) {
+                Some(family) => (*family, format!("{family}[*]")),
+                None => (&*group.device, group.device.to_string()),
+            };
+            vertices.push((format!("device_{device}"), label));
+            edges.insert((format!("source_{source}"), format!("device_{device}")));
         }
     }
     let named: BTreeSet<String> = vertices.iter().map(|(id, _)| id.clone()).collect();
@@ -39,6 +46,8 @@ fn draw(plan: &Plan, form: GraphForm) -> String {
         vertices.push((format!("flow_{}", flow.name), label));
         for input in &flow.inputs {
             let head = input.split(['.', '[']).next().unwrap_or(input);
+            // one device of a family, by its own name
+            let head = families.get(head).copied().unwrap_or(head);
             let from = ["flow", "device", "source"]
                 .iter()
                 .map(|kind| format!("{kind}_{head}"))
@@ -98,4 +107,24 @@ fn plain(id: &str) -> String {
             },
         )
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_is_one_box() {
+        let text = "template T() {\n  tag x at \"constant 1\" : real\n}\nsource s : simulator {}\ndevice meter[01..40] : T() on s\n\
+                    device main : T() on s\nsink out : console {}\nflow a = meter[*], main -> out\nflow b = meter07.x -> out\n";
+        let plan = program::of_text("a.gwp", text).plan.unwrap();
+        let drawn = draw(&plan, GraphForm::Mermaid);
+        assert!(!drawn.contains("meter0") && drawn.matches("meter[*]").count() == 1, "{drawn}");
+        assert!(drawn.contains("device_meter[\"meter[*]\"]"), "{drawn}");
+        assert!(
+            drawn.contains("source_s --> device_meter\n") && drawn.contains("device_meter --> flow_b\n"),
+            "{drawn}"
+        );
+        assert!(drawn.contains("device_main --> flow_a\n"), "{drawn}");
+    }
 }

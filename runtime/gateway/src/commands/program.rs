@@ -30,9 +30,17 @@ pub fn load(files: &[PathBuf]) -> anyhow::Result<Program> {
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let load = |name: &str| read(Path::new(name)).map_err(|error| error.to_string());
-    let project = gwp_compile::Project { entry, load: Box::new(load) };
-    let gwp_compile::Compiled { plan, diagnostics, sources, scenarios, .. } = compile(&project);
-    Ok(Program { plan, diagnostics, sources, scenarios })
+    Ok(checked(&gwp_compile::Project { entry, load: Box::new(load) }))
+}
+
+/// A program of one text that uses no other.
+pub fn of_text(name: &str, text: &str) -> Program {
+    checked(&gwp_compile::Project::single(name, text))
+}
+
+fn checked(project: &gwp_compile::Project<'_>) -> Program {
+    let gwp_compile::Compiled { plan, diagnostics, sources, scenarios, .. } = compile(project);
+    Program { plan, diagnostics, sources, scenarios }
 }
 
 /// Compiles a project for the components of this binary, and has each of them check its declaration.
