@@ -120,6 +120,8 @@ pub(crate) struct Circuit {
     begin: Option<Timestamp>,
     pending: BTreeMap<Timestamp, Vec<Input>>,
     pending_count: usize,
+    /// An empty list, to use its memory again.
+    spare: Vec<Input>,
     /// Newest time computed.
     at: Timestamp,
     round: u32,
@@ -141,6 +143,7 @@ impl Circuit {
             begin: None,
             pending: BTreeMap::new(),
             pending_count: 0,
+            spare: Vec::new(),
             at: Timestamp(i64::MIN),
             round: 0,
             late: 0,
@@ -314,7 +317,8 @@ impl Circuit {
             return false;
         }
         let input = Input { slot: slot as u32, value, quality };
-        self.pending.entry(time.max(self.at)).or_default().push(input);
+        let spare = &mut self.spare;
+        self.pending.entry(time.max(self.at)).or_insert_with(|| std::mem::take(spare)).push(input);
         self.pending_count += 1;
         true
     }
@@ -411,7 +415,7 @@ impl Circuit {
         while !inputs.is_empty() {
             let mut again = Vec::new();
             let mut before = None;
-            for input in inputs {
+            for input in inputs.drain(..) {
                 if before == Some(input.slot) {
                     again.push(input);
                     continue;
@@ -426,8 +430,11 @@ impl Circuit {
             }
             first = false;
             self.run_dirty(time, true, out);
-            inputs = again;
+            if !again.is_empty() {
+                inputs = again;
+            }
         }
+        self.spare = inputs;
     }
 
     /// Computes everything up to a watermark.

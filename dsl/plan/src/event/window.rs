@@ -14,7 +14,7 @@ use crate::calendar::Calendar;
 use crate::eval::Compiled;
 use crate::event::circuit::{Circuit, CircuitState};
 use crate::event::output::Outputs;
-use crate::event::progress::Watermark;
+use crate::event::progress::{Progress, Watermark};
 use crate::fold::Fold;
 use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, Window, WindowInstance, WindowKind};
 use gwp_core::time::NS_PER_S;
@@ -91,6 +91,8 @@ pub(crate) struct Instance {
     rule: Arc<Rule>,
     circuit: Circuit,
     groups: Vec<GroupId>,
+    /// As in [`Progress::watermark_from`].
+    laggard: usize,
     /// Step of the argument of each aggregate, ascending.
     args: Vec<u32>,
     condition: Option<u32>,
@@ -169,6 +171,7 @@ impl Instance {
             rule,
             circuit,
             groups: Vec::new(),
+            laggard: 0,
             args,
             condition,
             columns,
@@ -201,10 +204,6 @@ impl Instance {
     /// Groups whose progress it waits for; `late`: samples of some may come behind it.
     pub fn wait_for(&mut self, groups: Vec<GroupId>, late: bool) {
         (self.groups, self.may_be_late) = (groups, late);
-    }
-
-    pub fn groups(&self) -> &[GroupId] {
-        &self.groups
     }
 
     /// Samples that came too late for any row.
@@ -244,8 +243,33 @@ impl Instance {
         }
     }
 
+    /// Computes as far as progress allows; gives rows.
+    pub fn advance_with(&mut self, progress: &Progress, rows: &mut Vec<Batch>) {
+        self.circuit.begin_at(progress.now());
+        let until = match self.wanted() {
+            Some(time) => progress.watermark_from(&self.groups, time, &mut self.laggard),
+            None => None,
+        };
+        if let Some(until) = until {
+            self.advance(until, progress.now(), rows);
+        }
+    }
+
+    /// The earliest watermark at which there may be something to do.
+    fn wanted(&self) -> Option<Timestamp> {
+        let unopened = self.next.is_none() && self.open.is_empty();
+        if unopened || self.revises() || !self.changed.is_empty() {
+            return Some(Timestamp(i64::MIN));
+        }
+        let wanted = match (self.circuit.wanted(), self.edge()) {
+            (Some(input), Some(edge)) => Some(input.min(edge)),
+            (one, other) => one.or(other),
+        };
+        wanted.map(|time| time.plus(self.rule.window.wait_ns))
+    }
+
     /// Computes up to a watermark; gives rows.
-    pub fn advance(&mut self, until: Watermark, now: Timestamp, rows: &mut Vec<Batch>) {
+    fn advance(&mut self, until: Watermark, now: Timestamp, rows: &mut Vec<Batch>) {
         self.circuit.begin_at(now);
         let until = until.before(self.rule.window.wait_ns);
         // What lies ahead of the present may belong to a window that is yet to open.
