@@ -106,6 +106,10 @@ fn declared<'a>(
             report.push(fault);
             return None;
         }
+        if let Err(fault) = world.unfolded.text(name.len(), device.name.span) {
+            report.extend(fault);
+            return None;
+        }
         let made = Device { source, index, template, ..empty(name, Decl::Device(device)) };
         let at = add_device(world, made);
         let params = match (&device.model, template) {
@@ -294,6 +298,15 @@ fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) -> Vec<Tag<'a>> {
             device.broken.extend(body.broken.iter().map(|name| name.text.as_str()));
             for member in &body.members {
                 let name = member.name();
+                // More than may be are reported once they have their order.
+                if tags.len() > TAGS_MAX {
+                    return tags;
+                }
+                let bytes = device.name.len() + name.text.len();
+                if let Err(fault) = world.unfolded.text(bytes, name.span) {
+                    report.extend(fault);
+                    return tags;
+                }
                 if !free(name, &mut names, &mut lower, report) {
                     continue;
                 }

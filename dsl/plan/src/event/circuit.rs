@@ -27,21 +27,26 @@ use std::collections::BTreeMap;
 const PENDING_MAX: usize = 1_000_000;
 
 enum Kind {
-    Operator {
-        function: StateFunction,
-        args: Vec<Compiled>,
-        state: State,
-    },
     Value(Compiled),
-    Alarm {
-        condition: Compiled,
-        clear: Option<Compiled>,
-        message: Compiled,
-        /// As it was when the alarm was raised last.
-        raised: Value,
-        alarm: Alarm,
-        state: AlarmState,
-    },
+    // Large and rarer: elsewhere, so that plain values stand close together.
+    Operator(Box<OperatorStep>),
+    Alarm(Box<AlarmStep>),
+}
+
+struct OperatorStep {
+    function: StateFunction,
+    args: Vec<Compiled>,
+    state: State,
+}
+
+struct AlarmStep {
+    condition: Compiled,
+    clear: Option<Compiled>,
+    message: Compiled,
+    /// As it was when the alarm was raised last.
+    raised: Value,
+    alarm: Alarm,
+    state: AlarmState,
 }
 
 struct Step {
@@ -50,7 +55,7 @@ struct Step {
     slot: usize,
     /// Gives samples or is looked at from outside; operators do not.
     shown: bool,
-    schedules: Vec<(WeekSchedule, jiff::tz::TimeZone)>,
+    schedules: Box<[(WeekSchedule, jiff::tz::TimeZone)]>,
     /// When it is due by itself because of a schedule, or because it reads nothing.
     change: Option<Timestamp>,
     has_run: bool,
@@ -157,14 +162,14 @@ impl Circuit {
         let slot = self.slots.slot(calc.tag);
         let kind = match &calc.alarm {
             None => Kind::Value(compile(&calc.expr, &mut self.slots)),
-            Some(alarm) => Kind::Alarm {
+            Some(alarm) => Kind::Alarm(Box::new(AlarmStep {
                 condition: compile(&calc.expr, &mut self.slots),
                 clear: alarm.clear.as_ref().map(|clear| compile(clear, &mut self.slots)),
                 message: compile(&alarm.message, &mut self.slots),
                 raised: Value::Nothing,
                 alarm: (**alarm).clone(),
                 state: AlarmState::default(),
-            },
+            })),
         };
         let mut exprs = vec![&calc.expr];
         if let Some(alarm) = &calc.alarm {
@@ -184,7 +189,8 @@ impl Circuit {
             let slot = self.slots.local(index);
             let (function, state) = (operator.function.clone(), operator.function.initial());
             let exprs: Vec<&Expr> = operator.args.iter().collect();
-            self.add(Kind::Operator { function, args, state }, slot, false, &exprs);
+            let step = OperatorStep { function, args, state };
+            self.add(Kind::Operator(Box::new(step)), slot, false, &exprs);
         }
     }
 
@@ -221,6 +227,7 @@ impl Circuit {
             self.timers.push(index);
         }
         let change = by_itself.then_some(Timestamp(i64::MIN));
+        let schedules = schedules.into();
         self.steps.push(Step { kind, slot, shown, schedules, change, has_run: false });
         index
     }
@@ -452,8 +459,8 @@ impl Circuit {
 
     fn due_of(step: &Step) -> Option<Timestamp> {
         let own = match &step.kind {
-            Kind::Operator { function, state, .. } => state.due(function),
-            Kind::Alarm { alarm, state, .. } => state.due(alarm),
+            Kind::Operator(step) => step.state.due(&step.function),
+            Kind::Alarm(step) => step.state.due(&step.alarm),
             Kind::Value(_) => None,
         };
         match (own, step.change) {
@@ -496,7 +503,8 @@ impl Circuit {
         let mut only_changes = !by_input;
         let (value, quality) = match &mut step.kind {
             Kind::Value(eval) => eval.value(&frame),
-            Kind::Operator { function, args, state } => {
+            Kind::Operator(step) => {
+                let OperatorStep { function, args, state } = &mut **step;
                 let args: Vec<(Value, Quality)> = args.iter().map(|arg| arg.value(&frame)).collect();
                 if by_input && state.due(function) == Some(time) {
                     // Time passes first, then the sample counts (`stale`).
@@ -504,7 +512,8 @@ impl Circuit {
                 }
                 state.step(function, time, &args)
             }
-            Kind::Alarm { condition, clear, message, raised, alarm, state } => {
+            Kind::Alarm(step) => {
+                let AlarmStep { condition, clear, message, raised, alarm, state } = &mut **step;
                 only_changes = true;
                 let condition = truth(condition.value(&frame));
                 let clear = clear.as_ref().map(|clear| truth(clear.value(&frame)));
@@ -549,11 +558,11 @@ impl Circuit {
     pub fn state(&self) -> CircuitState {
         let step = |step: &Step| StepState {
             operator: match &step.kind {
-                Kind::Operator { state, .. } => Some(state.clone()),
+                Kind::Operator(step) => Some(step.state.clone()),
                 _ => None,
             },
             alarm: match &step.kind {
-                Kind::Alarm { state, raised, .. } => Some((state.clone(), raised.clone())),
+                Kind::Alarm(step) => Some((step.state.clone(), step.raised.clone())),
                 _ => None,
             },
             change: step.change,
@@ -655,8 +664,8 @@ impl Circuit {
 impl Kind {
     fn is_same_function(&self, other: &Kind) -> bool {
         match (self, other) {
-            (Kind::Operator { function: a, .. }, Kind::Operator { function: b, .. }) => a == b,
-            (Kind::Alarm { .. }, Kind::Alarm { .. }) | (Kind::Value(_), Kind::Value(_)) => true,
+            (Kind::Operator(a), Kind::Operator(b)) => a.function == b.function,
+            (Kind::Alarm(_), Kind::Alarm(_)) | (Kind::Value(_), Kind::Value(_)) => true,
             _ => false,
         }
     }
@@ -665,8 +674,8 @@ impl Kind {
 impl Step {
     fn adopt(&mut self, from: StepState) {
         match (&mut self.kind, from.operator, from.alarm) {
-            (Kind::Operator { state, .. }, Some(saved), _) => *state = saved,
-            (Kind::Alarm { state, raised, .. }, _, Some(saved)) => (*state, *raised) = saved,
+            (Kind::Operator(step), Some(saved), _) => step.state = saved,
+            (Kind::Alarm(step), _, Some(saved)) => (step.state, step.raised) = saved,
             _ => {}
         }
         self.has_run = from.has_run;

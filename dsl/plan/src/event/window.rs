@@ -15,7 +15,7 @@ use crate::eval::Compiled;
 use crate::event::circuit::{Circuit, CircuitState};
 use crate::event::output::Outputs;
 use crate::event::progress::{Progress, Watermark};
-use crate::fold::Fold;
+use crate::fold::{AggregateFunction, Fold};
 use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, Window, WindowInstance, WindowKind};
 use gwp_core::time::NS_PER_S;
 use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Timestamp, Value};
@@ -95,6 +95,8 @@ pub(crate) struct Instance {
     laggard: usize,
     /// Step of the argument of each aggregate, ascending.
     args: Vec<u32>,
+    /// Each aggregate's function, the same as in the plan, but close together.
+    functions: Vec<AggregateFunction>,
     condition: Option<u32>,
     columns: Vec<Compiled>,
     /// Slots of the locals that a row sets: built-in, aggregates, columns.
@@ -173,6 +175,7 @@ impl Instance {
             groups: Vec::new(),
             laggard: 0,
             args,
+            functions: plan.aggregates.iter().map(|aggregate| aggregate.function.clone()).collect(),
             condition,
             columns,
             built_in_slots,
@@ -353,7 +356,7 @@ impl Instance {
         }
         for output in outputs.samples.drain(..) {
             let Ok(index) = self.args.binary_search(&output.step) else { continue };
-            let function = &self.plan.aggregates[index].function;
+            let function = &self.functions[index];
             for open in &mut self.open {
                 open.folds[index].sample(function, time, &output.value, output.quality);
             }
