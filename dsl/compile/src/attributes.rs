@@ -1,5 +1,6 @@
 //! Types and attributes of tags, checked and brought into the unit of the tag.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use gwp_core::source::PlcType;
@@ -9,7 +10,7 @@ use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
 use crate::alarms;
 use crate::check::{Checker, Scope};
-use crate::limits::TEXT_BYTES_MAX;
+use crate::limits::{LABELS_MAX, TEXT_BYTES_MAX};
 use crate::types::{Labels, Number, Ty, Typed};
 use crate::units::Unit;
 use crate::world::{Attributes, Decl, TagDecl, World};
@@ -234,18 +235,30 @@ impl Checker<'_, '_> {
             self.report.push(fault.help("write `enum { 0 = \"stopped\", 1 = \"running\" }`"));
             return Labels::default();
         };
+        if pairs.len() > LABELS_MAX {
+            let message = format!("an `enum` may have {LABELS_MAX} labels");
+            self.report.push(Diagnostic::new("E199", attr.span, message));
+            return Labels::default();
+        }
         let mut labels: Vec<(i64, Arc<str>)> = Vec::new();
+        let (mut numbers, mut texts) = (HashSet::new(), HashSet::new());
         for pair in pairs {
             let (Ok(number), Some(label)) = (pair.number.text.parse::<i64>(), pair.label.literal()) else {
                 self.report.push(Diagnostic::new("E208", pair.span, "a label is fixed text for an integer"));
                 continue;
             };
-            if labels.iter().any(|(other, text)| *other == number || **text == label) {
+            if numbers.contains(&number) || texts.contains(&label) {
                 let fault = Diagnostic::new("E208", pair.span, "this number or label is there already");
                 self.report.push(fault.help("each number has one label, each label one number"));
                 continue;
             }
-            labels.push((number, label.into()));
+            if let Err(fault) = self.world.unfolded.text(label.len(), pair.span) {
+                self.report.extend(fault);
+                break;
+            }
+            numbers.insert(number);
+            labels.push((number, label.as_str().into()));
+            texts.insert(label);
         }
         labels.sort();
         labels.into()
@@ -372,6 +385,10 @@ impl Checker<'_, '_> {
                 text.span,
                 format!("a text may have {TEXT_BYTES_MAX} bytes"),
             ));
+            return None;
+        }
+        if let Err(fault) = self.world.unfolded.text(out.len(), text.span) {
+            self.report.extend(fault);
             return None;
         }
         complete.then_some(out)

@@ -99,12 +99,12 @@ fn declared<'a>(
     });
     let add = |world: &mut World<'a>, name: &str, index: Option<i64>, report: &mut Diagnostics| {
         if world.devices.len() >= DEVICES_MAX {
-            let fault = Diagnostic::new(
-                "E199",
-                device.name.span,
-                format!("a project may have {DEVICES_MAX} devices"),
-            );
-            report.push(fault);
+            let message = format!("a project may have {DEVICES_MAX} devices");
+            report.push(Diagnostic::new("E199", device.name.span, message));
+            return None;
+        }
+        if let Err(fault) = world.unfolded.text(name.len(), device.name.span) {
+            report.extend(fault);
             return None;
         }
         let made = Device { source, index, template, ..empty(name, Decl::Device(device)) };
@@ -127,11 +127,8 @@ fn declared<'a>(
     for number in numbers(family, report) {
         let name = member_name(device, family, number);
         if let Some(taken) = world.items.get(&name).filter(|named| named.span != device.name.span) {
-            let fault = Diagnostic::new(
-                "E103",
-                device.name.span,
-                format!("`{name}` of this family is declared twice"),
-            );
+            let message = format!("`{name}` of this family is declared twice");
+            let fault = Diagnostic::new("E103", device.name.span, message);
             report.push(fault.label(taken.span, "the other one"));
             continue;
         }
@@ -295,6 +292,15 @@ fn tags<'a>(world: &mut World<'a>, report: &mut Diagnostics) -> Vec<Tag<'a>> {
             device.broken.extend(body.broken.iter().map(|name| name.text.as_str()));
             for member in &body.members {
                 let name = member.name();
+                // More than may be are reported once they have their order.
+                if tags.len() > TAGS_MAX {
+                    return tags;
+                }
+                let bytes = device.name.len() + name.text.len();
+                if let Err(fault) = world.unfolded.text(bytes, name.span) {
+                    report.extend(fault);
+                    return tags;
+                }
                 if !free(name, &mut names, &mut lower, report) {
                     continue;
                 }

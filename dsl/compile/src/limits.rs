@@ -31,7 +31,22 @@ pub const ROUTES_MAX: usize = 10_000;
 pub const WAYS_MAX: usize = 20_000;
 
 /// Tags of all routes of one project together.
-pub const ROUTE_TAGS_MAX: usize = 20_000_000;
+pub const ROUTE_TAGS_MAX: usize = 5_000_000;
+
+/// Tags that all heads of flows look through.
+pub const LOOKED_AT_MAX: usize = 100_000_000;
+
+/// Nodes of all expressions that are checked, those of parameters and attributes of each device included.
+pub const CHECKED_NODES_MAX: usize = 20_000_000;
+
+/// Labels of one `enum`.
+pub const LABELS_MAX: usize = 1_000;
+
+/// Bytes of all names, paths, descriptions, addresses and messages that templates and families unfold to.
+pub const UNFOLDED_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Steps of all tests, repetitions unfolded.
+pub const TEST_STEPS_MAX: usize = 1_000_000;
 
 /// Units declared by one project.
 pub const OWN_UNITS_MAX: usize = 1_000;

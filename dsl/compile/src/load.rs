@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use gwp_syntax::ast::{self, Item};
-use gwp_syntax::limits::FILES_MAX;
+use gwp_syntax::limits::{FILES_MAX, PROJECT_BYTES_MAX};
 use gwp_syntax::{Diagnostic, Diagnostics, FileId, SourceMap, parse};
 
 /// A file given by name and text.
@@ -37,7 +37,7 @@ pub(crate) fn load(
     sources: &mut SourceMap,
     report: &mut Diagnostics,
 ) -> Vec<ast::File> {
-    let mut loader = Loader { project, sources, report, files: Vec::new(), known: HashMap::new() };
+    let mut loader = Loader { project, sources, report, files: Vec::new(), known: HashMap::new(), bytes: 0 };
     for entry in &project.entry {
         let name = normal_path(&entry.name);
         if !loader.known.contains_key(&name) {
@@ -54,6 +54,8 @@ struct Loader<'a, 'l> {
     files: Vec<ast::File>,
     /// Files read, or being read, by name.
     known: HashMap<String, FileId>,
+    /// Of all texts.
+    bytes: usize,
 }
 
 /// A file whose `use` lines are being followed.
@@ -126,7 +128,16 @@ impl Loader<'_, '_> {
             return None;
         }
         match (self.project.load)(&name) {
-            Ok(text) => Some((name, text)),
+            Ok(text) => {
+                self.bytes = self.bytes.saturating_add(text.len());
+                if self.bytes > PROJECT_BYTES_MAX {
+                    let message =
+                        format!("all files together have more than {} MiB", PROJECT_BYTES_MAX >> 20);
+                    self.report.push(Diagnostic::new("E020", span, message));
+                    return None;
+                }
+                Some((name, text))
+            }
             Err(why) => {
                 let fault = Diagnostic::new("E107", span, format!("the file `{name}` cannot be read"));
                 self.report.push(fault.here(why).help("paths are relative to the file that uses them"));

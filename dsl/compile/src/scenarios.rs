@@ -14,6 +14,7 @@ use crate::assemble::Assembled;
 use crate::check::resolve::Meaning;
 use crate::check::{Checker, Scope};
 use crate::items::nearest;
+use crate::limits::TEST_STEPS_MAX;
 use crate::types::{Ty, Typed};
 use crate::units::Unit;
 use crate::world::World;
@@ -62,6 +63,7 @@ pub(crate) fn scenarios(
     let numbers: HashMap<usize, TagId> = numbers.map(|(new, old)| (*old, new)).collect();
     let mut names: HashMap<String, Span> = HashMap::new();
     let mut found = Vec::new();
+    let mut made = 0;
     for test in &world.items.tests {
         let name = test.name.literal().unwrap_or_default();
         if let Some(first) = names.insert(name.clone(), test.name.span) {
@@ -74,10 +76,12 @@ pub(crate) fn scenarios(
             checker: Checker::new(world, report),
             steps: Vec::new(),
             failed: false,
+            made,
         };
         let start = reader.settings(test);
         test.steps.iter().for_each(|step| reader.step(step));
         let (mut steps, failed) = (reader.steps, reader.failed);
+        made += steps.len();
         let is_feed = |step: &ScenarioStep| matches!(step.action, ScenarioAction::Feed { .. });
         steps.sort_by_key(|(step, _)| (step.at_ns, !is_feed(step)));
         if !failed {
@@ -98,6 +102,8 @@ struct Reader<'r, 'w, 'a> {
     steps: Vec<(ScenarioStep, Span)>,
     /// Something was reported, so that what is missing says nothing.
     failed: bool,
+    /// Steps of the tests before.
+    made: usize,
 }
 
 /// What a path in a test means.
@@ -145,6 +151,10 @@ impl Reader<'_, '_, '_> {
         for action in &step.actions {
             let Some((action, span)) = self.action(action) else { continue };
             for &at_ns in &times {
+                if self.made + self.steps.len() >= TEST_STEPS_MAX {
+                    let message = format!("all tests together have at most {TEST_STEPS_MAX} steps");
+                    return self.wrong(Diagnostic::new("E803", step.span, message));
+                }
                 if self.steps.len() >= STEPS_MAX {
                     let message = format!("a test has at most {STEPS_MAX} steps");
                     return self.wrong(Diagnostic::new("E803", step.span, message));

@@ -1,5 +1,6 @@
 //! The project with all templates and families unfolded: devices, tags and constants by name.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -7,10 +8,11 @@ use gwp_core::source::PlcType;
 use gwp_core::{Settings, TagId};
 use gwp_plan::plan::ALARM_COLUMNS;
 use gwp_plan::{FamilyMember, Linear};
-use gwp_syntax::Span;
 use gwp_syntax::ast;
+use gwp_syntax::{Diagnostic, Span};
 
 use crate::items::Items;
+use crate::limits::{CHECKED_NODES_MAX, UNFOLDED_BYTES_MAX};
 use crate::types::{Labels, Ty, Typed};
 use crate::units::Units;
 use crate::writes::WriteDecl;
@@ -29,6 +31,48 @@ pub(crate) struct World<'a> {
     /// By [`TagId`]: sorted by path, those of check-only devices last.
     pub tags: Vec<Tag<'a>>,
     pub writes: Vec<WriteDecl<'a>>,
+    pub unfolded: Unfolded,
+}
+
+/// How much text and how many expressions have been unfolded so far.
+#[derive(Default)]
+pub(crate) struct Unfolded {
+    bytes: Cell<usize>,
+    nodes: Cell<usize>,
+}
+
+impl Unfolded {
+    /// Counts a text; `Err` with what to report if it was one too many, with nothing if another
+    /// one was before.
+    pub fn text(&self, bytes: usize, span: Span) -> Result<(), Option<Diagnostic>> {
+        let what = || format!("all names and texts together have more than {} MiB", UNFOLDED_BYTES_MAX >> 20);
+        count(&self.bytes, bytes, UNFOLDED_BYTES_MAX, span, what)
+    }
+
+    /// Counts a node of an expression; the same.
+    pub fn node(&self, span: Span) -> Result<(), Option<Diagnostic>> {
+        let what = || format!("all expressions together have more than {CHECKED_NODES_MAX} parts");
+        count(&self.nodes, 1, CHECKED_NODES_MAX, span, what)
+    }
+}
+
+fn count(
+    so_far: &Cell<usize>,
+    more: usize,
+    max: usize,
+    span: Span,
+    what: impl Fn() -> String,
+) -> Result<(), Option<Diagnostic>> {
+    let before = so_far.get();
+    let now = before.saturating_add(more);
+    so_far.set(now);
+    match now > max {
+        false => Ok(()),
+        true => {
+            let fault = || Diagnostic::new("E199", span, what()).help("split the project");
+            Err((before <= max).then(fault))
+        }
+    }
 }
 
 /// A device, or a source as the device of its own tags.
@@ -192,6 +236,7 @@ impl<'a> World<'a> {
             families: HashMap::new(),
             tags: Vec::new(),
             writes: Vec::new(),
+            unfolded: Unfolded::default(),
         }
     }
 

@@ -49,32 +49,37 @@ pub struct SampleRef<'a> {
 /// Latest sample of each tag that expressions read, by slot.
 #[derive(Clone, Debug, Default)]
 pub struct Latest {
-    pub cells: Vec<u64>,
-    pub kinds: Vec<Kind>,
-    pub qualities: Vec<Quality>,
-    pub times: Vec<Timestamp>,
-    pub texts: Vec<Option<Arc<str>>>,
+    // One array: a slot is one place in memory, and lanes with many windows wait for memory.
+    slots: Vec<Slot>,
+    texts: Vec<Option<Arc<str>>>,
+}
+
+/// A sample as [`Column`](gwp_core::Column) holds it; the text of one stands beside it.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    cell: u64,
+    time: Timestamp,
+    quality: Quality,
+    kind: Kind,
 }
 
 impl Latest {
     /// No sample yet, `len` slots.
     pub fn new(len: usize) -> Self {
-        Latest {
-            cells: vec![0; len],
-            kinds: vec![Kind::Nothing; len],
-            qualities: vec![Quality::WAITING; len],
-            times: vec![Timestamp::default(); len],
-            texts: vec![None; len],
-        }
+        let none =
+            Slot { cell: 0, time: Timestamp::default(), quality: Quality::WAITING, kind: Kind::Nothing };
+        Latest { slots: vec![none; len], texts: vec![None; len] }
     }
 
     /// Takes over sample `index` of a batch.
     pub fn take(&mut self, slot: usize, batch: &Batch, index: usize) {
         let kind = batch.values.kind(index);
-        self.cells[slot] = batch.values.cells.get(index).copied().unwrap_or(0);
-        self.kinds[slot] = kind;
-        self.qualities[slot] = batch.qualities.get(index);
-        self.times[slot] = batch.times.get(index);
+        self.slots[slot] = Slot {
+            cell: batch.values.cells.get(index).copied().unwrap_or(0),
+            time: batch.times.get(index),
+            quality: batch.qualities.get(index),
+            kind,
+        };
         if kind == Kind::Text
             && let Value::Text(text) = batch.values.get(index)
         {
@@ -84,10 +89,8 @@ impl Latest {
 
     /// Sets a slot from a single value.
     pub fn set(&mut self, slot: usize, value: Value, quality: Quality, time: Timestamp) {
-        self.kinds[slot] = value.kind();
-        self.qualities[slot] = quality;
-        self.times[slot] = time;
-        self.cells[slot] = match value {
+        let kind = value.kind();
+        let cell = match value {
             Value::Nothing | Value::Bytes(_) => 0,
             Value::Bool(value) => u64::from(value),
             Value::Int(value) => value as u64,
@@ -99,12 +102,13 @@ impl Latest {
                 0
             }
         };
+        self.slots[slot] = Slot { cell, time, quality, kind };
     }
 
     /// Value, quality and time of a slot.
     pub fn get(&self, slot: usize) -> (Value, Quality, Timestamp) {
-        let cell = self.cells[slot];
-        let value = match self.kinds[slot] {
+        let Slot { cell, time, quality, kind } = self.slots[slot];
+        let value = match kind {
             Kind::Nothing | Kind::Bytes => Value::Nothing,
             Kind::Bool => Value::Bool(cell != 0),
             Kind::Int => Value::Int(cell as i64),
@@ -113,7 +117,7 @@ impl Latest {
             Kind::Time => Value::Time(Timestamp(cell as i64)),
             Kind::Text => self.texts[slot].clone().map_or(Value::Nothing, Value::Text),
         };
-        (value, self.qualities[slot], self.times[slot])
+        (value, quality, time)
     }
 }
 
@@ -306,7 +310,8 @@ pub(crate) fn floats(expr: &Expr, slots: &mut Slots) -> Eval<f64> {
             let Some(slot) = slots.of(expr) else { return ill_typed(0.0) };
             Box::new(move |frame| {
                 let latest = frame.latest;
-                as_float(latest.cells[slot], latest.kinds[slot], latest.qualities[slot])
+                let Slot { cell, kind, quality, .. } = latest.slots[slot];
+                as_float(cell, kind, quality)
             })
         }
         Expr::Word(Word::Value(_)) => Box::new(|frame| match frame.sample {
@@ -355,7 +360,8 @@ fn int_as_float(expr: &Expr, slots: &mut Slots) -> Eval<f64> {
     if let Some(slot) = slots.of(expr) {
         return Box::new(move |frame| {
             let latest = frame.latest;
-            let (value, quality) = as_int(latest.cells[slot], latest.kinds[slot], latest.qualities[slot]);
+            let Slot { cell, kind, quality, .. } = latest.slots[slot];
+            let (value, quality) = as_int(cell, kind, quality);
             (value as f64, quality)
         });
     }
@@ -430,14 +436,16 @@ pub(crate) fn ints(expr: &Expr, slots: &mut Slots) -> Eval<i64> {
             let Some(slot) = slots.of(expr) else { return ill_typed(0) };
             Box::new(move |frame| {
                 let latest = frame.latest;
-                as_int(latest.cells[slot], latest.kinds[slot], latest.qualities[slot])
+                let Slot { cell, kind, quality, .. } = latest.slots[slot];
+                as_int(cell, kind, quality)
             })
         }
         Expr::TimeOf(tag) => {
             let slot = slots.slot(*tag);
             Box::new(move |frame| {
-                let known = frame.latest.kinds[slot] != Kind::Nothing || frame.latest.times[slot].0 != 0;
-                (frame.latest.times[slot].0, if known { Quality::GOOD } else { Quality::WAITING })
+                let Slot { time, kind, .. } = frame.latest.slots[slot];
+                let known = kind != Kind::Nothing || time.0 != 0;
+                (time.0, if known { Quality::GOOD } else { Quality::WAITING })
             })
         }
         Expr::Word(word) => word_int(*word),
@@ -531,7 +539,8 @@ pub(crate) fn bools(expr: &Expr, slots: &mut Slots) -> Eval<bool> {
             let Some(slot) = slots.of(expr) else { return ill_typed(false) };
             Box::new(move |frame| {
                 let latest = frame.latest;
-                as_bool(latest.cells[slot], latest.kinds[slot], latest.qualities[slot])
+                let Slot { cell, kind, quality, .. } = latest.slots[slot];
+                as_bool(cell, kind, quality)
             })
         }
         Expr::Word(Word::Value(_)) => Box::new(|frame| match frame.sample {
@@ -616,9 +625,9 @@ pub(crate) fn texts(expr: &Expr, slots: &mut Slots) -> Eval<Arc<str>> {
         }
         Expr::Tag(..) | Expr::Local(..) => {
             let Some(slot) = slots.of(expr) else { return ill_typed(empty) };
-            Box::new(move |frame| match (&frame.latest.texts[slot], frame.latest.kinds[slot]) {
-                (Some(text), Kind::Text) => (text.clone(), frame.latest.qualities[slot]),
-                _ => (empty.clone(), missing(frame.latest.qualities[slot])),
+            Box::new(move |frame| match (&frame.latest.texts[slot], frame.latest.slots[slot]) {
+                (Some(text), Slot { kind: Kind::Text, quality, .. }) => (text.clone(), quality),
+                (_, Slot { quality, .. }) => (empty.clone(), missing(quality)),
             })
         }
         Expr::Word(word) => word_text(*word),

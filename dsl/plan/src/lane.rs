@@ -24,7 +24,8 @@ use crate::route::{BatchKind, RunningRoute, Surroundings};
 use crate::stage::LastByTag;
 use gwp_core::limits::BATCH_SAMPLES_MAX;
 use gwp_core::{Batch, Column, Fact, GroupId, Qualities, Quality, Record, TagId, Times, Timestamp, Value};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 pub use crate::route::unpack;
@@ -68,7 +69,9 @@ pub struct Lane {
     /// Circuits that read each tag, with their slots.
     readers: BTreeMap<TagId, Vec<(u32, usize)>>,
     /// What a full batch of each poll group feeds.
-    groups: BTreeMap<GroupId, GroupReads>,
+    groups: Vec<GroupReads>,
+    /// Circuits that have got something since they advanced; each once.
+    fed: BinaryHeap<Reverse<u32>>,
     /// Poll groups with a gap before their next record: nobody read them over a restart.
     pub(crate) interrupted: BTreeSet<GroupId>,
     /// Polled groups that have given nothing for too long, and are known to.
@@ -87,12 +90,23 @@ pub(crate) struct LaneCircuit {
     pub(crate) circuit: Circuit,
     /// Poll groups whose progress it waits for.
     pub(crate) groups: Vec<GroupId>,
+    /// As in [`Progress::watermark_from`].
+    laggard: usize,
     /// By step: the calc, and the operator in it or `None` for its result.
     pub(crate) steps: Vec<(TagId, Option<u32>)>,
     /// Has got something since it advanced.
     fed: bool,
     /// Computed, but not routed yet.
     ready: Outputs,
+}
+
+impl LaneCircuit {
+    /// It has got something, or may go on; `number` is its own.
+    fn feed(&mut self, number: u32, fed: &mut BinaryHeap<Reverse<u32>>) {
+        if !std::mem::replace(&mut self.fed, true) {
+            fed.push(Reverse(number));
+        }
+    }
 }
 
 /// What a full batch of a poll group feeds; pairs are (index in the batch, slot).
@@ -102,6 +116,8 @@ struct GroupReads {
     circuits: Vec<CircuitReads>,
     /// Circuits that wait for the group.
     waiting: Vec<u32>,
+    /// Routes that a full batch concerns.
+    routes: Vec<u32>,
 }
 
 struct CircuitReads {
@@ -140,7 +156,8 @@ impl Lane {
         let mut lane = Lane {
             progress,
             readers: BTreeMap::new(),
-            groups: BTreeMap::new(),
+            groups: Vec::new(),
+            fed: BinaryHeap::new(),
             interrupted: BTreeSet::new(),
             absent: BTreeSet::new(),
             plan,
@@ -190,13 +207,14 @@ impl Lane {
                 let reached = self.circuits[circuit as usize].circuit.reached(slots);
                 reads.circuits.push(CircuitReads { circuit, reads: of_circuit, reached });
             }
-            let waits = |one: &LaneCircuit| one.groups.contains(&id);
-            reads.waiting = (0u32..)
-                .zip(&self.circuits)
-                .filter(|(_, one)| waits(one))
-                .map(|(number, _)| number)
-                .collect();
-            self.groups.insert(id, reads);
+            let takes = |(number, route): (u32, &RunningRoute)| route.takes(id).then_some(number);
+            reads.routes = (0u32..).zip(&self.routes).filter_map(takes).collect();
+            self.groups.push(reads);
+        }
+        for (number, one) in (0u32..).zip(&self.circuits) {
+            for group in &one.groups {
+                self.groups[group.index()].waiting.push(number);
+            }
         }
     }
 
@@ -313,7 +331,7 @@ impl Lane {
             }
             return self.wake(batch.group);
         }
-        let Some(reads) = self.groups.get(&batch.group) else { return };
+        let Some(reads) = self.groups.get(batch.group.index()) else { return };
         // Where samples may come late, older ones may still be under way.
         let alone = !self.progress.may_be_late(batch.group);
         for &(index, slot) in &reads.stages {
@@ -321,7 +339,7 @@ impl Lane {
         }
         for to in &reads.circuits {
             let one = &mut self.circuits[to.circuit as usize];
-            one.fed = true;
+            one.feed(to.circuit, &mut self.fed);
             match batch.times {
                 Times::Same(time) if alone && one.groups.len() <= 1 && one.circuit.is_idle_until(time) => {
                     one.circuit.take_slot(batch, time, &to.reads, &to.reached, &mut one.ready);
@@ -340,8 +358,8 @@ impl Lane {
 
     /// Circuits that wait for a group may go on.
     fn wake(&mut self, group: GroupId) {
-        for circuit in self.groups.get(&group).map_or(&[][..], |reads| &reads.waiting) {
-            self.circuits[*circuit as usize].fed = true;
+        for &circuit in self.groups.get(group.index()).map_or(&[][..], |reads| &reads.waiting) {
+            self.circuits[circuit as usize].feed(circuit, &mut self.fed);
         }
     }
 
@@ -350,22 +368,31 @@ impl Lane {
         for &(circuit, slot) in self.readers.get(&tag).map_or(&[][..], |readers| readers) {
             let one = &mut self.circuits[circuit as usize];
             one.circuit.push(time, slot, value.clone(), quality, arrival);
-            one.fed = true;
+            one.feed(circuit, &mut self.fed);
         }
     }
 
     /// Lets circuits compute up to their watermarks, in order; gives samples and alarm events.
     fn circuits_compute(&mut self, all: bool) -> Derived {
         let mut derived = Derived::default();
-        for number in 0..self.circuits.len() {
-            let one = &mut self.circuits[number];
-            if !std::mem::take(&mut one.fed) && !all {
-                continue;
+        if all {
+            for (number, one) in (0u32..).zip(&mut self.circuits) {
+                one.feed(number, &mut self.fed);
             }
+        }
+        // One may feed others behind it.
+        while let Some(Reverse(number)) = self.fed.pop() {
+            let number = number as usize;
+            let one = &mut self.circuits[number];
+            one.fed = false;
             let mut outputs = std::mem::take(&mut one.ready);
             one.circuit.begin_at(self.progress.now());
             let wanted = one.circuit.wanted();
-            if let Some(until) = wanted.and_then(|time| self.progress.watermark_from(&one.groups, time)) {
+            let until = match wanted {
+                Some(time) => self.progress.watermark_from(&one.groups, time, &mut one.laggard),
+                None => None,
+            };
+            if let Some(until) = until {
                 one.circuit.advance(until, &mut outputs);
             }
             for output in outputs.samples.drain(..) {
@@ -428,6 +455,13 @@ impl Lane {
     fn route(&mut self, batch: &Arc<Batch>, kind: BatchKind, out: &mut Vec<Entry>) {
         let around =
             Surroundings { plan: &self.plan, latest: &self.latest, bad: self.plan.sinks[self.sink].bad };
+        if let Some(reads) = self.groups.get(batch.group.index()).filter(|_| kind.full) {
+            for &number in &reads.routes {
+                let route = &mut self.routes[number as usize];
+                route.samples(number, batch, kind, &around, &mut self.usable, out);
+            }
+            return;
+        }
         for (number, route) in (0u32..).zip(&mut self.routes) {
             route.samples(number, batch, kind, &around, &mut self.usable, out);
         }
@@ -598,7 +632,7 @@ fn circuits(calcs: &[&Calc], waits: &HashMap<TagId, BTreeSet<GroupId>>) -> Vec<L
             steps.push((calc.tag, None));
         }
         circuit.finish();
-        LaneCircuit { circuit, groups, steps, fed: false, ready: Outputs::default() }
+        LaneCircuit { circuit, groups, laggard: 0, steps, fed: false, ready: Outputs::default() }
     };
     by_groups.into_iter().map(circuit).collect()
 }

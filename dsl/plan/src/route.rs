@@ -24,12 +24,13 @@ pub(crate) struct RunningRoute {
     conditions: RowConditions,
     /// It carries rows of others: alarm events.
     rows: bool,
-    /// Which samples of a batch belong here, by poll group.
-    selections: BTreeMap<GroupId, Selection>,
+    /// Which samples of a full batch belong here, by poll group.
+    selections: Vec<Selection>,
+    /// Samples that pass, to use its memory again.
+    pass: Vec<bool>,
 }
 
 /// Samples of a poll group that a route takes.
-#[derive(Clone)]
 enum Selection {
     All,
     None,
@@ -50,7 +51,7 @@ pub(crate) struct RunningWindow {
     pub(crate) instances: Vec<Instance>,
     feeds: BTreeMap<TagId, Vec<Feed>>,
     /// The same for full batches of poll groups, by instance.
-    by_group: BTreeMap<GroupId, Vec<GroupFeed>>,
+    by_group: Vec<Vec<GroupFeed>>,
     /// Inputs that have a new value with each slot of a group, calcs included.
     refreshed: BTreeMap<GroupId, Vec<Feed>>,
     outputs: Outputs,
@@ -104,8 +105,8 @@ impl RunningWindow {
                 });
             }
         }
-        let mut by_group = BTreeMap::new();
-        for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
+        let mut by_group = Vec::with_capacity(plan.groups.len());
+        for group in &plan.groups {
             let mut of_group: BTreeMap<u32, Vec<(u32, Feed)>> = BTreeMap::new();
             for (index, tag) in (0u32..).zip(group.tags.iter()) {
                 for feed in feeds.get(tag).into_iter().flatten() {
@@ -120,7 +121,7 @@ impl RunningWindow {
                 let alone = instances[number as usize].inputs().len() == feeds.len();
                 GroupFeed { instance: number, feeds, reads, reached, alone }
             };
-            by_group.insert(id, of_group.into_iter().map(group_feed).collect());
+            by_group.push(of_group.into_iter().map(group_feed).collect());
         }
         RunningWindow {
             name: window.name.clone(),
@@ -139,7 +140,7 @@ impl RunningWindow {
         let passes = |index: u32, feed: &Feed| {
             !feed.through_stages || pass.is_some_and(|pass| pass.is_empty() || pass[index as usize])
         };
-        let Some(groups) = self.by_group.get(&batch.group).filter(|_| full) else {
+        let Some(groups) = self.by_group.get(batch.group.index()).filter(|_| full) else {
             for (index, tag) in (0u32..).zip(batch.tags.iter()) {
                 for feed in self.feeds.get(tag).into_iter().flatten() {
                     // Progress moves even where a stage keeps a sample back.
@@ -234,7 +235,6 @@ impl RunningRoute {
             }
             None => crate::plan::ALARM_COLUMNS,
         };
-        let mut selections = BTreeMap::new();
         let mut running = RunningRoute {
             flow: route.flow.clone(),
             tags: route.tags.iter().copied().collect(),
@@ -242,13 +242,18 @@ impl RunningRoute {
             window: route.window.as_ref().map(|window| RunningWindow::new(window, plan)),
             conditions: RowConditions::new(&route.row_conditions, columns),
             rows: route.window.is_none() && !route.tags.is_empty() && route.tags.iter().all(is_column),
-            selections: BTreeMap::new(),
+            selections: Vec::new(),
+            pass: Vec::new(),
         };
-        for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
-            selections.insert(id, running.select(&group.tags));
-        }
-        running.selections = selections;
+        running.selections = plan.groups.iter().map(|group| running.select(&group.tags)).collect();
         running
+    }
+
+    /// Whether full batches of a poll group matter here.
+    pub(crate) fn takes(&self, group: GroupId) -> bool {
+        let selected = !matches!(self.selections.get(group.index()), Some(Selection::None));
+        let feeds = |window: &RunningWindow| !window.by_group.get(group.index()).is_some_and(Vec::is_empty);
+        !self.rows && (selected || self.window.as_ref().is_some_and(feeds))
     }
 
     /// Lets samples pass: to the journal, or into the window.
@@ -264,11 +269,13 @@ impl RunningRoute {
         if self.rows {
             return;
         }
-        let mut pass = self.selection(batch, kind.full);
-        if let Some(pass) = &mut pass {
+        let mut pass = std::mem::take(&mut self.pass);
+        let any = self.selection(batch, kind.full, &mut pass);
+        if any {
+            let pass = &mut pass;
             let bad_skipped = around.bad == BadPolicy::Skip && self.window.is_none();
             if pass.is_empty() && (!self.stages.is_empty() || bad_skipped) {
-                *pass = vec![true; batch.len()];
+                pass.resize(batch.len(), true);
             }
             let scene = Scene { latest: around.latest, tags: &around.plan.tags, flow: &self.flow };
             for stage in &mut self.stages {
@@ -279,10 +286,13 @@ impl RunningRoute {
             }
         }
         if let Some(window) = &mut self.window {
-            return window.take(batch, kind.full, pass.as_deref(), kind.arrival);
+            window.take(batch, kind.full, any.then_some(&*pass), kind.arrival);
+            self.pass = pass;
+            return;
         }
-        let Some(pass) = pass else { return };
-        let Some(mut payload) = narrow(batch, &pass, kind.in_log) else { return };
+        let payload = if any { narrow(batch, &pass, kind.in_log) } else { None };
+        self.pass = pass;
+        let Some(mut payload) = payload else { return };
         if around.bad == BadPolicy::Last
             && let Some(mended) = hold_last(usable, payload.batch())
         {
@@ -307,21 +317,23 @@ impl RunningRoute {
         bad: BadPolicy,
         out: &mut Vec<Entry>,
     ) {
-        let mut rows = Vec::new();
-        if let Some(window) = &mut self.window {
-            rows.append(&mut window.rows);
-            if all {
-                window.fed = (0..window.instances.len() as u32).collect();
-            }
+        let Some(window) = &mut self.window else { return };
+        let mut rows = std::mem::take(&mut window.rows);
+        if all {
+            window.fed.clear();
+            window.instances.iter_mut().for_each(|instance| instance.advance_with(progress, &mut rows));
+        } else if !window.fed.is_empty() {
             window.fed.sort_unstable();
             window.fed.dedup();
             for instance in window.fed.drain(..) {
-                let instance = &mut window.instances[instance as usize];
-                instance.advance(progress.watermark(instance.groups()), progress.now(), &mut rows);
+                window.instances[instance as usize].advance_with(progress, &mut rows);
             }
         }
-        for row in rows {
+        for row in rows.drain(..) {
             self.row(number, row, bad, out);
+        }
+        if let Some(window) = &mut self.window {
+            window.rows = rows;
         }
     }
 
@@ -348,15 +360,24 @@ impl RunningRoute {
         }
     }
 
-    /// Samples of the batch that belong here: `None` = none, empty = all.
-    fn selection(&self, batch: &Batch, full: bool) -> Option<Vec<bool>> {
-        let known = self.selections.get(&batch.group);
-        let known = known.filter(|selection| full || !matches!(selection, Selection::Part(_)));
-        match known.cloned().unwrap_or_else(|| self.select(&batch.tags)) {
-            Selection::None => None,
-            Selection::All => Some(Vec::new()),
-            Selection::Part(pass) => Some(pass),
+    /// Samples of the batch that belong here, if any: an empty `pass` means all.
+    fn selection(&self, batch: &Batch, full: bool, pass: &mut Vec<bool>) -> bool {
+        pass.clear();
+        let known = self.selections.get(batch.group.index());
+        match known.filter(|selection| full || !matches!(selection, Selection::Part(_))) {
+            Some(Selection::None) => return false,
+            Some(Selection::All) => return true,
+            Some(Selection::Part(part)) => pass.extend_from_slice(part),
+            None => {
+                pass.extend(batch.tags.iter().map(|tag| self.tags.contains(tag)));
+                if pass.iter().all(|pass| *pass) {
+                    let some = !pass.is_empty();
+                    pass.clear();
+                    return some;
+                }
+            }
         }
+        pass.contains(&true)
     }
 }
 

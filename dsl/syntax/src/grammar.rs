@@ -7,7 +7,7 @@ use pest::Parser as _;
 use pest::error::{Error, ErrorVariant, InputLocation};
 use pest::iterators::Pairs;
 
-use crate::limits::PARSER_CALLS_MAX;
+use crate::limits::{PARSED_BYTES_MAX, PARSER_CALLS_MAX};
 
 #[derive(pest_derive::Parser)]
 #[grammar = "grammar.pest"]
@@ -22,8 +22,11 @@ pub(crate) struct Stop {
     pub bounded: bool,
 }
 
-/// Parses `text` as `rule`. The caller has bounded its size and nesting.
+/// Parses `text` as `rule`. The caller has bounded its nesting.
 pub(crate) fn parse(rule: Rule, text: &str) -> Result<Pairs<'_, Rule>, Stop> {
+    if text.len() > PARSED_BYTES_MAX {
+        return Err(Stop { at: 0, expected: Vec::new(), bounded: true });
+    }
     static LIMIT: Once = Once::new();
     LIMIT.call_once(|| pest::set_call_limit(NonZeroUsize::new(PARSER_CALLS_MAX)));
     Grammar::parse(rule, text).map_err(|error| stop(&error))

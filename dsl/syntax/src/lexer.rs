@@ -6,7 +6,7 @@
 //! (`:=`, `;`, `#`) are reported here and mended in a copy of the text, so that each costs one error only.
 
 use crate::diagnostic::Diagnostic;
-use crate::limits::NESTING_MAX;
+use crate::limits::{FAULTS_MAX, NESTING_MAX};
 use crate::span::{FileId, Span};
 
 /// What a token is; its text is looked up in the file.
@@ -70,6 +70,13 @@ pub(crate) struct Lexed {
 }
 
 impl Lexed {
+    /// Reports, up to a bound: a file of wrong signs must not fill the memory.
+    pub(crate) fn fault(&mut self, fault: Diagnostic) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        }
+    }
+
     /// Replaces bytes of the copy that is parsed. `with` must be as long as the range, or a single blank to repeat.
     pub(crate) fn mend(&mut self, text: &str, start: usize, end: usize, with: &[u8]) {
         let copy = self.mended.get_or_insert_with(|| text.as_bytes().to_vec());
@@ -99,7 +106,7 @@ pub(crate) fn lex(file: FileId, text: &str) -> Lexed {
         unreadable: Vec::new(),
         mended: None,
     };
-    let mut lexer = Lexer { file, text, at: 0, out };
+    let mut lexer = Lexer { file, text, at: 0, line_end: None, out };
     if text.starts_with('\u{feff}') {
         lexer.at = '\u{feff}'.len_utf8();
     }
@@ -113,6 +120,8 @@ struct Lexer<'a> {
     file: FileId,
     text: &'a str,
     at: usize,
+    /// Where the line ends that was measured last.
+    line_end: Option<usize>,
     out: Lexed,
 }
 
@@ -123,6 +132,14 @@ impl<'a> Lexer<'a> {
 
     fn span(&self, start: usize, end: usize) -> Span {
         Span::new(self.file, start, end)
+    }
+
+    /// The length of the rest of the line, measured once for each line, however long.
+    fn line(&mut self) -> usize {
+        let known = self.line_end.filter(|end| *end >= self.at);
+        let end = known.unwrap_or_else(|| self.at + line_length(self.rest()));
+        self.line_end = Some(end);
+        end - self.at
     }
 
     fn push(&mut self, kind: Kind, length: usize, depth: usize) {
@@ -184,14 +201,14 @@ impl<'a> Lexer<'a> {
             self.rest().find([' ', '\t', '\n', '\r', ',', '}', ']', ')']).unwrap_or(self.rest().len());
         let span = self.span(self.at, self.at + length);
         let written = self.rest().get(..length).unwrap_or("");
-        self.out.faults.push(text_needs_quotes(span, written));
+        self.out.fault(text_needs_quotes(span, written));
         self.unreadable(length, Kind::Word);
         true
     }
 
     fn hash(&mut self, length: usize) {
         let span = self.span(self.at, self.at + 1);
-        self.out.faults.push(
+        self.out.fault(
             Diagnostic::new("E003", span, "`#` is not used here")
                 .here("this sign")
                 .help("comments start with `//`")
@@ -207,7 +224,7 @@ impl<'a> Lexer<'a> {
             after.is_empty() || after.starts_with(['\n', '\r', '}', '#']) || after.starts_with("//")
         });
         let span = self.span(self.at, self.at + 1);
-        self.out.faults.push(
+        self.out.fault(
             Diagnostic::new("E002", span, "`;` is not used here")
                 .here("this sign")
                 .help("leave it out: a new line or a comma ends an entry")
@@ -230,7 +247,7 @@ impl<'a> Lexer<'a> {
         };
         if *sign == ":=" {
             let span = self.span(self.at, self.at + 2);
-            self.out.faults.push(
+            self.out.fault(
                 Diagnostic::new("E001", span, "`:=` is not used here")
                     .here("this sign")
                     .help("write `=`")
@@ -244,16 +261,12 @@ impl<'a> Lexer<'a> {
     }
 
     fn quoted(&mut self) {
-        let line = line_length(self.rest());
+        let line = self.line();
         let inside = self.rest().get(1..line).unwrap_or("");
         match inside.find('\'') {
             Some(0) => {
                 let span = self.span(self.at, self.at + 2);
-                self.out.faults.push(Diagnostic::new(
-                    "E011",
-                    span,
-                    "a name in single quotes cannot be empty",
-                ));
+                self.out.fault(Diagnostic::new("E011", span, "a name in single quotes cannot be empty"));
                 self.unreadable(2, Kind::Quoted);
             }
             Some(length) => self.push(Kind::Quoted, length + 2, 0),
@@ -264,7 +277,7 @@ impl<'a> Lexer<'a> {
     fn not_closed(&mut self, length: usize, kind: Kind, what: &str, sign: &str) {
         let length = self.rest().get(..length).map_or(length, |line| line.trim_end().len());
         let span = self.span(self.at, self.at + length);
-        self.out.faults.push(
+        self.out.fault(
             Diagnostic::new("E011", span, format!("this {what} is not closed"))
                 .here("it must end on the same line")
                 .help(format!("add `{sign}` where the {what} ends")),
@@ -281,25 +294,26 @@ impl<'a> Lexer<'a> {
 
     /// Reads a text with its inserts, in which expressions with texts of their own may stand.
     fn string(&mut self) {
-        let line = line_length(self.rest());
-        let bytes = self.rest().as_bytes().get(..line).unwrap_or(b"");
+        let line = self.line();
+        let rest = self.rest();
+        let bytes = rest.as_bytes().get(..line).unwrap_or(b"");
         // An item never ends with blanks, also when it ends in an open text.
-        let open = self.rest().get(..line).map_or(line, |text| text.trim_end().len());
+        let open = || rest.get(..line).map_or(line, |text| text.trim_end().len());
         match scan_string(bytes) {
             StringEnd::Closed { length, depth } => self.push(Kind::Text, length, depth),
             StringEnd::Open { insert: None } => self.not_closed(line, Kind::Text, "text", "\""),
             StringEnd::Open { insert: Some(at) } => {
                 let span = self.span(self.at + at, self.at + at + 1);
-                self.out.faults.push(
+                self.out.fault(
                     Diagnostic::new("E011", span, "the insert that starts here is not closed")
                         .help("add `}` at its end, or write `{{` for a brace that is no insert"),
                 );
-                self.unreadable(open, Kind::Text);
+                self.unreadable(open(), Kind::Text);
             }
             StringEnd::TooDeep => {
                 let span = self.span(self.at, self.at + line);
-                self.out.faults.push(too_deep(span));
-                self.unreadable(open, Kind::Text);
+                self.out.fault(too_deep(span));
+                self.unreadable(open(), Kind::Text);
             }
         }
     }

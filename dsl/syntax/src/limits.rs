@@ -18,6 +18,16 @@ pub(crate) const WHOLE_ITEM_BYTES_MAX: usize = 64 * 1024;
 /// Most diagnostics kept of one run; further ones are counted only.
 pub const DIAGNOSTICS_MAX: usize = 1_000;
 
+/// Most faults kept of the signs and brackets of one file, before they are put in order.
+pub(crate) const FAULTS_MAX: usize = 10 * DIAGNOSTICS_MAX;
+
+/// Most bytes that are parsed in one go: an item, or an entry of its block. With the parser's working memory that is
+/// about 200 MiB.
+pub(crate) const PARSED_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Largest project in bytes, all files together (`E020`).
+pub const PROJECT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Most files of one project.
 pub const FILES_MAX: usize = 1_000;
 

@@ -4,6 +4,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::grammar::{Rule, Stop};
 use crate::lexer::{Kind, Token, text_needs_quotes, too_deep};
+use crate::limits::PARSED_BYTES_MAX;
 use crate::span::{FileId, Span};
 use crate::words;
 
@@ -31,6 +32,12 @@ impl<'a> Place<'a> {
     /// The most helpful diagnostic for this place.
     pub(crate) fn explain(&self) -> Diagnostic {
         if self.stop.bounded {
+            let end = self.tokens.last().map_or(0, |token| token.end);
+            if end.saturating_sub(self.span(0).start) as usize > PARSED_BYTES_MAX {
+                let message = format!("this is larger than {} MiB", PARSED_BYTES_MAX >> 20);
+                return Diagnostic::new("E020", self.span(0), message)
+                    .help("divide it into several statements");
+            }
             return too_deep(self.span(self.at));
         }
         self.foreign_sign()

@@ -4,7 +4,7 @@ use crate::ast::{Body, File, Item, Name, Settings};
 use crate::diagnostic::Diagnostic;
 use crate::grammar::{self, Rule, Stop};
 use crate::lexer::{self, Kind, Lexed, Token};
-use crate::limits::{FILE_BYTES_MAX, WHOLE_ITEM_BYTES_MAX};
+use crate::limits::{DIAGNOSTICS_MAX, FILE_BYTES_MAX, WHOLE_ITEM_BYTES_MAX};
 use crate::mistakes::Place;
 use crate::span::{FileId, Span};
 use crate::split::{self, Unit};
@@ -46,6 +46,9 @@ pub(crate) fn parse_items(file: FileId, text: &str, whole_max: usize) -> Parsed 
         faults: Vec::new(),
     };
     for (index, unit) in units.iter().enumerate() {
+        if reader.is_full() {
+            break;
+        }
         reader.item(unit, index == 0, &mut tree);
     }
     diagnostics.append(&mut reader.faults);
@@ -173,6 +176,9 @@ impl Reader<'_> {
             last.closers = unit.closers.get(..unit.closers.len().saturating_sub(1)).unwrap_or("").to_owned();
         }
         for entry in &entries {
+            if self.is_full() {
+                break;
+            }
             self.entry(entry, rule, &mut parts);
         }
         let Some(mut item) = head else { return false };
@@ -253,6 +259,11 @@ impl Reader<'_> {
         if let Err(stop) = grammar::parse(Rule::chunk, &written) {
             self.faults.push(self.explain(tokens, &stop));
         }
+    }
+
+    /// So much is wrong that what follows would not be shown.
+    fn is_full(&self) -> bool {
+        self.faults.len() >= DIAGNOSTICS_MAX
     }
 
     fn explain(&self, tokens: &[Token], stop: &Stop) -> Diagnostic {

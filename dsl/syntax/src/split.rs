@@ -115,7 +115,7 @@ impl Items<'_> {
             && let Some(unit) = self.units.last_mut().filter(|unit| !unit.unreadable)
         {
             unit.unreadable = true;
-            self.lexed.faults.push(too_deep(self.span(at)));
+            self.lexed.fault(too_deep(self.span(at)));
         }
     }
 
@@ -138,7 +138,7 @@ impl Items<'_> {
                 self.open.pop();
             }
             _ => {
-                self.lexed.faults.push(
+                self.lexed.fault(
                     Diagnostic::new("E015", self.span(at), format!("this `{written}` closes nothing"))
                         .help("remove it, or add the bracket that it should close"),
                 );
@@ -157,7 +157,7 @@ impl Items<'_> {
             "[" => "]",
             _ => "}",
         };
-        self.lexed.faults.push(
+        self.lexed.fault(
             Diagnostic::new("E015", self.span(open), format!("this `{written}` is not closed"))
                 .here("opened here")
                 .help(format!("add `{partner}`")),
@@ -202,7 +202,7 @@ impl Items<'_> {
         let opened = self.span(*outermost);
         let fault = Diagnostic::new("E008", opened, format!("`{}` is not closed", title.join(" ")))
             .here("opened here");
-        self.lexed.faults.push(match next {
+        self.lexed.fault(match next {
             Some(next) => {
                 fault.label(self.span(next), "next item starts here").help("add `}` before this item")
             }
@@ -212,7 +212,7 @@ impl Items<'_> {
 
     /// `{` on the line after its item.
     fn brace_on_its_own(&mut self, last: usize, at: usize) {
-        self.lexed.faults.push(
+        self.lexed.fault(
             Diagnostic::new("E012", self.span(at), "`{` stands on a line of its own")
                 .here("a new line ends the statement before it")
                 .help("put it at the end of the line above"),

@@ -8,8 +8,9 @@ use std::io::IsTerminal;
 /// Prints findings to standard error with their lines of text, and a summary line.
 pub fn print(diagnostics: &[Diagnostic], sources: &SourceMap) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut cache = Cache::new(sources);
     for diagnostic in diagnostics {
-        eprint!("{}", drawn(diagnostic, sources, colour));
+        eprint!("{}", drawn(diagnostic, &mut cache, colour));
     }
     let count = |severity| diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
@@ -32,7 +33,7 @@ pub fn print_problems(diagnostics: &[Diagnostic], sources: &SourceMap) {
 }
 
 /// One finding as text.
-pub fn drawn(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> String {
+fn drawn(diagnostic: &Diagnostic, cache: &mut Cache<'_>, colour: bool) -> String {
     let kind = match diagnostic.severity {
         Severity::Error => ReportKind::Custom("error", Color::Red),
         Severity::Warning => ReportKind::Custom("warning", Color::Yellow),
@@ -55,7 +56,6 @@ pub fn drawn(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> Stri
         report = report.with_help(help);
     }
     let mut out = Vec::new();
-    let cache = Cache { sources, read: Default::default() };
     match report.finish().write(cache, &mut out) {
         Ok(()) if colour => String::from_utf8_lossy(&out).into_owned(),
         // The heading of a custom kind keeps its colour whatever the configuration says.
@@ -76,18 +76,25 @@ fn without_colour(text: &str) -> String {
     out
 }
 
-/// Gives ariadne the texts of a [`SourceMap`].
+/// Gives ariadne the texts of a [`SourceMap`], each cut into lines once.
 struct Cache<'a> {
     sources: &'a SourceMap,
     read: std::collections::HashMap<gwp_syntax::FileId, ariadne::Source<String>>,
 }
 
-impl ariadne::Cache<gwp_syntax::FileId> for Cache<'_> {
+impl Cache<'_> {
+    fn new(sources: &SourceMap) -> Cache<'_> {
+        Cache { sources, read: Default::default() }
+    }
+}
+
+impl ariadne::Cache<gwp_syntax::FileId> for &mut Cache<'_> {
     type Storage = String;
 
     fn fetch(&mut self, id: &gwp_syntax::FileId) -> Result<&ariadne::Source<String>, impl std::fmt::Debug> {
-        let text = self.sources.get(*id).map(|file| file.text.to_string()).unwrap_or_default();
-        Ok::<_, String>(self.read.entry(*id).or_insert_with(|| ariadne::Source::from(text)))
+        let sources = self.sources;
+        let text = || sources.get(*id).map(|file| file.text.to_string()).unwrap_or_default();
+        Ok::<_, String>(self.read.entry(*id).or_insert_with(|| ariadne::Source::from(text())))
     }
 
     fn display<'a>(&self, id: &'a gwp_syntax::FileId) -> Option<impl std::fmt::Display + 'a> {

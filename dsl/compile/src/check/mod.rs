@@ -142,6 +142,10 @@ impl<'w, 'a> Checker<'w, 'a> {
 
     /// Checks and lowers an expression.
     pub(crate) fn expr(&mut self, expr: &ast::Expr, scope: &Scope<'_>) -> Typed {
+        if let Err(fault) = self.world.unfolded.node(expr.span) {
+            self.report.extend(fault);
+            return Typed::error();
+        }
         self.nodes += 1;
         if self.nodes > EXPRESSIONS_NODES_MAX + 1 {
             return Typed::error();
@@ -256,6 +260,14 @@ impl<'w, 'a> Checker<'w, 'a> {
 
     /// A text; inserts are joined to it.
     fn text(&mut self, text: &ast::Text, scope: &Scope<'_>) -> Typed {
+        let literals = text.parts.iter().map(|part| match part {
+            TextPart::Literal(literal) => literal.len(),
+            TextPart::Insert(_) => 0,
+        });
+        if let Err(fault) = self.world.unfolded.text(literals.sum(), text.span) {
+            self.report.extend(fault);
+            return Typed::error();
+        }
         if let Some(literal) = text.literal() {
             return Typed::text(&literal);
         }

@@ -22,7 +22,7 @@ use gwp_syntax::{Diagnostic, Span};
 
 use crate::check::{Checker, Head};
 use crate::items::{ItemKind, nearest};
-use crate::limits::{ROUTE_TAGS_MAX, ROUTES_MAX, WAYS_MAX};
+use crate::limits::{LOOKED_AT_MAX, ROUTE_TAGS_MAX, ROUTES_MAX, WAYS_MAX};
 use crate::order::order;
 use crate::types::{Number, Ty};
 use rows::{Rows, add_condition};
@@ -103,6 +103,7 @@ pub(crate) fn flows(checker: &mut Checker<'_, '_>) -> Flows {
         instance_count: 0,
         way_count: 0,
         way_tags: 0,
+        looked_at: 0,
         route_count: 0,
         route_tags: 0,
     };
@@ -159,6 +160,8 @@ struct Compiler<'c, 'w, 'a> {
     instance_count: usize,
     way_count: usize,
     way_tags: usize,
+    /// Tags that heads have looked through.
+    looked_at: usize,
     route_count: usize,
     route_tags: usize,
 }
@@ -242,6 +245,16 @@ impl<'a> Compiler<'_, '_, 'a> {
         let mut tags = BTreeSet::new();
         let mut streams: Vec<&'a str> = Vec::new();
         let mut silent = false;
+        if self.is_full() {
+            return (Vec::new(), true);
+        }
+        for select in flow.from.iter().chain(&flow.except) {
+            self.looked_at += self.checker.world.looks_at(select);
+        }
+        if self.is_full() {
+            self.too_many(flow.name.span);
+            return (Vec::new(), true);
+        }
         for select in &flow.from {
             match self.checker.world.select(select) {
                 Ok(Selected::Tags(found)) => tags.extend(found),
@@ -254,22 +267,7 @@ impl<'a> Compiler<'_, '_, 'a> {
                 }
             }
         }
-        let mut except = BTreeSet::new();
-        for select in &flow.except {
-            match self.checker.world.select(select) {
-                Ok(Selected::Tags(found)) => except.extend(found),
-                Ok(Selected::Stream(name)) => {
-                    let fault = Diagnostic::new(
-                        "E110",
-                        select.span,
-                        format!("`{name}` is a flow, not a device or a tag"),
-                    );
-                    self.checker.report.push(fault.help("`except` removes tags"));
-                }
-                Ok(Selected::Silent) => {}
-                Err(fault) => self.checker.report.push(*fault),
-            }
-        }
+        let except = self.excepted(flow);
         let direct: Vec<TagId> = tags.difference(&except).copied().collect();
         let mut ways = self.ways_of(direct);
         for stream in streams {
@@ -293,7 +291,7 @@ impl<'a> Compiler<'_, '_, 'a> {
         ways.retain(|way| way.rows.is_some() || !way.tags.is_empty());
         self.way_count += ways.len();
         self.way_tags += ways.iter().map(Way::weight).sum::<usize>();
-        if self.way_count > WAYS_MAX || self.way_tags > ROUTE_TAGS_MAX {
+        if self.is_full() {
             self.too_many(flow.name.span);
             return (Vec::new(), true);
         }
@@ -306,6 +304,27 @@ impl<'a> Compiler<'_, '_, 'a> {
             self.checker.report.push(fault.help("`except` removes all that is selected"));
         }
         (ways, silent)
+    }
+
+    /// The tags that `except` takes away.
+    fn excepted(&mut self, flow: &ast::Flow) -> BTreeSet<TagId> {
+        let mut except = BTreeSet::new();
+        for select in &flow.except {
+            match self.checker.world.select(select) {
+                Ok(Selected::Tags(found)) => except.extend(found),
+                Ok(Selected::Stream(name)) => {
+                    let fault = Diagnostic::new(
+                        "E110",
+                        select.span,
+                        format!("`{name}` is a flow, not a device or a tag"),
+                    );
+                    self.checker.report.push(fault.help("`except` removes tags"));
+                }
+                Ok(Selected::Silent) => {}
+                Err(fault) => self.checker.report.push(*fault),
+            }
+        }
+        except
     }
 
     fn deadbands(&self, tags: &[TagId]) -> BTreeMap<TagId, f64> {
@@ -491,6 +510,11 @@ impl<'a> Compiler<'_, '_, 'a> {
             let fault = self.checker.world.items.unknown(name, &[ItemKind::Sink]);
             self.checker.report.extend(fault);
         }
+    }
+
+    /// One of the bounds on all flows together is reached.
+    fn is_full(&self) -> bool {
+        self.way_count > WAYS_MAX || self.way_tags > ROUTE_TAGS_MAX || self.looked_at > LOOKED_AT_MAX
     }
 
     fn too_many(&mut self, at: Span) {

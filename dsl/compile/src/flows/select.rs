@@ -59,6 +59,25 @@ impl<'a> World<'a> {
         }
     }
 
+    /// At most so many tags are looked at to find what a selection means.
+    pub(crate) fn looks_at(&self, select: &Select) -> usize {
+        match &select.root {
+            SelectRoot::Any(_) => self.tags.len(),
+            SelectRoot::Named(name, Some(_)) => {
+                let devices = self.families.get(name.text.as_str()).map_or(0, |family| family.devices.len());
+                let members = match select.parts.first() {
+                    Some(SelectPart::Name(_)) => 1,
+                    _ => self.tags.len() / self.devices.len().max(1) + 1,
+                };
+                devices * members
+            }
+            SelectRoot::Named(name, None) => {
+                let device = self.by_name.get(name.text.as_str()).and_then(|device| self.device(*device));
+                1 + device.map_or(0, |device| device.members.len())
+            }
+        }
+    }
+
     fn real_devices(&self) -> Vec<usize> {
         (0..self.devices.len())
             .filter(|index| self.device(*index).is_some_and(|device| !device.check_only))

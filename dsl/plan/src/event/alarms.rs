@@ -2,36 +2,51 @@
 
 use crate::alarm::order::AlarmOrder;
 use crate::alarm::{AlarmEvent, AlarmState};
-use crate::eval::Latest;
+use crate::eval::{Compiled, Frame, Latest, Slots, compile};
 use crate::event::output::Happened;
+use crate::expr::Expr;
 use crate::plan::Alarm;
-use gwp_core::{Quality, Timestamp, Value};
+use gwp_core::{Quality, Value};
 use std::sync::Arc;
 
-/// What an alarm meets at a time.
+/// An alarm and its expressions in a circuit.
 pub(crate) struct AlarmStep {
-    pub index: u32,
-    pub time: Timestamp,
-    pub condition: (bool, Quality),
-    pub clear: Option<(bool, Quality)>,
-    pub order: Option<AlarmOrder>,
+    condition: Compiled,
+    clear: Option<Compiled>,
+    message: Compiled,
+    /// As it was when the alarm was raised last.
+    pub raised: Value,
+    /// Slot of the orders of operators.
+    orders: usize,
+    pub alarm: Alarm,
+    pub state: AlarmState,
 }
 
 impl AlarmStep {
-    /// Time passes first, then the order counts, then what follows from it.
-    pub fn take(
-        self,
-        alarm: &Alarm,
-        state: &mut AlarmState,
-        raised: &mut Value,
-        message: &dyn Fn() -> Value,
-        events: &mut Vec<Happened>,
-    ) {
-        let AlarmStep { index, time, .. } = self;
+    pub fn new(condition: &Expr, alarm: &Alarm, slots: &mut Slots) -> AlarmStep {
+        AlarmStep {
+            condition: compile(condition, slots),
+            clear: alarm.clear.as_ref().map(|clear| compile(clear, slots)),
+            message: compile(&alarm.message, slots),
+            raised: Value::Nothing,
+            orders: slots.slot(alarm.orders),
+            alarm: alarm.clone(),
+            state: AlarmState::default(),
+        }
+    }
+
+    /// Computes it at the time of `frame`: time passes first, then an order counts, then what follows from it.
+    /// `index` is its step, for the events. Gives whether it is active.
+    pub fn run(&mut self, index: u32, frame: &Frame<'_>, events: &mut Vec<Happened>) -> (Value, Quality) {
+        let time = frame.time;
+        let condition = truth(self.condition.value(frame));
+        let clear = self.clear.as_ref().map(|clear| truth(clear.value(frame)));
+        let order = ordered(frame.latest, self.orders, &self.alarm.name);
+        let AlarmStep { message, raised, alarm, state, .. } = self;
         let nobody: Arc<str> = "".into();
         let mut step = |state: &mut AlarmState, order: Option<&AlarmOrder>| {
             let (event, by, refusal) = match order {
-                None => (state.step(alarm, time, self.condition, self.clear)?, &nobody, None),
+                None => (state.step(alarm, time, condition, clear)?, &nobody, None),
                 Some(order) => match state.command(time, order.command(time)) {
                     Ok(event) => (event, &order.by, None),
                     // An order to all alarms concerns those that can follow it.
@@ -43,7 +58,7 @@ impl AlarmStep {
                 Some(refusal) => Value::Text(refusal.to_string().into()),
                 None => {
                     if event == AlarmEvent::Raised || *raised == Value::Nothing {
-                        *raised = message();
+                        *raised = message.value(frame).0;
                     }
                     raised.clone()
                 }
@@ -53,17 +68,23 @@ impl AlarmStep {
             Some(())
         };
         step(state, None);
-        if let Some(order) = &self.order {
+        if let Some(order) = &order {
             step(state, Some(order));
             step(state, None);
         }
+        let quality = if condition.1.is_bad() { Quality::LAST_USABLE } else { Quality::GOOD };
+        (Value::Bool(state.is_active()), quality)
     }
 }
 
 /// The order to an alarm, if there is one now.
-pub(crate) fn ordered(latest: &Latest, orders: usize, alarm: &str) -> Option<AlarmOrder> {
+fn ordered(latest: &Latest, orders: usize, alarm: &str) -> Option<AlarmOrder> {
     let (Value::Text(text), quality, _) = latest.get(orders) else { return None };
     // What is no order is refused before it is logged.
     let order = AlarmOrder::read(&text).ok().filter(|_| quality.is_good());
     order.filter(|order| order.concerns(alarm))
+}
+
+fn truth((value, quality): (Value, Quality)) -> (bool, Quality) {
+    (value == Value::Bool(true), quality)
 }

@@ -12,12 +12,12 @@
 
 use crate::alarm::AlarmState;
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
-use crate::event::alarms::{AlarmStep, ordered};
+use crate::event::alarms::AlarmStep;
 use crate::event::bits::Bits;
 use crate::event::output::{Output, Outputs};
 use crate::event::progress::Watermark;
 use crate::expr::{Expr, Function};
-use crate::plan::{Alarm, AlarmSeverity, Calc, Operator};
+use crate::plan::{AlarmSeverity, Calc, Operator};
 use crate::schedule::WeekSchedule;
 use crate::state::{State, StateFunction};
 use gwp_core::{Batch, Quality, TagId, Timestamp, Value};
@@ -28,23 +28,16 @@ use std::collections::{BTreeMap, BTreeSet};
 const PENDING_MAX: usize = 1_000_000;
 
 enum Kind {
-    Operator {
-        function: StateFunction,
-        args: Vec<Compiled>,
-        state: State,
-    },
     Value(Compiled),
-    Alarm {
-        condition: Compiled,
-        clear: Option<Compiled>,
-        message: Compiled,
-        /// As it was when the alarm was raised last.
-        raised: Value,
-        /// Slot of the orders of operators.
-        orders: usize,
-        alarm: Alarm,
-        state: AlarmState,
-    },
+    // Large and rarer: elsewhere, so that plain values stand close together.
+    Operator(Box<OperatorStep>),
+    Alarm(Box<AlarmStep>),
+}
+
+struct OperatorStep {
+    function: StateFunction,
+    args: Vec<Compiled>,
+    state: State,
 }
 
 struct Step {
@@ -53,7 +46,7 @@ struct Step {
     slot: usize,
     /// Gives samples or is looked at from outside; operators do not.
     shown: bool,
-    schedules: Vec<(WeekSchedule, jiff::tz::TimeZone)>,
+    schedules: Box<[(WeekSchedule, jiff::tz::TimeZone)]>,
     /// When it is due by itself because of a schedule, or because it reads nothing.
     change: Option<Timestamp>,
     has_run: bool,
@@ -125,6 +118,8 @@ pub(crate) struct Circuit {
     begin: Option<Timestamp>,
     pending: BTreeMap<Timestamp, Vec<Input>>,
     pending_count: usize,
+    /// An empty list, to use its memory again.
+    spare: Vec<Input>,
     /// Newest time computed.
     at: Timestamp,
     round: u32,
@@ -147,6 +142,7 @@ impl Circuit {
             begin: None,
             pending: BTreeMap::new(),
             pending_count: 0,
+            spare: Vec::new(),
             at: Timestamp(i64::MIN),
             round: 0,
             late: 0,
@@ -160,15 +156,7 @@ impl Circuit {
         let slot = self.slots.slot(calc.tag);
         let kind = match &calc.alarm {
             None => Kind::Value(compile(&calc.expr, &mut self.slots)),
-            Some(alarm) => Kind::Alarm {
-                condition: compile(&calc.expr, &mut self.slots),
-                clear: alarm.clear.as_ref().map(|clear| compile(clear, &mut self.slots)),
-                message: compile(&alarm.message, &mut self.slots),
-                raised: Value::Nothing,
-                orders: self.slots.slot(alarm.orders),
-                alarm: (**alarm).clone(),
-                state: AlarmState::default(),
-            },
+            Some(alarm) => Kind::Alarm(Box::new(AlarmStep::new(&calc.expr, alarm, &mut self.slots))),
         };
         let mut exprs = vec![&calc.expr];
         if let Some(alarm) = &calc.alarm {
@@ -195,7 +183,8 @@ impl Circuit {
             let slot = self.slots.local(index);
             let (function, state) = (operator.function.clone(), operator.function.initial());
             let exprs: Vec<&Expr> = operator.args.iter().collect();
-            self.add(Kind::Operator { function, args, state }, slot, false, &exprs);
+            let step = OperatorStep { function, args, state };
+            self.add(Kind::Operator(Box::new(step)), slot, false, &exprs);
         }
     }
 
@@ -232,6 +221,7 @@ impl Circuit {
             self.timers.push(index);
         }
         let change = by_itself.then_some(Timestamp(i64::MIN));
+        let schedules = schedules.into();
         self.steps.push(Step { kind, slot, shown, schedules, change, has_run: false });
         index
     }
@@ -328,7 +318,8 @@ impl Circuit {
             return false;
         }
         let input = Input { slot: slot as u32, value, quality };
-        self.pending.entry(time.max(self.at)).or_default().push(input);
+        let spare = &mut self.spare;
+        self.pending.entry(time.max(self.at)).or_insert_with(|| std::mem::take(spare)).push(input);
         self.pending_count += 1;
         true
     }
@@ -425,7 +416,7 @@ impl Circuit {
         while !inputs.is_empty() {
             let mut again = Vec::new();
             let mut before = None;
-            for input in inputs {
+            for input in inputs.drain(..) {
                 if before == Some(input.slot) {
                     again.push(input);
                     continue;
@@ -443,8 +434,11 @@ impl Circuit {
             for slot in &self.momentary {
                 self.latest.set(*slot, Value::Nothing, Quality::WAITING, time);
             }
-            inputs = again;
+            if !again.is_empty() {
+                inputs = again;
+            }
         }
+        self.spare = inputs;
     }
 
     /// Computes everything up to a watermark.
@@ -462,8 +456,8 @@ impl Circuit {
 
     fn due_of(step: &Step) -> Option<Timestamp> {
         let own = match &step.kind {
-            Kind::Operator { function, state, .. } => state.due(function),
-            Kind::Alarm { alarm, state, .. } => state.due(alarm),
+            Kind::Operator(step) => step.state.due(&step.function),
+            Kind::Alarm(step) => step.state.due(&step.alarm),
             Kind::Value(_) => None,
         };
         match (own, step.change) {
@@ -506,7 +500,8 @@ impl Circuit {
         let mut only_changes = !by_input;
         let (value, quality) = match &mut step.kind {
             Kind::Value(eval) => eval.value(&frame),
-            Kind::Operator { function, args, state } => {
+            Kind::Operator(step) => {
+                let OperatorStep { function, args, state } = &mut **step;
                 let args: Vec<(Value, Quality)> = args.iter().map(|arg| arg.value(&frame)).collect();
                 if by_input && state.due(function) == Some(time) {
                     // Time passes first, then the sample counts (`stale`).
@@ -514,16 +509,9 @@ impl Circuit {
                 }
                 state.step(function, time, &args)
             }
-            Kind::Alarm { condition, clear, message, raised, orders, alarm, state } => {
+            Kind::Alarm(step) => {
                 only_changes = true;
-                let condition = truth(condition.value(&frame));
-                let clear = clear.as_ref().map(|clear| truth(clear.value(&frame)));
-                let order = ordered(&self.latest, *orders, &alarm.name);
-                let message = || message.value(&frame).0;
-                let at = AlarmStep { index, time, condition, clear, order };
-                at.take(alarm, state, raised, &message, &mut out.events);
-                let quality = if condition.1.is_bad() { Quality::LAST_USABLE } else { Quality::GOOD };
-                (Value::Bool(state.is_active()), quality)
+                step.run(index, &frame, &mut out.events)
             }
         };
         let changed = !step.has_run
@@ -546,7 +534,7 @@ impl Circuit {
     /// Its alarms as they are: step, severity, state in words, message as it was raised last.
     pub fn alarms(&self) -> impl Iterator<Item = (u32, AlarmSeverity, &'static str, &Value)> + '_ {
         (0u32..).zip(&self.steps).filter_map(|(index, step)| match &step.kind {
-            Kind::Alarm { alarm, state, raised, .. } => Some((index, alarm.severity, state.word(), raised)),
+            Kind::Alarm(step) => Some((index, step.alarm.severity, step.state.word(), &step.raised)),
             _ => None,
         })
     }
@@ -564,11 +552,11 @@ impl Circuit {
     pub fn state(&self) -> CircuitState {
         let step = |step: &Step| StepState {
             operator: match &step.kind {
-                Kind::Operator { state, .. } => Some(state.clone()),
+                Kind::Operator(step) => Some(step.state.clone()),
                 _ => None,
             },
             alarm: match &step.kind {
-                Kind::Alarm { state, raised, .. } => Some((state.clone(), raised.clone())),
+                Kind::Alarm(step) => Some((step.state.clone(), step.raised.clone())),
                 _ => None,
             },
             change: step.change,
@@ -670,8 +658,8 @@ impl Circuit {
 impl Kind {
     fn is_same_function(&self, other: &Kind) -> bool {
         match (self, other) {
-            (Kind::Operator { function: a, .. }, Kind::Operator { function: b, .. }) => a == b,
-            (Kind::Alarm { .. }, Kind::Alarm { .. }) | (Kind::Value(_), Kind::Value(_)) => true,
+            (Kind::Operator(a), Kind::Operator(b)) => a.function == b.function,
+            (Kind::Alarm(_), Kind::Alarm(_)) | (Kind::Value(_), Kind::Value(_)) => true,
             _ => false,
         }
     }
@@ -680,8 +668,8 @@ impl Kind {
 impl Step {
     fn adopt(&mut self, from: StepState) {
         match (&mut self.kind, from.operator, from.alarm) {
-            (Kind::Operator { state, .. }, Some(saved), _) => *state = saved,
-            (Kind::Alarm { state, raised, .. }, _, Some(saved)) => (*state, *raised) = saved,
+            (Kind::Operator(step), Some(saved), _) => step.state = saved,
+            (Kind::Alarm(step), _, Some(saved)) => (step.state, step.raised) = saved,
             _ => {}
         }
         self.has_run = from.has_run;
@@ -693,8 +681,4 @@ struct Ran {
     changed: bool,
     /// It may be due at another time now.
     timed: bool,
-}
-
-fn truth((value, quality): (Value, Quality)) -> (bool, Quality) {
-    (value == Value::Bool(true), quality)
 }

@@ -48,6 +48,8 @@ impl Watermark {
 #[derive(Clone, Debug)]
 pub struct Progress {
     groups: Vec<Group>,
+    /// Some group buffers while its connection is broken.
+    holds: bool,
     /// Tags `connected` of sources that hold, ascending, with the source's index.
     connections: Vec<(TagId, u32)>,
     state: ProgressState,
@@ -124,7 +126,9 @@ impl Progress {
             })
         };
         let state = ProgressState { now: Timestamp(0), groups: vec![GroupState::default(); groups.len()] };
-        Progress { connections: connections.filter(|(_, source)| holds(*source)).collect(), groups, state }
+        let connections: Vec<_> = connections.filter(|(_, source)| holds(*source)).collect();
+        let holds = groups.iter().any(|group| matches!(group.kind, Kind::Device { hold_ns: 1.., .. }));
+        Progress { connections, holds, groups, state }
     }
 
     /// Gateway time, as far as the records tell it.
@@ -206,7 +210,8 @@ impl Progress {
     }
 
     fn samples(&mut self, slot: u64, batch: &Batch) {
-        for (tag, source) in self.connections.clone() {
+        for place in 0..self.connections.len() {
+            let (tag, source) = self.connections[place];
             if let Some(index) = batch.tags.iter().position(|other| *other == tag) {
                 self.connection(source, batch.values.get(index) == Value::Bool(true), batch.times.get(index));
             }
@@ -277,6 +282,9 @@ impl Progress {
             return;
         }
         self.state.now = now;
+        if !self.holds {
+            return;
+        }
         for (group, state) in self.groups.iter().zip(&mut self.state.groups) {
             let Kind::Device { hold_ns, .. } = group.kind else { continue };
             let Some(hold) = state.hold else { continue };
@@ -323,10 +331,24 @@ impl Progress {
         }
     }
 
-    /// The same, if it has come to `time`; stops at the first group that has not.
-    pub fn watermark_from(&self, groups: &[GroupId], time: Timestamp) -> Option<Watermark> {
-        let behind = groups.iter().any(|group| self.complete_to(*group) < time);
-        (!behind).then(|| self.watermark(groups))
+    /// The same, if it has come to `time`. `laggard` is the place of a group that had not when it
+    /// was asked last: it is looked at first, so that who reads many groups does not look at all
+    /// of them with each record.
+    pub fn watermark_from(
+        &self,
+        groups: &[GroupId],
+        time: Timestamp,
+        laggard: &mut usize,
+    ) -> Option<Watermark> {
+        let first = (*laggard).min(groups.len());
+        let mut others = (first..groups.len()).chain(0..first);
+        match others.find(|place| self.complete_to(groups[*place]) < time) {
+            Some(behind) => {
+                *laggard = behind;
+                None
+            }
+            None => Some(self.watermark(groups)),
+        }
     }
 
     /// Up to where what reads these groups may compute.

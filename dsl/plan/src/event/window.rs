@@ -14,8 +14,8 @@ use crate::calendar::Calendar;
 use crate::eval::Compiled;
 use crate::event::circuit::{Circuit, CircuitState};
 use crate::event::output::Outputs;
-use crate::event::progress::Watermark;
-use crate::fold::Fold;
+use crate::event::progress::{Progress, Watermark};
+use crate::fold::{AggregateFunction, Fold};
 use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, Window, WindowInstance, WindowKind};
 use gwp_core::time::NS_PER_S;
 use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Timestamp, Value};
@@ -91,8 +91,12 @@ pub(crate) struct Instance {
     rule: Arc<Rule>,
     circuit: Circuit,
     groups: Vec<GroupId>,
+    /// As in [`Progress::watermark_from`].
+    laggard: usize,
     /// Step of the argument of each aggregate, ascending.
     args: Vec<u32>,
+    /// Each aggregate's function, the same as in the plan, but close together.
+    functions: Vec<AggregateFunction>,
     condition: Option<u32>,
     columns: Vec<Compiled>,
     /// Slots of the locals that a row sets: built-in, aggregates, columns.
@@ -169,7 +173,9 @@ impl Instance {
             rule,
             circuit,
             groups: Vec::new(),
+            laggard: 0,
             args,
+            functions: plan.aggregates.iter().map(|aggregate| aggregate.function.clone()).collect(),
             condition,
             columns,
             built_in_slots,
@@ -201,10 +207,6 @@ impl Instance {
     /// Groups whose progress it waits for; `late`: samples of some may come behind it.
     pub fn wait_for(&mut self, groups: Vec<GroupId>, late: bool) {
         (self.groups, self.may_be_late) = (groups, late);
-    }
-
-    pub fn groups(&self) -> &[GroupId] {
-        &self.groups
     }
 
     /// Samples that came too late for any row.
@@ -244,8 +246,33 @@ impl Instance {
         }
     }
 
+    /// Computes as far as progress allows; gives rows.
+    pub fn advance_with(&mut self, progress: &Progress, rows: &mut Vec<Batch>) {
+        self.circuit.begin_at(progress.now());
+        let until = match self.wanted() {
+            Some(time) => progress.watermark_from(&self.groups, time, &mut self.laggard),
+            None => None,
+        };
+        if let Some(until) = until {
+            self.advance(until, progress.now(), rows);
+        }
+    }
+
+    /// The earliest watermark at which there may be something to do.
+    fn wanted(&self) -> Option<Timestamp> {
+        let unopened = self.next.is_none() && self.open.is_empty();
+        if unopened || self.revises() || !self.changed.is_empty() {
+            return Some(Timestamp(i64::MIN));
+        }
+        let wanted = match (self.circuit.wanted(), self.edge()) {
+            (Some(input), Some(edge)) => Some(input.min(edge)),
+            (one, other) => one.or(other),
+        };
+        wanted.map(|time| time.plus(self.rule.window.wait_ns))
+    }
+
     /// Computes up to a watermark; gives rows.
-    pub fn advance(&mut self, until: Watermark, now: Timestamp, rows: &mut Vec<Batch>) {
+    fn advance(&mut self, until: Watermark, now: Timestamp, rows: &mut Vec<Batch>) {
         self.circuit.begin_at(now);
         let until = until.before(self.rule.window.wait_ns);
         // What lies ahead of the present may belong to a window that is yet to open.
@@ -329,7 +356,7 @@ impl Instance {
         }
         for output in outputs.samples.drain(..) {
             let Ok(index) = self.args.binary_search(&output.step) else { continue };
-            let function = &self.plan.aggregates[index].function;
+            let function = &self.functions[index];
             for open in &mut self.open {
                 open.folds[index].sample(function, time, &output.value, output.quality);
             }

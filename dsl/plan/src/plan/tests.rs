@@ -61,7 +61,8 @@ fn equal_plans_have_equal_ids_and_other_plans_others() {
 fn another_format_is_told() {
     let mut newer = plan(1);
     newer.version = PLAN_VERSION + 1;
-    assert!(matches!(Plan::from_bytes(&newer.to_bytes()), Err(PlanError::Version { found: 4 })));
+    let read = Plan::from_bytes(&newer.to_bytes());
+    assert!(matches!(read, Err(PlanError::Version { found }) if found == PLAN_VERSION + 1));
 }
 
 /// A tree deep enough to overflow the stack is not decoded when its check does not fit.

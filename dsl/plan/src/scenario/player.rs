@@ -16,8 +16,8 @@ use crate::write::{Commanded, Decision, Writes, Written};
 use gwp_core::record::SlotMark;
 use gwp_core::time::NS_PER_S;
 use gwp_core::{
-    Batch, Column, Fact, GroupId, PlanId, Position, Qualities, Quality, Record, Settings, TagId, Timestamp,
-    Value,
+    Batch, Column, Fact, GroupId, PlanId, Position, Qualities, Quality, Record, Settings, TagId, Times,
+    Timestamp, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -123,8 +123,8 @@ struct Device {
     period_ns: i64,
     next: Timestamp,
     values: Vec<(Value, Quality)>,
-    /// The column as it is, until something is fed.
-    column: Option<(Column, Qualities)>,
+    /// The newest record, until something is fed: the next one has the same values.
+    batch: Option<Arc<Batch>>,
     source: u32,
     /// The connection is broken: whether that has been said.
     broken: Option<bool>,
@@ -181,7 +181,7 @@ impl<'p> Player<'p> {
                 period_ns: group.period_ns,
                 next: if group.period_ns > 0 { first(group.period_ns) } else { Timestamp(i64::MAX) },
                 values: vec![(Value::Nothing, Quality::WAITING); group.tags.len()],
-                column: None,
+                batch: None,
                 source: group.source,
                 broken: None,
             });
@@ -337,7 +337,7 @@ impl<'p> Player<'p> {
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             self.out.clear();
             lane.step(&record, &mut self.out);
-            for entry in &self.out {
+            for entry in self.out.drain(..) {
                 if index == watcher {
                     self.watching.take(entry.payload.batch(), self.now);
                 } else if let Payload::Values(batch) = &entry.payload {
@@ -399,7 +399,7 @@ impl Device {
     /// The tag with that index in the group has a value from now on.
     fn set(&mut self, index: usize, value: Value, quality: Quality) {
         self.values[index] = (value, quality);
-        self.column = None;
+        self.batch = None;
     }
 
     /// The record of the slot that is due.
@@ -417,18 +417,19 @@ impl Device {
             }
             None => {}
         }
-        let (column, qualities) = self.column.get_or_insert_with(|| {
+        let batch = self.batch.get_or_insert_with(|| {
             let mut column = Column::with_capacity(self.values.len());
             let mut qualities = Qualities::Same(Quality::GOOD);
             for (index, (value, quality)) in self.values.iter().enumerate() {
                 column.push(value.clone());
                 qualities.set(index, *quality, self.values.len());
             }
-            (column, qualities)
+            let batch = Batch::uniform(self.id, self.tags.clone(), time, column);
+            Arc::new(Batch { qualities, ..batch })
         });
-        let mut batch = Batch::uniform(self.id, self.tags.clone(), time, column.clone());
-        batch.qualities = qualities.clone();
-        Fact::Samples { slot, batch: Arc::new(batch) }
+        // Copied only if somebody has kept the one before.
+        Arc::make_mut(batch).times = Times::Same(time);
+        Fact::Samples { slot, batch: batch.clone() }
     }
 }
 

@@ -142,8 +142,9 @@ pub(super) const CODES: &[Code] = &[
     },
     Code {
         code: "E020",
-        title: "a file is too large",
-        explanation: "A file may have 16 MiB. Split the project into several files, and name them in the entry file \
+        title: "a file or a statement is too large",
+        explanation: "A file may have 16 MiB, all files together 64 MiB, and one flow, tag, setting or step of a \
+                      test 2 MiB. Split the project into several files, and name them in the entry file \
                       with `use`; or describe devices that are alike by one template and a family.",
         wrong: "",
         right: "",
