@@ -13,6 +13,8 @@ mod hello;
 mod kill;
 #[path = "black_box/modbus_mqtt.rs"]
 mod modbus_mqtt;
+#[path = "black_box/recompute.rs"]
+mod recompute;
 #[path = "black_box/silent_slave.rs"]
 mod silent_slave;
 #[path = "black_box/writes.rs"]

@@ -249,11 +249,7 @@ impl<'a> Lexer<'a> {
         match inside.find('\'') {
             Some(0) => {
                 let span = self.span(self.at, self.at + 2);
-                self.out.fault(Diagnostic::new(
-                    "E011",
-                    span,
-                    "a name in single quotes cannot be empty",
-                ));
+                self.out.fault(Diagnostic::new("E011", span, "a name in single quotes cannot be empty"));
                 self.unreadable(2, Kind::Quoted);
             }
             Some(length) => self.push(Kind::Quoted, length + 2, 0),

@@ -64,8 +64,7 @@ impl<'a> World<'a> {
         match &select.root {
             SelectRoot::Any(_) => self.tags.len(),
             SelectRoot::Named(name, Some(_)) => {
-                let devices =
-                    self.families.get(name.text.as_str()).map_or(0, |family| family.devices.len());
+                let devices = self.families.get(name.text.as_str()).map_or(0, |family| family.devices.len());
                 let members = match select.parts.first() {
                     Some(SelectPart::Name(_)) => 1,
                     _ => self.tags.len() / self.devices.len().max(1) + 1,
