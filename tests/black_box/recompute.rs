@@ -1,6 +1,7 @@
 //! kill -9 with windows open, delays of alarms pending and totals standing: what is delivered must be what one run
 //! without any interruption would have made of the same log.
 
+use crate::kill::stamp;
 use gwp_tests::{Process, gwp, until};
 use rusqlite::types::Value;
 use std::collections::BTreeMap;
@@ -86,6 +87,8 @@ fn delivered(folder: &Path, like: &Samples) -> Samples {
             Value::Integer(value) => match like.get(&key).map(|(value, _)| value.as_str()) {
                 Some("true") if value == 1 => "true".to_owned(),
                 Some("false") if value == 0 => "false".to_owned(),
+                // The start and the end of a window.
+                Some(time) if time.ends_with('Z') => stamp(value),
                 _ => value.to_string(),
             },
             Value::Blob(_) => "blob".to_owned(),
@@ -108,11 +111,13 @@ fn faults(delivered: &Samples, recomputed: &Samples) -> Vec<String> {
     missing.chain(more).chain(other.take(5)).collect()
 }
 
-fn count(folder: &Path) -> i64 {
+/// The newest time in the database.
+fn newest(folder: &Path) -> i64 {
     let database = folder.join("rows.db");
-    rusqlite::Connection::open(database)
-        .and_then(|connection| connection.query_row("select count(*) from samples", [], |row| row.get(0)))
-        .unwrap_or(0)
+    let newest = |connection: rusqlite::Connection| {
+        connection.query_row("select max(time_ns) from samples_data", [], |row| row.get(0))
+    };
+    rusqlite::Connection::open(database).and_then(newest).unwrap_or(0)
 }
 
 #[test]
@@ -122,13 +127,13 @@ fn twenty_kills_change_no_total_no_delay_and_no_window() {
     std::fs::write(folder.join("p.gwp"), program()).unwrap();
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     for _ in 0..KILLS {
-        let before = count(folder);
+        let before = newest(folder);
         let mut running = start(folder);
-        until("rows", Duration::from_secs(30), || count(folder) > before);
+        until("rows", Duration::from_secs(30), || newest(folder) > before);
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        std::thread::sleep(Duration::from_millis(random % 1_500));
+        std::thread::sleep(Duration::from_millis(random % 1_200));
         running.kill();
     }
     // Delivered to the end: long enough for the windows and delays that were open at the last kill.
