@@ -17,6 +17,8 @@ mod kill;
 mod lsp;
 #[path = "black_box/modbus_mqtt.rs"]
 mod modbus_mqtt;
+#[path = "black_box/recompute.rs"]
+mod recompute;
 #[path = "black_box/silent_slave.rs"]
 mod silent_slave;
 #[path = "black_box/writes.rs"]

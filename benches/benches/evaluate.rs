@@ -2,10 +2,12 @@
 //! (microseconds per batch are nanoseconds per sample). `plain` is the same sum or
 //! comparison in a bare loop over a slice.
 
+#[path = "support/programs.rs"]
+mod programs;
 mod support;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use gwp_core::{Kind, TagId, Value};
+use gwp_core::{Batch, Column, GroupId, Kind, TagId, Value};
 use gwp_plan::eval::{Frame, Latest, Slots, compile};
 use gwp_plan::mask::{Mask, Scene};
 use gwp_plan::{BinaryOp, Conditioner, Expr, Lane, Linear, Plan, Stage, Type, Word};
@@ -213,9 +215,49 @@ fn lanes(c: &mut Criterion) {
     group.finish();
 }
 
+/// Windows of 1 min with four aggregates of each of their 20 tags, for 50 devices: a sample each second.
+fn windows(c: &mut Criterion) {
+    const TAGS: usize = 20;
+    let mut group = c.benchmark_group("evaluate/window");
+    group.throughput(Throughput::Elements(SAMPLES as u64));
+    let plan = Arc::new(programs::compiled(&programs::windows(SAMPLES / TAGS, TAGS)).plan.expect("checked"));
+    let mut lane = Lane::new(plan.clone(), 0);
+    let values: Vec<Column> = floats(1)
+        .values
+        .cells
+        .chunks(TAGS)
+        .map(|cells| Column::uniform(Kind::Float, cells.to_vec()))
+        .collect();
+    let mut out = Vec::new();
+    let (mut slot, mut rows) = (0, 0);
+    let mut step = || {
+        slot += 10;
+        for ((id, group), values) in (0..).map(GroupId).zip(&plan.groups).zip(&values) {
+            let batch = Batch::uniform(id, group.tags.clone(), time(slot), values.clone());
+            out.clear();
+            lane.step(&record(slot, batch), &mut out);
+            rows += out.len();
+        }
+    };
+    (0..130).for_each(|_| step());
+    group.bench_function("1 min, four aggregates", |b| b.iter(&mut step));
+    assert!(rows >= 2 * plan.groups.len(), "{rows} rows");
+    let values: Vec<f64> = floats(1).values.cells.iter().map(|cell| f64::from_bits(*cell)).collect();
+    let mut folds = vec![(0.0f64, f64::MAX, f64::MIN, 0u64); SAMPLES];
+    group.bench_function("plain four aggregates", |b| {
+        b.iter(|| {
+            for (value, fold) in black_box(&values).iter().zip(&mut folds) {
+                *fold = (fold.0 + value * 1e9, fold.1.min(*value), fold.2.max(*value), fold.3 + 1);
+            }
+            black_box(&mut folds);
+        })
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = short();
-    targets = condition, conditions, calcs, lanes
+    targets = condition, conditions, calcs, lanes, windows
 }
 criterion_main!(benches);

@@ -38,7 +38,7 @@ fn journaled(folder: &Path) -> Vec<(String, String)> {
 }
 
 /// RFC 3339 of a row's time, as the export writes it.
-fn stamp(time_ns: i64) -> String {
+pub(crate) fn stamp(time_ns: i64) -> String {
     let (days, rest) = (time_ns.div_euclid(86_400_000_000_000), time_ns.rem_euclid(86_400_000_000_000));
     // Civil date of a day number, by counting years and months: slow and plain on purpose.
     let (mut year, mut left) = (1970i64, days);

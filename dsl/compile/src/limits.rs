@@ -34,10 +34,10 @@ pub const WAYS_MAX: usize = 20_000;
 pub const ROUTE_TAGS_MAX: usize = 5_000_000;
 
 /// Tags that all heads of flows look through.
-pub const LOOKED_AT_MAX: usize = 100_000_000;
+pub const LOOKED_AT_MAX: usize = 30_000_000;
 
 /// Nodes of all expressions that are checked, those of parameters and attributes of each device included.
-pub const CHECKED_NODES_MAX: usize = 20_000_000;
+pub const CHECKED_NODES_MAX: usize = 10_000_000;
 
 /// Labels of one `enum`.
 pub const LABELS_MAX: usize = 1_000;

@@ -1,6 +1,6 @@
 //! Each usual mistake gives its own diagnostic at its own place, and all mistakes of a file are found in one run.
 
-use gwp_syntax::{SourceMap, parse};
+use gwp_syntax::{FileId, SourceMap, parse};
 
 /// `line:column code message / help` for every diagnostic of a text.
 fn check(text: &str) -> Vec<String> {
@@ -59,7 +59,7 @@ fn every_bad_line_of_one_source_is_reported() {
     15:14 E013 `%` is not an operator here | this sign | `%` is the unit percent; write `mod` for the remainder of a division
     16:12 E013 `!` is not an operator here | this sign | write `not`
     "###);
-    let parsed = parse(gwp_syntax::FileId(0), text);
+    let parsed = parse(gwp_syntax::FileId::default(), text);
     let gwp_syntax::ast::Item::Source(source) = &parsed.file.items[0] else { panic!("a source") };
     assert_eq!(source.body.members.iter().map(|m| m.name().text.as_str()).collect::<Vec<_>>(), ["fine"]);
     let broken: Vec<_> = source.body.broken.iter().map(|name| name.text.as_str()).collect();
@@ -114,7 +114,7 @@ fn foreign_signs_cost_one_error_each_and_the_rest_is_read() {
     let text =
         "source a : simulator {\n  scan := 1 s; // c\n  # tag (\n  tag x at \"s\" : real;\n}\nconst y := 2\n";
     assert_eq!(codes(text), ["2:8 E001", "2:14 E002", "3:3 E003", "4:22 E002", "6:9 E001"]);
-    let parsed = parse(gwp_syntax::FileId(0), text);
+    let parsed = parse(gwp_syntax::FileId::default(), text);
     assert_eq!(parsed.file.items.len(), 2);
     assert!(parsed.file.broken.is_empty());
 }
@@ -149,13 +149,30 @@ fn nesting_and_size_are_bounded() {
     assert_eq!(codes(&format!("// {}", "x".repeat(17 << 20))), ["1:1 E020"]);
 }
 
+/// Each of these once took minutes or gigabytes at the size that a file may have.
+#[test]
+fn floods_of_signs_are_answered_by_a_bounded_number_of_faults() {
+    for flood in ["(", ")", ";", ":=", "''", "{", "[", "#\n", "x\n", "if "] {
+        let found = parse(FileId::default(), &flood.repeat(200_000)).diagnostics;
+        assert!((1..=11_001).contains(&found.len()), "{flood}: {}", found.len());
+    }
+    // Texts on one line: its end is looked for once, not at each of them.
+    for flood in ["\"\"", "'a'", "\"{1}\""] {
+        let text = format!("const x = {}", flood.repeat(300_000));
+        assert!(!parse(FileId::default(), &text).diagnostics.is_empty(), "{flood}");
+    }
+    let long = |names: usize| format!("flow f = {}b -> c\n", "a,".repeat(names));
+    assert_eq!(codes(&long(10_000)), [""; 0]);
+    assert_eq!(codes(&long(2 << 20)), ["1:1 E020"]);
+}
+
 #[test]
 fn an_item_of_many_lines_is_read_entry_by_entry_with_the_same_result() {
     let line =
         |n: usize| format!("  tag t{n} at \"a\" : real kW  scale 0..1 -> 2..3  deadband 1 kW // note\n");
     let text = format!("source a : simulator {{\n{}}}\n", (0..3000).map(line).collect::<String>());
     assert!(text.len() > 200_000);
-    let parsed = parse(gwp_syntax::FileId(0), &text);
+    let parsed = parse(gwp_syntax::FileId::default(), &text);
     assert_eq!(parsed.diagnostics, []);
     let gwp_syntax::ast::Item::Source(source) = &parsed.file.items[0] else { panic!("a source") };
     assert_eq!(source.body.members.len(), 3000);

@@ -169,6 +169,11 @@ pub enum JournalCommand {
         /// Name of the sink
         sink: String,
     },
+    /// Write as CSV what the program makes of the log from its beginning, without the restarts that there were
+    Recompute {
+        /// Name of the sink whose flows are computed
+        sink: String,
+    },
     /// Deliver what is still kept of a range again, as new entries
     Replay {
         /// Name of the sink

@@ -5,6 +5,9 @@ use ariadne::{Color, Config, IndexType, Label, Report, ReportKind};
 use gwp_syntax::{Diagnostic, Severity, SourceMap, Span};
 use std::io::IsTerminal;
 
+/// Longer lines are named but not drawn.
+const DRAWN_BYTES_MAX: usize = 2_000;
+
 /// Prints findings to standard error with their lines of text, and a summary line.
 pub fn print(diagnostics: &[Diagnostic], sources: &SourceMap) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -39,6 +42,10 @@ fn drawn(diagnostic: &Diagnostic, cache: &mut Cache<'_>, colour: bool) -> String
         Severity::Warning => ReportKind::Custom("warning", Color::Yellow),
         Severity::Note => ReportKind::Custom("note", Color::Cyan),
     };
+    let spans = std::iter::once(diagnostic.span).chain(diagnostic.labels.iter().map(|label| label.span));
+    if spans.into_iter().any(|span| line_is_long(span, cache.sources)) {
+        return told(diagnostic, cache.sources);
+    }
     let place = |span: Span| (span.file, span.range());
     let mut report = Report::build(kind, place(diagnostic.span))
         .with_config(Config::default().with_color(colour).with_index_type(IndexType::Byte))
@@ -56,12 +63,29 @@ fn drawn(diagnostic: &Diagnostic, cache: &mut Cache<'_>, colour: bool) -> String
         report = report.with_help(help);
     }
     let mut out = Vec::new();
-    match report.finish().write(cache, &mut out) {
+    match report.finish().write(&mut *cache, &mut out) {
         Ok(()) if colour => String::from_utf8_lossy(&out).into_owned(),
         // The heading of a custom kind keeps its colour whatever the configuration says.
         Ok(()) => without_colour(&String::from_utf8_lossy(&out)),
-        Err(_) => format!("{}[{}]: {}\n", diagnostic.severity.word(), diagnostic.code, diagnostic.message),
+        Err(_) => told(diagnostic, cache.sources),
     }
+}
+
+/// The finding and its place without a drawing.
+fn told(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
+    let (severity, place) = (diagnostic.severity.word(), sources.place(diagnostic.span));
+    let help = diagnostic.help.as_ref().map(|help| format!("    Help: {help}\n")).unwrap_or_default();
+    format!("[{}] {severity}: {}\n    {place}\n{help}", diagnostic.code, diagnostic.message)
+}
+
+/// True where a drawing would fill pages, and take as long.
+fn line_is_long(span: Span, sources: &SourceMap) -> bool {
+    let text = sources.get(span.file).map_or("", |file| &file.text);
+    let start = (span.start as usize).min(text.len());
+    let bytes = text.as_bytes();
+    let before = bytes[..start].iter().rev().take(DRAWN_BYTES_MAX).take_while(|byte| **byte != b'\n');
+    let after = bytes[start..].iter().take(DRAWN_BYTES_MAX).take_while(|byte| **byte != b'\n');
+    before.count() + after.count() >= DRAWN_BYTES_MAX
 }
 
 /// Takes out escape sequences of colour (`ESC [ ... m`).

@@ -1,5 +1,7 @@
 //! `gwp journal`: looking into a store, and sending again.
 
+mod recompute;
+
 use crate::cli::JournalCommand;
 use crate::status_line::grouped;
 use anyhow::{Context, bail};
@@ -38,6 +40,7 @@ pub fn journal(command: &JournalCommand, data: &Path) -> anyhow::Result<ExitCode
         JournalCommand::Verify => return verify(&store, mended),
         JournalCommand::Tail { sink, n } => tail(&store, sink, *n)?,
         JournalCommand::Export { sink } => export(&store, sink)?,
+        JournalCommand::Recompute { sink } => recompute::recompute(&store, sink)?,
         JournalCommand::Replay { sink, from, upto } => {
             replay(
                 &mut store,
@@ -159,6 +162,12 @@ fn for_each_entry(
     }
 }
 
+/// A plan that was in force once.
+fn plan_of(store: &Store, plan: PlanId) -> anyhow::Result<Plan> {
+    let bytes = store.plan_reader().get(plan)?.with_context(|| format!("plan {plan} is not kept"))?;
+    Ok(Plan::from_bytes(&bytes)?)
+}
+
 /// Names of the plan read last.
 struct PlanNames<'a> {
     store: &'a Store,
@@ -169,10 +178,18 @@ struct PlanNames<'a> {
 impl PlanNames<'_> {
     /// An entry with the names its flow shows.
     fn part(&mut self, plan: PlanId, live: &LiveEntry) -> anyhow::Result<Part> {
+        self.named(plan, live.entry.cursor, live.entry.route, &live.batch)
+    }
+
+    fn named(
+        &mut self,
+        plan: PlanId,
+        cursor: Cursor,
+        route: u32,
+        batch: &Arc<Batch>,
+    ) -> anyhow::Result<Part> {
         if self.known.as_ref().is_none_or(|(known, ..)| *known != plan) {
-            let bytes =
-                self.store.plan_reader().get(plan)?.with_context(|| format!("plan {plan} is not kept"))?;
-            let read = Plan::from_bytes(&bytes)?;
+            let read = plan_of(self.store, plan)?;
             let tags = Arc::new(read.tag_table());
             self.known = Some((plan, read, tags));
         }
@@ -181,13 +198,13 @@ impl PlanNames<'_> {
             .sinks
             .iter()
             .find(|sink| &*sink.name == self.sink)
-            .and_then(|sink| sink.routes.get(live.entry.route as usize));
+            .and_then(|sink| sink.routes.get(route as usize));
         let flow = FlowNames {
             flow: route.map_or_else(|| "?".into(), |route| route.flow.clone()),
             tags: tags.clone(),
             renamed: route.map(|route| route.names.clone()).unwrap_or_default(),
         };
-        Ok(Part { cursor: live.entry.cursor, flow: Arc::new(flow), batch: live.batch.clone() })
+        Ok(Part { cursor, flow: Arc::new(flow), batch: batch.clone() })
     }
 }
 

@@ -1,0 +1,168 @@
+//! kill -9 with windows open, delays of alarms pending and totals standing: what is delivered must be what one run
+//! without any interruption would have made of the same log.
+
+use crate::kill::stamp;
+use gwp_tests::{Process, gwp, until};
+use rusqlite::types::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const KILLS: u64 = 20;
+
+/// 400 tags every 20 ms, 20,000 values/s, and everything that remembers.
+fn program() -> String {
+    let tags: String =
+        (0..390).map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n")).collect();
+    let calcs: String = (0..10)
+        .map(|n| {
+            format!(
+                "  tag x{n} at \"random 0..{}\" : real\n  calc sum{n} = integral(x{n})\n  \
+                 calc gone{n} = delta(t{n:03})\n  calc mean{n} : real = moving_avg(x{n}, 3 s)\n",
+                n + 1
+            )
+        })
+        .collect();
+    let window = "mean = avg(x1), low = min(x2), high = max(x3), n = count(x4), area = integral(x5), \
+                  gain = increase(served), p = percentile(x6, 90)";
+    format!(
+        "source s : simulator {{ scan = 20 ms\n{tags}{calcs}\
+         \x20 tag served at \"counter 0..1000000 step 3\" : dint counter\n\
+         \x20 tag runs at \"square 0..1 every 3 s\" : bool\n\
+         \x20 tag level at \"sine 0..10 every 7 s\" : real\n\
+         \x20 calc starts = count_up(runs, false)\n\
+         \x20 calc late = on_delay(runs, 1 s)\n\
+         \x20 alarm high when level > 4 for 2 s {{ clear = level < 3, clear_for = 500 ms }}\n\
+         \x20 alarm running when runs for 1 s {{ message = \"{{level}} after {{starts}}\" }}\n}}\n\
+         sink db : sqlite {{ path = \"rows.db\", synchronous = normal }}\n\
+         flow raw = s -> db\nflow events = s.alarms -> db\n\
+         flow seconds = s -> every 1 s {{ {window} }} -> db\n\
+         flow sliding = s -> every 1 s over 5 s {{ {window} }} -> db\n\
+         flow batches = s -> while runs {{ {window} }} -> db\n"
+    )
+}
+
+fn start(folder: &Path) -> Process {
+    Process::start(
+        Command::new(gwp())
+            .current_dir(folder)
+            .args(["run", "p.gwp", "--quiet"])
+            .stderr(Stdio::from(std::fs::File::create(folder.join("log")).unwrap())),
+    )
+}
+
+/// What tells a sample apart, and what it is: (path, time, repeat) and (value, quality).
+type Samples = BTreeMap<(String, String, u32), (String, String)>;
+
+/// What `gwp journal recompute` makes of the log.
+fn recomputed(folder: &Path) -> Samples {
+    let out = Command::new(gwp()).current_dir(folder).args(["journal", "recompute", "db"]).output().unwrap();
+    let complaints = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && complaints.is_empty(), "{complaints}");
+    let mut samples = Samples::new();
+    // No field has a comma or a quote.
+    for line in String::from_utf8(out.stdout).unwrap().lines().skip(1) {
+        let [time, path, value, quality, _unit, repeat, _flow] =
+            line.split(',').collect::<Vec<_>>().try_into().unwrap_or_else(|_| panic!("{line}"));
+        let key = (path.to_owned(), time.to_owned(), repeat.parse().unwrap());
+        let twice = samples.insert(key, (value.to_owned(), quality.to_owned()));
+        assert_eq!(twice, None, "{line}");
+    }
+    samples
+}
+
+/// What the database holds, written as in a CSV file; `like` tells how a number is meant.
+fn delivered(folder: &Path, like: &Samples) -> Samples {
+    let connection = rusqlite::Connection::open(folder.join("rows.db")).unwrap();
+    let mut query = connection.prepare("select path, time, repeat, value, quality from samples").unwrap();
+    let mut rows = query.query([]).unwrap();
+    let mut samples = Samples::new();
+    while let Some(row) = rows.next().unwrap() {
+        let key = (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
+        let text = match row.get(3).unwrap() {
+            Value::Null => String::new(),
+            Value::Real(value) => format!("{value:?}"),
+            Value::Text(text) => text,
+            Value::Integer(value) => match like.get(&key).map(|(value, _)| value.as_str()) {
+                Some("true") if value == 1 => "true".to_owned(),
+                Some("false") if value == 0 => "false".to_owned(),
+                // The start and the end of a window.
+                Some(time) if time.ends_with('Z') => stamp(value),
+                _ => value.to_string(),
+            },
+            Value::Blob(_) => "blob".to_owned(),
+        };
+        samples.insert(key, (text, row.get(4).unwrap()));
+    }
+    samples
+}
+
+/// What differs, at most a few of each kind.
+fn faults(delivered: &Samples, recomputed: &Samples) -> Vec<String> {
+    let missing = recomputed.iter().filter(|(key, _)| !delivered.contains_key(key));
+    let missing = missing.map(|(key, value)| format!("not delivered: {key:?} {value:?}")).take(5);
+    let more = delivered.iter().filter(|(key, _)| !recomputed.contains_key(key));
+    let more = more.map(|(key, value)| format!("only delivered: {key:?} {value:?}")).take(5);
+    let other = delivered.iter().filter_map(|(key, value)| {
+        let wanted = recomputed.get(key).filter(|wanted| *wanted != value)?;
+        Some(format!("{key:?}: {value:?} instead of {wanted:?}"))
+    });
+    missing.chain(more).chain(other.take(5)).collect()
+}
+
+/// The newest time in the database.
+fn newest(folder: &Path) -> i64 {
+    let database = folder.join("rows.db");
+    let newest = |connection: rusqlite::Connection| {
+        connection.query_row("select max(time_ns) from samples_data", [], |row| row.get(0))
+    };
+    rusqlite::Connection::open(database).and_then(newest).unwrap_or(0)
+}
+
+#[test]
+fn twenty_kills_change_no_total_no_delay_and_no_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("p.gwp"), program()).unwrap();
+    let mut random = 0x9E37_79B9_7F4A_7C15u64;
+    for _ in 0..KILLS {
+        let before = newest(folder);
+        let mut running = start(folder);
+        until("rows", Duration::from_secs(30), || newest(folder) > before);
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        std::thread::sleep(Duration::from_millis(random % 1_200));
+        running.kill();
+    }
+    // Delivered to the end: long enough for the windows and delays that were open at the last kill.
+    let mut last = start(folder);
+    let began = Instant::now();
+    until("the last windows", Duration::from_secs(30), || began.elapsed() > Duration::from_secs(7));
+    let status = Command::new("kill").arg(last.child.id().to_string()).status().unwrap();
+    assert!(status.success());
+    assert!(last.wait(Duration::from_secs(60)).success());
+
+    let wanted = recomputed(folder);
+    let found = delivered(folder, &wanted);
+    assert_eq!(faults(&found, &wanted), Vec::<String>::new());
+    let of = |path: &str| found.keys().filter(|(of, ..)| of.starts_with(path)).count();
+    assert!(of("s.t000") > 500, "{} samples of a tag", of("s.t000"));
+    for path in ["s.sum1", "s.alarms.event", "s.seconds.mean", "s.sliding.gain", "s.batches.area"] {
+        assert!(of(path) > 0, "nothing of {path}");
+    }
+
+    // Negative controls: a total that begins anew at a restart, a row that is missing, one that is doubled.
+    let (key, value) = found.iter().filter(|((path, ..), _)| path == "s.starts").last().unwrap();
+    let mut changed = found.clone();
+    changed.insert(key.clone(), ("0".to_owned(), value.1.clone()));
+    assert_eq!(faults(&changed, &wanted).len(), 1);
+    let row = found.keys().find(|(path, ..)| path.starts_with("s.batches")).unwrap();
+    let mut less = found.clone();
+    less.remove(row);
+    assert_eq!(faults(&less, &wanted).len(), 1);
+    let mut more = found.clone();
+    more.insert((row.0.clone(), row.1.clone(), row.2 + 1), value.clone());
+    assert_eq!(faults(&more, &wanted).len(), 1);
+}
