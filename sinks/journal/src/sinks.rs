@@ -90,9 +90,11 @@ impl SinkNames {
         self.before.iter().find(|(_, upto)| position <= *upto).map_or(&self.now, |(name, _)| name)
     }
 
-    /// All its names, the latest first.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<str>> {
-        std::iter::once(&self.now).chain(self.before.iter().rev().map(|(name, _)| name))
+    /// What `find` finds by the name it had at a position, else by any it had, the latest first: what is sent
+    /// again has the position at which that was asked for, not that of its plan.
+    pub fn find<T>(&self, at: Position, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let all = std::iter::once(&self.now).chain(self.before.iter().rev().map(|(name, _)| name));
+        std::iter::once(self.at(at)).chain(all).find_map(|name| find(name))
     }
 }
 

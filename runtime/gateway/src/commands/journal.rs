@@ -161,7 +161,7 @@ fn for_each_entry(
 /// Names of the plan read last.
 struct PlanNames<'a> {
     store: &'a Store,
-    sink: &'a str,
+    sink: SinkId,
     known: Option<(PlanId, Plan, Arc<TagTable>)>,
 }
 
@@ -176,10 +176,12 @@ impl PlanNames<'_> {
             self.known = Some((plan, read, tags));
         }
         let (_, plan, tags) = self.known.as_ref().context("no plan")?;
-        let route = plan
-            .sinks
-            .iter()
-            .find(|sink| &*sink.name == self.sink)
+        let journal =
+            self.store.sinks().find(|journal| journal.id == self.sink).context("the journal is gone")?;
+        let by_name = |name: &str| plan.sinks.iter().find(|sink| &*sink.name == name);
+        let route = journal
+            .names
+            .find(live.entry.cursor.position, by_name)
             .and_then(|sink| sink.routes.get(live.entry.route as usize));
         let flow = FlowNames {
             flow: route.map_or_else(|| "?".into(), |route| route.flow.clone()),
@@ -198,7 +200,7 @@ fn lines_of_csv() -> Format {
 
 fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
     let sink = sink_id(store, name)?;
-    let mut names = PlanNames { store, sink: name, known: None };
+    let mut names = PlanNames { store, sink, known: None };
     let floor =
         store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
     let mut format = lines_of_csv();
@@ -222,7 +224,7 @@ fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
 
 fn export(store: &Store, name: &str) -> anyhow::Result<()> {
     let sink = sink_id(store, name)?;
-    let mut names = PlanNames { store, sink: name, known: None };
+    let mut names = PlanNames { store, sink, known: None };
     let floor =
         store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

@@ -128,7 +128,13 @@ mod tests {
         assert_eq!(registered.shared.cursors().1, Cursor::complete(Position::new(1, 1)));
         let called = |seq| registered.names.at(Position::new(1, seq)).to_string();
         assert_eq!([1, 3, 4, 5].map(called), ["a", "a", "b", "c"]);
-        assert!(registered.names.all().map(|name| &**name).eq(["c", "b", "a"]));
+        let found = |seq, known: &[&str]| {
+            let name = |name: &str| known.contains(&name).then(|| name.to_owned());
+            registered.names.find(Position::new(1, seq), name)
+        };
+        assert_eq!(found(1, &["a", "c"]).as_deref(), Some("a"));
+        assert_eq!(found(9, &["a", "b"]).as_deref(), Some("b"));
+        assert_eq!(found(9, &["x"]), None);
         let entries = second.journal_reader(id).unwrap().entries_after(Cursor::ZERO, usize::MAX).unwrap();
         assert_eq!(entries.len(), 4);
         assert_eq!(second.verify().unwrap().pending, 3);
