@@ -32,13 +32,13 @@ template T() {
 device $m$[1..2] : T() on $s$
 device $site$ {
   calc energy = integral($s$.x)
-  alarm much when energy > 0.01 for 15 s { clear_for = 5 s }
+  alarm much when energy > 36 s for 15 s { clear_for = 5 s }
 }
 sink $out$ : console { bad = last }
-flow $raw$ = $s$, $m$[*], $site$, *.alarms -> changes(deadband = 0.3, heartbeat = 30 s) -> $out$
+flow $raw$ = $s$, $m$[*], $site$, *.alarms -> changes(heartbeat = 30 s) -> $out$
 flow $w1$ = $s$ -> every 1 min by device { a = avg(x), made = increase(n), t = time_in(b) } -> $out$
 flow $w2$ = $s$, $site$ -> every 10 s over 30 s { a = avg(x), e = max(energy) } -> $out$
-flow $w3$ = $s$ -> while b and x > 0 as runs { a = avg(x), c = count(n), r = max(rate(x)) } -> $out$
+flow $w3$ = $s$ -> while b and x > 0 as spans { a = avg(x), c = count(n), r = max(rate(x)) } -> $out$
 "#;
 
 /// The lines, with a chain, and a member that moved before its device did.
