@@ -150,6 +150,7 @@ pub fn plan(kind: Kind) -> Plan {
         writes: Vec::new(),
         sinks: vec![sink(points.to_vec())],
         flows: Vec::new(),
+        moved: Vec::new(),
     }
 }
 

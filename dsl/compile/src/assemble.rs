@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gwp_core::limits::BATCH_SAMPLES_MAX;
 use gwp_core::{Settings, TagId, TagInfo};
 use gwp_plan::plan::PLAN_VERSION;
-use gwp_plan::{Calc, GatewayPlan, Group, Origin, Plan, SinkPlan, SourcePlan, Tag, Write};
+use gwp_plan::{Calc, GatewayPlan, Group, Moved, Origin, Plan, SinkPlan, SourcePlan, Tag, Write};
 
 use crate::alarms::ALARMS;
 use crate::flows::Flows;
@@ -34,6 +34,8 @@ pub(crate) struct Parts<'p, 'a> {
     pub calcs: Vec<Calc>,
     pub writes: Vec<Write>,
     pub flows: Flows,
+    /// Sorted.
+    pub moved: Vec<Moved>,
 }
 
 /// The plan, and for each of its lists where its elements come from.
@@ -82,6 +84,7 @@ pub(crate) fn assemble(parts: Parts<'_, '_>) -> Assembled {
         tags: tags.into_iter().map(|(_, tag)| tag).collect(),
         sinks: plan_sinks(world, &parts, &sinks),
         flows: parts.flows.summaries.clone(),
+        moved: parts.moved.clone(),
     };
     if !parts.flows.row_tags.is_empty() {
         let mut to = vec![TagId(0); world.tags.len() + parts.flows.row_tags.len()];

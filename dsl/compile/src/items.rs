@@ -55,6 +55,7 @@ pub(crate) struct Items<'a> {
     pub tests: Vec<&'a ast::Test>,
     pub flows: Vec<&'a ast::Flow>,
     pub writes: Vec<&'a ast::Write>,
+    pub moved: Vec<&'a ast::Moved>,
     names: HashMap<&'a str, Named>,
     /// Names of items that could not be read: nothing is said of them again.
     broken: HashSet<&'a str>,
@@ -63,7 +64,7 @@ pub(crate) struct Items<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// Takes in the items of all files; reports names that are given twice and parts that are not built yet.
+    /// Takes in the items of all files; reports names that are given twice.
     pub(crate) fn collect(files: &'a [ast::File], report: &mut Diagnostics) -> Items<'a> {
         let mut items = Items::default();
         let mut names = Names::default();
@@ -126,7 +127,7 @@ impl<'a> Items<'a> {
                     self.writes.push(write);
                 }
             }
-            Item::Moved(moved) => report.push(not_built(moved.span, "`moved`")),
+            Item::Moved(moved) => self.moved.push(moved),
             Item::Test(test) => self.tests.push(test),
         }
     }

@@ -20,6 +20,7 @@ mod flows;
 mod items;
 pub mod limits;
 mod load;
+mod moved;
 mod order;
 mod places;
 pub mod reference;
@@ -100,8 +101,9 @@ fn checked(
     writes::unaudited(&world, &writes, &flows.routed(), report);
     sinks::revised(&world, &sinks, &flows, report);
     sinks::warnings(&world, &sources, &sinks, &flows, report);
+    let moved = moved::moved(&world, report);
     let parts =
-        assemble::Parts { world: &world, gateway: gateway.plan, sources, sinks, calcs, writes, flows };
+        assemble::Parts { world: &world, gateway: gateway.plan, sources, sinks, calcs, writes, flows, moved };
     let assembled = assemble::assemble(parts);
     let places = Places::new(&world, &assembled);
     let scenarios = scenarios::scenarios(&world, &assembled, report);

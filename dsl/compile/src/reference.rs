@@ -188,6 +188,7 @@ const WORDS: &[Word] = &[
     word("sink", Group::Item, "sink n : driver { settings }", "One destination with one journal."),
     word("flow", Group::Item, "flow n = head -> stage -> sink", "The way from tags to sinks."),
     word("write", Group::Item, "write n to device.tag from src at \"address\" { allow = ... }", "The only way into a device."),
+    word("moved", Group::Item, "moved old -> new", "A device, tag, source, sink, flow or write has another name now: its state and its journal stay."),
     word("test", Group::Item, "test \"name\" { at 0 s: d.x = 1, expect d.y = 2 }", "Feeds tags and says what must come out; `gwp test` plays it."),
     word("tag", Group::Member, "tag n at \"address\" : type unit attributes", "A value that is read from the device."),
     word("calc", Group::Member, "calc n : type unit = expression", "A value that is computed."),
@@ -371,10 +372,7 @@ mod tests {
         assert_eq!(names(Group::Attribute), keywords(WordClass::Attribute));
         assert_eq!(names(Group::Type), keywords(WordClass::Type));
         assert_eq!(names(Group::Member), keywords(WordClass::Member));
-        // `moved` is refused in this version
-        let items: BTreeSet<_> =
-            keywords(WordClass::Item).into_iter().filter(|word| *word != "moved").collect();
-        assert_eq!(names(Group::Item), items);
+        assert_eq!(names(Group::Item), keywords(WordClass::Item));
         assert_eq!(names(Group::Column).len(), crate::check::resolve::built_in_columns().len());
     }
 

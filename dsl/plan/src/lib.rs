@@ -21,6 +21,7 @@ pub mod expr;
 pub mod fold;
 pub mod lane;
 pub mod mask;
+pub mod moved;
 pub mod plan;
 pub(crate) mod route;
 pub mod scenario;
@@ -38,6 +39,7 @@ pub use condition::Conditioner;
 pub use expr::{BinaryOp, Expr, Function, Type, Word};
 pub use fold::{AggregateFunction, Fold, Folded};
 pub use lane::{Entry, Lane, Payload};
+pub use moved::{Moved, MovedKind, Place, Renames};
 pub use plan::{
     Aggregate, Alarm, AlarmSeverity, BadPolicy, Calc, Column, FamilyMember, FlowSummary, FullPolicy,
     GatewayPlan, Group, JournalPolicy, KeyPart, Linear, MirrorPolicy, OnDisconnect, Operator, Order, Origin,

@@ -8,6 +8,7 @@
 use crate::calendar::Calendar;
 use crate::expr::{Expr, Type};
 use crate::fold::AggregateFunction;
+use crate::moved::Moved;
 use crate::state::StateFunction;
 use crate::write::Write;
 use gwp_core::manifest::Standby;
@@ -43,6 +44,8 @@ pub struct Plan {
     pub sinks: Vec<SinkPlan>,
     /// Sorted by name; for people (graph, plan), not for running.
     pub flows: Vec<FlowSummary>,
+    /// Sorted: what names of older plans are called in this one.
+    pub moved: Vec<Moved>,
 }
 
 /// The `gateway` item.

@@ -2,12 +2,13 @@
 //!
 //! A checkpoint stores one under the position it covers; a change of the plan
 //! moves it to the new lane by the names of tags and flows, so state follows
-//! what did not change.
+//! what did not change, and what `moved` says has another name.
 
 use crate::event::circuit::CircuitState;
 use crate::event::progress::ProgressState;
 use crate::event::window::InstanceState;
 use crate::lane::{Lane, LaneCircuit};
+use crate::moved::Renames;
 use crate::plan::Plan;
 use crate::route::RunningRoute;
 use crate::stage::LastByTag;
@@ -118,13 +119,18 @@ impl Lane {
     }
 
     /// A lane for the same sink under a new plan, with the state of what has kept its
-    /// name: latest values by tag, calcs by tag and their operators by place and function,
-    /// stages by flow, way in it, place and kind, windows by row name and device.
+    /// name, or has another one by the new plan's `moved`: latest values by tag, calcs by tag
+    /// and their operators by place and function, stages by flow, way in it, place and kind,
+    /// windows by row name and device.
     pub fn migrate(&self, plan: Arc<Plan>, sink: usize) -> Lane {
         let mut next = Lane::new(plan, sink);
         let next_plan = next.plan.clone();
         let ids = next_plan.tag_ids();
-        let renumber = |tag: TagId| ids.get(&self.plan.tag(tag)?.info.path).copied();
+        let renames = next_plan.renames();
+        let renumber = |tag: TagId| {
+            let old = self.plan.tag(tag)?;
+            ids.get(&old.info.path).or_else(|| ids.get(&*renames.path(old)?)).copied()
+        };
         for (tag, slot) in self.slots.iter() {
             if let Some(to) = renumber(tag).and_then(|tag| next.slots.get(tag)) {
                 let (value, quality, time) = self.latest.get(slot);
@@ -150,32 +156,8 @@ impl Lane {
         let moved = |state: &LastByTag| -> LastByTag {
             state.iter().filter_map(|(tag, last)| Some((renumber(*tag)?, last.clone()))).collect()
         };
-        // Only looked up, never iterated: hash order cannot show.
-        let mut old = HashMap::new();
-        for (way, route) in ways(&self.routes).into_iter().zip(&self.routes) {
-            for (place, stage) in route.stages.iter().enumerate() {
-                old.insert((way.clone(), place, std::mem::discriminant(stage)), stage);
-            }
-        }
-        for (way, route) in ways(&next.routes).into_iter().zip(&mut next.routes) {
-            for (place, stage) in route.stages.iter_mut().enumerate() {
-                let same = old.get(&(way.clone(), place, std::mem::discriminant(&*stage)));
-                if let Some(state) = same.and_then(|stage| stage.state()) {
-                    stage.set_state(moved(state));
-                }
-            }
-        }
-        let old_windows: Vec<_> = self.routes.iter().filter_map(|route| route.window.as_ref()).collect();
-        for new in next.routes.iter_mut().filter_map(|route| route.window.as_mut()) {
-            let old: Vec<_> = old_windows.iter().filter(|old| old.name == new.name).collect();
-            for instance in &mut new.instances {
-                let mut before = old.iter().flat_map(|old| &old.instances);
-                let same = before.find(|old| instance.is_like(old));
-                if let Some(same) = same {
-                    instance.adopt(same, &renumber);
-                }
-            }
-        }
+        adopt_stages(&mut next.routes, &self.routes, &renames, &moved);
+        adopt_windows(&mut next.routes, &self.routes, &renames, &renumber);
         next.usable = moved(&self.usable);
         next
     }
@@ -197,13 +179,61 @@ fn adopt_circuit(
     }
 }
 
-/// Each route by its flow and the how many-th of the flow's ways to this sink it is.
-fn ways(routes: &[RunningRoute]) -> Vec<(Arc<str>, usize)> {
+/// Stages of the same way of a flow, at the same place and of the same kind, keep their states.
+fn adopt_stages(
+    new_routes: &mut [RunningRoute],
+    old_routes: &[RunningRoute],
+    renames: &Renames,
+    moved: &dyn Fn(&LastByTag) -> LastByTag,
+) {
+    // Only looked up, never iterated: hash order cannot show.
+    let mut old = HashMap::new();
+    let flow_now = |flow: &Arc<str>| renames.flow(flow).unwrap_or_else(|| flow.clone());
+    for (way, route) in ways(old_routes, flow_now).into_iter().zip(old_routes) {
+        for (place, stage) in route.stages.iter().enumerate() {
+            old.insert((way.clone(), place, std::mem::discriminant(stage)), stage);
+        }
+    }
+    for (way, route) in ways(new_routes, Arc::clone).into_iter().zip(new_routes.iter_mut()) {
+        for (place, stage) in route.stages.iter_mut().enumerate() {
+            let same = old.get(&(way.clone(), place, std::mem::discriminant(&*stage)));
+            if let Some(state) = same.and_then(|stage| stage.state()) {
+                stage.set_state(moved(state));
+            }
+        }
+    }
+}
+
+/// Windows of the same rows and device keep their states.
+fn adopt_windows(
+    new_routes: &mut [RunningRoute],
+    old_routes: &[RunningRoute],
+    renames: &Renames,
+    renumber: &dyn Fn(TagId) -> Option<TagId>,
+) {
+    let old_windows: Vec<_> = old_routes.iter().filter_map(|route| route.window.as_ref()).collect();
+    let device_now = |device: &Arc<str>| renames.row_device(device).unwrap_or_else(|| device.clone());
+    for new in new_routes.iter_mut().filter_map(|route| route.window.as_mut()) {
+        let same_rows = |name: &Arc<str>| *name == new.name || renames.flow(name).as_ref() == Some(&new.name);
+        let old: Vec<_> = old_windows.iter().filter(|old| same_rows(&old.name)).collect();
+        for instance in &mut new.instances {
+            let mut before = old.iter().flat_map(|old| &old.instances);
+            let same = before.find(|old| instance.is_like(old, &device_now));
+            if let Some(same) = same {
+                instance.adopt(same, renumber);
+            }
+        }
+    }
+}
+
+/// Each route by its flow, as that is called now, and the how many-th of the flow's ways to this sink it is.
+fn ways(routes: &[RunningRoute], called: impl Fn(&Arc<str>) -> Arc<str>) -> Vec<(Arc<str>, usize)> {
     let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
     let mut way = |route: &RunningRoute| {
-        let count = seen.entry(route.flow.clone()).or_default();
+        let flow = called(&route.flow);
+        let count = seen.entry(flow.clone()).or_default();
         *count += 1;
-        (route.flow.clone(), *count)
+        (flow, *count)
     };
     routes.iter().map(&mut way).collect()
 }

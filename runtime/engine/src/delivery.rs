@@ -22,8 +22,7 @@ use gwp_core::sink::{
 };
 use gwp_core::stop::{Stop, StopSource, stop_pair};
 use gwp_core::{Batch, Cursor, PlanId, Qualities, SinkId};
-use gwp_journal::inject::{foreign_route, read_foreign_route};
-use gwp_journal::{Delivered, JournalReader, LiveEntry, Rejected, Request, SinkShared};
+use gwp_journal::{Delivered, JournalReader, LiveEntry, Rejected, Request, SinkNames, SinkShared};
 use gwp_plan::{BadPolicy, RetryPolicy};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
@@ -81,6 +80,8 @@ pub struct DeliveryLimits {
 /// The place of a delivery: what outlives its restarts.
 pub struct DeliverySeat {
     pub name: Arc<str>,
+    /// As plans know it.
+    pub names: SinkNames,
     pub sink_id: SinkId,
     pub sink: Arc<dyn Sink>,
     pub limits: DeliveryLimits,
@@ -228,7 +229,7 @@ impl Queue {
             unacknowledged: VecDeque::new(),
             handed: 0,
             resume: Cursor::ZERO,
-            names: Names::new(seat.name.clone()),
+            names: Names::new(seat.names.clone()),
             reader: Some(seat.reader.fork()),
         }
     }
@@ -376,7 +377,7 @@ impl Queue {
             if full && !parts.is_empty() {
                 break;
             }
-            let flow = self.names.get(&seat.plans, *plan, live.entry.route)?;
+            let flow = self.names.get(&seat.plans, *plan, live.entry.cursor.position, live.entry.route)?;
             let batch = match seat.bad {
                 BadPolicy::Null => without_bad_values(&live.batch),
                 _ => live.batch.clone(),
@@ -468,15 +469,7 @@ impl Queue {
     ) -> BTreeMap<PlanId, Vec<(u32, Arc<Batch>)>> {
         let mut letters: BTreeMap<PlanId, Vec<(u32, Arc<Batch>)>> = BTreeMap::new();
         for part in refused.iter().flat_map(|delivery| &delivery.parts) {
-            let origin = self.names.origin(&part.flow).and_then(|(plan, route)| {
-                let index =
-                    seat.plans.get(plan).ok()?.sinks.iter().position(|sink| sink.name == seat.name)?;
-                // A letter that is refused again keeps saying who refused it first.
-                let to =
-                    if read_foreign_route(route).is_some() { route } else { foreign_route(index, route)? };
-                Some((plan, to))
-            });
-            match origin {
+            match self.names.origin(&seat.plans, part.cursor.position, &part.flow) {
                 Some((plan, route)) => letters.entry(plan).or_default().push((route, part.batch.clone())),
                 None => {
                     tracing::error!(sink = %seat.name, cursor = %part.cursor, "a refused sample cannot be named in the dead letter and is lost")

@@ -6,6 +6,7 @@ use crate::delivery::{DeliveryLimits, DeliverySeat, Outbox};
 use crate::inbox::command_groups;
 use crate::lane::LaneSeat;
 use crate::limits::{OUTCOME_CREDIT_SAMPLES, TICK_EVERY};
+use crate::names;
 use crate::plans::Plans;
 use crate::sequencer::Sequencer;
 use crate::source::SourceSeat;
@@ -257,12 +258,13 @@ impl Recovered {
         let previous = store.durable();
         let clock = Arc::new(GatewayClock::new(store.last_time()?));
         let epoch = store.next_epoch()?;
+        names::follow_names(&mut store, &plan)?;
+        names::warn_of_orphans(&store, &plan);
         let sinks = plan.sinks.iter().map(|sink| recover_sink(&mut store, sink)).collect::<Result<_, _>>()?;
         let board = match alarms::has_alarms(&plan) {
             true => Some(store.register(BOARD, BOARD_POLICY)?),
             false => None,
         };
-        warn_of_orphans(&store, &plan);
         let recovered = Recovered {
             plans: Arc::new(Plans::new(store.plan_reader(), plan_id, plan.clone())),
             plan,
@@ -288,17 +290,6 @@ fn recover_sink(store: &mut Store, sink: &SinkPlan) -> Result<RecoveredSink, Sto
         .ok_or_else(|| StoreError::Damaged(format!("the journal of sink `{}`", sink.name)))?;
     let outbox = Arc::new(Outbox::new(Cursor::complete(covered)));
     Ok(RecoveredSink { registered, reader, outbox })
-}
-
-fn warn_of_orphans(store: &Store, plan: &Plan) {
-    let in_plan = |name: &str| plan.sinks.iter().any(|sink| &*sink.name == name);
-    for orphan in store.sinks().filter(|sink| !in_plan(&sink.name) && sink.pending_samples() > 0) {
-        tracing::warn!(
-            sink = %orphan.name,
-            samples = orphan.pending_samples(),
-            "the plan has no such sink any more; its journal is kept until it is too old"
-        );
-    }
 }
 
 /// The stages of a plan, being put together.
@@ -373,6 +364,7 @@ impl Graph {
         ));
         let delivery = Arc::new(DeliverySeat {
             name: sink.name.clone(),
+            names: registered.names.clone(),
             sink_id: registered.id,
             sink: prepared.sink,
             limits: prepared.limits,

@@ -7,7 +7,7 @@
 use crate::plans::Plans;
 use gwp_core::{Batch, Fact, GroupId, Position, Quality, Record, TagId};
 use gwp_journal::{LogReader, StoreError};
-use gwp_plan::{Commanded, Plan};
+use gwp_plan::{Commanded, Plan, Renames};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -138,11 +138,17 @@ const EPOCHS_BACK: usize = 8;
 /// Stored bytes read in one go.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Paths of the command tags with commands that have no outcome, one for each of them, up to `upto`.
+/// Paths of the outcome tags of commands that have no outcome, one for each command, up to `upto`; as they are called
+/// by `renames`.
 ///
 /// # Errors
 /// The log cannot be read.
-pub fn unfinished(log: &mut LogReader, plans: &Plans, upto: Position) -> Result<Vec<Arc<str>>, StoreError> {
+pub fn unfinished(
+    log: &mut LogReader,
+    plans: &Plans,
+    renames: &Renames,
+    upto: Position,
+) -> Result<Vec<Arc<str>>, StoreError> {
     let mut open: BTreeMap<Arc<str>, u64> = BTreeMap::new();
     let mut at = first_of_interest(log, upto)?;
     let mut index: Option<(gwp_core::PlanId, Arc<Plan>, CommandIndex)> = None;
@@ -158,15 +164,18 @@ pub fn unfinished(log: &mut LogReader, plans: &Plans, upto: Position) -> Result<
                 index = Some((*plan_id, plan.clone(), CommandIndex::new(&plan)));
             }
             let Some((_, plan, index)) = &index else { continue };
-            let path = |tag: TagId| plan.tag(tag).map(|tag| tag.info.path.clone());
+            let path = |tag: TagId| {
+                let tag = plan.tag(tag)?;
+                Some(renames.path(tag).map_or_else(|| tag.info.path.clone(), Arc::from))
+            };
             if index.may_hold(batch) {
                 for (write, _) in index.commands(batch) {
-                    let path = plan.writes.get(write).and_then(|write| path(write.command));
+                    let path = plan.writes.get(write).and_then(|write| path(write.outcome));
                     path.into_iter().for_each(|path| *open.entry(path).or_default() += 1);
                 }
             } else if batch.group == GroupId::NONE {
                 for write in plan.writes.iter().filter(|write| batch.tags.contains(&write.outcome)) {
-                    let left = path(write.command).and_then(|path| open.get_mut(&path));
+                    let left = path(write.outcome).and_then(|path| open.get_mut(&path));
                     left.into_iter().for_each(|left| *left = left.saturating_sub(1));
                 }
             }

@@ -22,7 +22,8 @@ use gwp_core::edge::Edge;
 use gwp_core::stop::Stop;
 use gwp_core::{Cursor, Fact, PlanId, Position, Record, SinkId};
 use gwp_journal::{
-    Block, Checkpoint, Content, JournalEntry, LiveEntry, LogReader, PassedOver, Request, SinkShared,
+    Block, Checkpoint, Content, JournalEntry, LiveEntry, LogReader, PassedOver, Request, SinkNames,
+    SinkShared,
 };
 use gwp_plan::{Entry, Lane, Payload, Plan, Route, SinkPlan};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -37,6 +38,8 @@ const CHECKPOINT_BYTES: usize = 64 << 20;
 /// The place of a lane: what outlives its restarts.
 pub struct LaneSeat {
     pub name: Arc<str>,
+    /// As plans know it.
+    pub names: SinkNames,
     pub sink: SinkId,
     /// Plan it starts with when there is no checkpoint.
     pub plan: PlanId,
@@ -77,6 +80,7 @@ impl LaneSeat {
     ) -> Self {
         LaneSeat {
             name,
+            names: registered.names.clone(),
             sink: registered.id,
             plan,
             plans,
@@ -139,7 +143,8 @@ impl LaneSeat {
                 Read::Behind if stop.is_stopped() => break,
                 Read::Behind => {
                     for (plan, records) in at_work.read_back(self).await? {
-                        at_work.be_under(self, plan)?;
+                        let Some(first) = records.first() else { continue };
+                        at_work.be_under(self, plan, first.position)?;
                         at_work.take(self, &records, stop).await?;
                     }
                 }
@@ -180,11 +185,13 @@ impl AtWork {
     fn resume(seat: &LaneSeat) -> Result<AtWork, String> {
         let resume = seat.resume.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let plan = resume.checkpoint.as_ref().map_or(seat.plan, |checkpoint| checkpoint.plan);
-        let mut lane = match seat.lane(plan) {
+        // Without a checkpoint it begins under the running plan, which knows the present name.
+        let at = resume.checkpoint.as_ref().map_or(Position::MAX, |checkpoint| checkpoint.position);
+        let mut lane = match seat.lane(plan, at) {
             Ok(lane) => lane,
             Err(error) => {
                 tracing::warn!(sink = %seat.name, %error, "the plan of the last checkpoint cannot be read; records under it are passed over");
-                let mut idle = AtWork::at(seat.lane(seat.plan)?, seat.plan, resume.from, seat);
+                let mut idle = AtWork::at(seat.lane(seat.plan, Position::MAX)?, seat.plan, resume.from, seat);
                 (idle.idle, idle.in_force) = (true, plan);
                 return Ok(idle);
             }
@@ -229,7 +236,7 @@ impl AtWork {
             {
                 // Entries are numbered under one plan per block.
                 self.send(seat, std::mem::take(&mut entries), self.at, stop).await;
-                self.change_plan(seat, plan)?;
+                self.change_plan(seat, plan, record.position)?;
             }
             if self.given_up.as_ref().is_some_and(|(at, _)| *at == record.position) {
                 self.send(seat, std::mem::take(&mut entries), self.at, stop).await;
@@ -299,7 +306,7 @@ impl AtWork {
 
     /// Goes on under another plan. While a plan has no such sink the lane computes nothing,
     /// but keeps its state: the sink may come back.
-    fn change_plan(&mut self, seat: &LaneSeat, plan: PlanId) -> Result<(), String> {
+    fn change_plan(&mut self, seat: &LaneSeat, plan: PlanId, at: Position) -> Result<(), String> {
         self.in_force = plan;
         let next = match seat.plan(plan) {
             Ok(next) => next,
@@ -310,7 +317,7 @@ impl AtWork {
                 return Ok(());
             }
         };
-        match next.sinks.iter().position(|sink| sink.name == seat.name) {
+        match next.sinks.iter().position(|sink| sink.name == *seat.names.at(at)) {
             Some(sink) => {
                 self.lane = self.lane.migrate(next, sink);
                 self.plan = plan;
@@ -322,8 +329,11 @@ impl AtWork {
     }
 
     /// Changes the plan before records that were read under another one.
-    fn be_under(&mut self, seat: &LaneSeat, plan: PlanId) -> Result<(), String> {
-        if plan == self.in_force || plan == PlanId::default() { Ok(()) } else { self.change_plan(seat, plan) }
+    fn be_under(&mut self, seat: &LaneSeat, plan: PlanId, at: Position) -> Result<(), String> {
+        match plan == self.in_force || plan == PlanId::default() {
+            true => Ok(()),
+            false => self.change_plan(seat, plan, at),
+        }
     }
 
     /// Records from disk, in runs of one plan.
@@ -395,9 +405,10 @@ impl LaneSeat {
         self.trials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lane(&self, plan: PlanId) -> Result<Lane, String> {
+    /// A lane under a plan that was in force at a position.
+    fn lane(&self, plan: PlanId, at: Position) -> Result<Lane, String> {
         let plan = self.plan(plan)?;
-        let sink = plan.sinks.iter().position(|sink| sink.name == self.name);
+        let sink = self.names.find(at, |name| plan.sinks.iter().position(|sink| &*sink.name == name));
         let sink = sink.ok_or_else(|| format!("the plan has no sink `{}`", self.name))?;
         Ok(Lane::new(plan, sink))
     }

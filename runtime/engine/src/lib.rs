@@ -22,6 +22,7 @@ pub mod engine;
 pub mod inbox;
 pub mod lane;
 pub mod limits;
+pub mod names;
 pub mod plans;
 pub mod recent;
 pub mod sequencer;

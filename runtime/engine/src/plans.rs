@@ -1,9 +1,9 @@
 //! Plans by id: the running one, and those that older records and entries name.
 
-use gwp_core::PlanId;
 use gwp_core::sink::FlowNames;
-use gwp_journal::PlanReader;
-use gwp_journal::inject::read_foreign_route;
+use gwp_core::{PlanId, Position};
+use gwp_journal::inject::{foreign_route, read_foreign_route};
+use gwp_journal::{PlanReader, SinkNames};
 use gwp_plan::{Plan, Route};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,27 +47,33 @@ impl Plans {
 
 /// Names of the flows of one sink, made once per plan and route.
 pub struct Names {
-    sink: Arc<str>,
+    sink: SinkNames,
     made: BTreeMap<(PlanId, u32), Arc<FlowNames>>,
 }
 
 impl Names {
-    pub fn new(sink: Arc<str>) -> Self {
+    pub fn new(sink: SinkNames) -> Self {
         Names { sink, made: BTreeMap::new() }
     }
 
-    /// Names as route `route` of the sink shows them under a plan.
+    /// Names as route `route` of the sink shows them under a plan, for an entry at a position.
     ///
     /// # Errors
     /// The plan cannot be had.
-    pub fn get(&mut self, plans: &Plans, plan: PlanId, route: u32) -> Result<Arc<FlowNames>, String> {
+    pub fn get(
+        &mut self,
+        plans: &Plans,
+        plan: PlanId,
+        at: Position,
+        route: u32,
+    ) -> Result<Arc<FlowNames>, String> {
         if let Some(names) = self.made.get(&(plan, route)) {
             return Ok(names.clone());
         }
         let of = plans.get(plan)?;
         let (sink, route_index) = match read_foreign_route(route) {
             Some((index, route)) => (of.sinks.get(index), route),
-            None => (of.sinks.iter().find(|sink| sink.name == self.sink), route),
+            None => (index_in(&of, &self.sink, at).and_then(|index| of.sinks.get(index)), route),
         };
         let tags = match self.made.iter().find(|((known, _), _)| *known == plan) {
             Some((_, names)) => names.tags.clone(),
@@ -83,8 +89,20 @@ impl Names {
         Ok(names)
     }
 
-    /// The plan and route whose names these are.
-    pub fn origin(&self, names: &Arc<FlowNames>) -> Option<(PlanId, u32)> {
-        self.made.iter().find(|(_, made)| Arc::ptr_eq(made, names)).map(|(key, _)| *key)
+    /// Where these names are from, as a dead letter says it: the plan and the route of the sink there. A letter that
+    /// is refused again keeps saying who refused it first.
+    pub fn origin(&self, plans: &Plans, at: Position, names: &Arc<FlowNames>) -> Option<(PlanId, u32)> {
+        let (plan, route) =
+            self.made.iter().find(|(_, made)| Arc::ptr_eq(made, names)).map(|(key, _)| *key)?;
+        if read_foreign_route(route).is_some() {
+            return Some((plan, route));
+        }
+        let index = index_in(plans.get(plan).ok()?.as_ref(), &self.sink, at)?;
+        Some((plan, foreign_route(index, route)?))
     }
+}
+
+/// Place of a sink among those of a plan.
+fn index_in(plan: &Plan, names: &SinkNames, at: Position) -> Option<usize> {
+    names.find(at, |name| plan.sinks.iter().position(|sink| &*sink.name == name))
 }

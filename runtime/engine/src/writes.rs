@@ -94,8 +94,8 @@ impl WritesSeat {
     async fn tell_unfinished(&self) -> Result<(), String> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((mut log, upto)) = before else { return Ok(()) };
-        let plans = self.plans.clone();
-        let found = tokio::task::spawn_blocking(move || inbox::unfinished(&mut log, &plans, upto));
+        let (plans, renames) = (self.plans.clone(), self.plan.renames());
+        let found = tokio::task::spawn_blocking(move || inbox::unfinished(&mut log, &plans, &renames, upto));
         let found = match found.await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => return Err(error.to_string()),
@@ -103,7 +103,7 @@ impl WritesSeat {
         };
         let of_path = |path: &Arc<str>| {
             let is = |tag: TagId| self.plan.tag(tag).is_some_and(|tag| tag.info.path == *path);
-            self.plan.writes.iter().position(|write| is(write.command))
+            self.plan.writes.iter().position(|write| is(write.outcome))
         };
         for write in found.iter().filter_map(of_path) {
             self.count(write, |meter| &meter.failed);

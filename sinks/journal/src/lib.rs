@@ -29,10 +29,10 @@ pub mod writer;
 pub use frame::{Content, JournalEntry};
 pub use ledger::{GapLine, GapReason};
 pub use reader::{JournalReader, LogReader, PlanReader};
-pub use sinks::{Full, SinkPolicy, SinkShared};
+pub use sinks::{Full, SinkNames, SinkPolicy, SinkShared};
 pub use space::SpacePolicy;
 pub use store::{
-    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, PassedOver, Registered, Rejected, Store,
-    StoreError, StoreOptions, Work,
+    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, PassedOver, Registered, Rejected, Renamed,
+    Store, StoreError, StoreOptions, Work,
 };
 pub use writer::{Event, Request, Writer, WriterMeter};

@@ -17,6 +17,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Names a sink had before that are kept.
+const FORMER_NAMES_MAX: usize = 100;
+
 /// Chunks a full journal is divided into, by bytes and by age.
 const CHUNKS: u64 = 256;
 
@@ -68,6 +71,33 @@ pub struct SinkState {
     pub refused_ahead: u64,
 }
 
+/// The name of a sink, and those it had before. Plans know it by the name it had under them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkNames {
+    pub now: Arc<str>,
+    /// In order, each with the last position under it.
+    pub(crate) before: Vec<(Arc<str>, Position)>,
+}
+
+impl SinkNames {
+    /// A sink that always had this name.
+    pub fn only(now: Arc<str>) -> SinkNames {
+        SinkNames { now, before: Vec::new() }
+    }
+
+    /// What it was called at a position of the log.
+    pub fn at(&self, position: Position) -> &Arc<str> {
+        self.before.iter().find(|(_, upto)| position <= *upto).map_or(&self.now, |(name, _)| name)
+    }
+
+    /// What `find` finds by the name it had at a position, else by any it had, the latest first: what is sent
+    /// again has the position at which that was asked for, not that of its plan.
+    pub fn find<T>(&self, at: Position, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let all = std::iter::once(&self.now).chain(self.before.iter().rev().map(|(name, _)| name));
+        std::iter::once(self.at(at)).chain(all).find_map(|name| find(name))
+    }
+}
+
 /// A run of pending entries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Chunk {
@@ -108,6 +138,7 @@ impl SinkShared {
 pub struct SinkJournal {
     pub id: SinkId,
     pub name: Arc<str>,
+    pub names: SinkNames,
     pub state: SinkState,
     pub(crate) segments: Segments,
     pub(crate) shared: Arc<SinkShared>,
@@ -136,6 +167,10 @@ impl SinkJournal {
             Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| damaged("state"))?,
             None => SinkState::default(),
         };
+        let before = match meta.get(names_key(id))? {
+            Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| damaged("names"))?,
+            None => Vec::new(),
+        };
         let mut chunks = VecDeque::new();
         let mut first_chunk = 0;
         for guard in meta.prefix(key(b"c/", id)) {
@@ -156,6 +191,7 @@ impl SinkJournal {
             unstored_chunk: first_chunk + chunks.len() as u64,
             chunk_bytes_min: options.chunk_bytes_min,
             id,
+            names: SinkNames { now: name.clone(), before },
             name,
             state,
             shared: Arc::default(),
@@ -185,6 +221,25 @@ impl SinkJournal {
     /// After which cursor delivery goes on.
     pub fn floor(&self) -> Cursor {
         self.state.low.max(self.state.delivered)
+    }
+
+    /// Gives it another name from the records after `upto` on.
+    pub(crate) fn rename(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        meta: &Keyspace,
+        name: &str,
+        upto: Position,
+    ) {
+        let old = std::mem::replace(&mut self.name, name.into());
+        self.names.before.push((old.clone(), upto));
+        if self.names.before.len() > FORMER_NAMES_MAX {
+            self.names.before.remove(0);
+        }
+        self.names.now = self.name.clone();
+        batch.remove(meta, format!("n/{old}"));
+        batch.insert(meta, format!("n/{name}"), self.id.0.to_be_bytes());
+        put(batch, meta, names_key(self.id), &self.names.before);
     }
 
     pub(crate) fn publish(&self) {
@@ -464,6 +519,10 @@ fn put<T: Serialize>(batch: &mut OwnedWriteBatch, meta: &Keyspace, key: Vec<u8>,
 
 fn key(prefix: &[u8; 2], id: SinkId) -> Vec<u8> {
     [prefix.as_slice(), &id.0.to_be_bytes()].concat()
+}
+
+fn names_key(id: SinkId) -> Vec<u8> {
+    key(b"f/", id)
 }
 
 fn chunk_key(id: SinkId, number: u64) -> Vec<u8> {

@@ -6,6 +6,7 @@
 //!                 incarnation                16 random bytes, shared by a pair
 //!                 epoch, running_hash        u32, u64 (big-endian)
 //!                 n/<sink name>              sink id, u32
+//!                 f/<sink id>                names it had before, each with the last position under it
 //!                 s/<sink id>                SinkState
 //!                 c/<sink id><chunk number>  Chunk
 //!                 k/<sink id>                Checkpoint
@@ -20,10 +21,12 @@
 
 mod commit;
 mod inspect;
+mod rename;
 mod work;
 
 pub(crate) use commit::split;
 pub use inspect::Verified;
+pub use rename::Renamed;
 pub(crate) use work::Size;
 pub use work::{Block, Checkpoint, Committed, Delivered, LiveEntry, PassedOver, Rejected, Work};
 
@@ -33,7 +36,7 @@ use crate::limits::{CACHE_BYTES, CHUNK_BYTES_MIN, SEGMENT_BYTES_MAX, WRITE_AHEAD
 use crate::reader::{JournalReader, LogReader, PlanReader};
 use crate::salvage::{self, Salvaged};
 use crate::segments::{Segments, keyspace_options};
-use crate::sinks::{SinkJournal, SinkPolicy, SinkState};
+use crate::sinks::{SinkJournal, SinkNames, SinkPolicy, SinkState};
 use commit::commit;
 use fjall::{Database, Keyspace, PersistMode};
 use gwp_core::{Cursor, PlanId, Position, SinkId};
@@ -272,7 +275,7 @@ impl Store {
         sink.changed |= sink.state.policy != policy;
         sink.state.policy = policy;
         sink.publish();
-        Ok(Registered { id, checkpoint, from, shared: sink.shared.clone() })
+        Ok(Registered { id, names: sink.names.clone(), checkpoint, from, shared: sink.shared.clone() })
     }
 
     /// A new sink begins with the records that come from now on.
@@ -325,6 +328,7 @@ impl Store {
 /// What [`Store::register`] tells of a sink.
 pub struct Registered {
     pub id: SinkId,
+    pub names: SinkNames,
     pub checkpoint: Option<Checkpoint>,
     /// Its lane goes on with the record after this one.
     pub from: Position,

@@ -650,13 +650,14 @@ impl Instance {
         self.kept_count = self.kept.values().map(Vec::len).sum();
     }
 
-    /// True if a state of `other` means the same here, but for the numbers of tags.
-    pub fn is_like(&self, other: &Instance) -> bool {
+    /// True if a state of `other` means the same here, but for the numbers of tags; `called`: what
+    /// its device is called here.
+    pub fn is_like(&self, other: &Instance, called: &dyn Fn(&Arc<str>) -> Arc<str>) -> bool {
         let functions = |instance: &Instance| {
             instance.plan.aggregates.iter().map(|aggregate| aggregate.function.clone()).collect::<Vec<_>>()
         };
         self.rule.window.kind == other.rule.window.kind
-            && self.plan.device == other.plan.device
+            && self.plan.device == called(&other.plan.device)
             && functions(self) == functions(other)
             && self.plan.operators.len() == other.plan.operators.len()
             && self.plan.columns.len() == other.plan.columns.len()

@@ -41,6 +41,7 @@ pub(crate) fn plan(count: usize) -> Plan {
         writes: Vec::new(),
         sinks: Vec::new(),
         flows: Vec::new(),
+        moved: Vec::new(),
     }
 }
 

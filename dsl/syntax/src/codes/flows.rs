@@ -126,9 +126,9 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E390",
         title: "this part of the language is not available in this version yet",
-        explanation: "The program is right, but this version cannot run that part: `moved` and `path` of a \
-                      device. Nothing is silently left out: take the part out to run the rest.",
-        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nmoved a -> s",
-        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}",
+        explanation: "The program is right, but this version cannot run that part: `path` of a device. Nothing is \
+                      silently left out: take the part out to run the rest.",
+        wrong: "source s : simulator { }\ndevice d on s { path = \"site\", tag x at \"constant 5\" : real }\nsink out : console { }\nflow f = d -> out",
+        right: "source s : simulator { }\ndevice d on s { tag x at \"constant 5\" : real }\nsink out : console { }\nflow f = d -> out",
     },
 ];

@@ -125,6 +125,32 @@ pub(super) const CODES: &[Code] = &[
         right: "template T() {\n  tag x at \"constant 5\" : real\n}\nsource s : simulator { }\ndevice d[1..9] : T() on s\nsink out : console { }\nflow f = d[*] -> where index > 5 -> out",
     },
     Code {
+        code: "E118",
+        title: "two lines of `moved` contradict each other",
+        explanation: "One name becomes one other name, and no two names become the same: state and journals cannot be \
+                      divided or mixed. Chains are right (`moved a -> b`, later `moved b -> c`); rings are not.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> out\nmoved a -> out\nmoved b -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> out\nmoved a -> b\nmoved b -> out",
+    },
+    Code {
+        code: "E119",
+        title: "the two names of `moved` do not fit together",
+        explanation: "An item becomes an item: a device, a family (without brackets), a source, sink, flow or write. \
+                      A member of a device becomes a member (`press.temp -> press.oil_temp`), and one of all devices \
+                      of a family one of all devices of a family (`meter[*].p -> meter[*].power`). One device of a \
+                      family goes by its full name: `meter07`.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> out\nmoved y -> s.x",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> out\nmoved s.y -> s.x",
+    },
+    Code {
+        code: "E120",
+        title: "what `moved` calls the old name still exists",
+        explanation: "`moved old -> new` says that something has another name now. While the old name is still \
+                      declared, or is declared again, it would mean two things: remove the line, or the old item.",
+        wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> out\nmoved s -> out",
+        right: "source s : simulator {\n  tag x at \"constant 5\" : real\n}\nsink out : console { }\nflow f = s -> out\nmoved s_before -> s",
+    },
+    Code {
         code: "E199",
         title: "the project is larger than a bound",
         explanation: "Families, templates, named streams and functions over devices unfold a short text into a large \

@@ -51,6 +51,7 @@ fn plan() -> Plan {
             }],
         }],
         flows: Vec::new(),
+        moved: Vec::new(),
     }
 }
 

@@ -72,6 +72,7 @@ pub fn plan(tags: usize, period_ms: i64, sinks: &[&str]) -> Plan {
         writes: Vec::new(),
         sinks: sinks.iter().map(|name| sink(name, &points)).collect(),
         flows: Vec::new(),
+        moved: Vec::new(),
     }
 }
 

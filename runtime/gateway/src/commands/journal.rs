@@ -171,7 +171,7 @@ fn plan_of(store: &Store, plan: PlanId) -> anyhow::Result<Plan> {
 /// Names of the plan read last.
 struct PlanNames<'a> {
     store: &'a Store,
-    sink: &'a str,
+    sink: SinkId,
     known: Option<(PlanId, Plan, Arc<TagTable>)>,
 }
 
@@ -194,11 +194,11 @@ impl PlanNames<'_> {
             self.known = Some((plan, read, tags));
         }
         let (_, plan, tags) = self.known.as_ref().context("no plan")?;
-        let route = plan
-            .sinks
-            .iter()
-            .find(|sink| &*sink.name == self.sink)
-            .and_then(|sink| sink.routes.get(route as usize));
+        let journal =
+            self.store.sinks().find(|journal| journal.id == self.sink).context("the journal is gone")?;
+        let by_name = |name: &str| plan.sinks.iter().find(|sink| &*sink.name == name);
+        let route =
+            journal.names.find(cursor.position, by_name).and_then(|sink| sink.routes.get(route as usize));
         let flow = FlowNames {
             flow: route.map_or_else(|| "?".into(), |route| route.flow.clone()),
             tags: tags.clone(),
@@ -216,7 +216,7 @@ fn lines_of_csv() -> Format {
 
 fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
     let sink = sink_id(store, name)?;
-    let mut names = PlanNames { store, sink: name, known: None };
+    let mut names = PlanNames { store, sink, known: None };
     let floor =
         store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
     let mut format = lines_of_csv();
@@ -240,7 +240,7 @@ fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
 
 fn export(store: &Store, name: &str) -> anyhow::Result<()> {
     let sink = sink_id(store, name)?;
-    let mut names = PlanNames { store, sink: name, known: None };
+    let mut names = PlanNames { store, sink, known: None };
     let floor =
         store.sinks().find(|journal| journal.id == sink).map_or(Cursor::ZERO, |journal| journal.floor());
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
