@@ -189,8 +189,8 @@ fn old_is_gone(world: &World<'_>, line: &Line<'_>, report: &mut Diagnostics) {
         }
         (Some(member), false) => device.and_then(|device| member_span(world, device, member)),
         (Some(member), true) => world.families.get(old.item).and_then(|family| {
-            let devices = family.devices.values().filter_map(|index| world.device(*index));
-            devices.filter_map(|device| member_span(world, device, member)).next()
+            let mut devices = family.devices.values().filter_map(|index| world.device(*index));
+            devices.find_map(|device| member_span(world, device, member))
         }),
     };
     if let Some(declared) = declared {
@@ -266,9 +266,8 @@ fn member_is_there(
         (_, None, None) if followed.is_some() => return None,
         (_, None, None) => return world.items.unknown(root, &WITH_MEMBERS),
     };
-    let devices = devices.into_iter().filter_map(|index| world.device(index));
-    let missing =
-        devices.filter(|device| !device.members.contains_key(called) && !device.hides(called)).next()?;
+    let mut devices = devices.into_iter().filter_map(|index| world.device(index));
+    let missing = devices.find(|device| !device.members.contains_key(called) && !device.hides(called))?;
     match called == member.text {
         true => Some(no_member(missing, member)),
         // The line that moves it on says so.

@@ -74,7 +74,7 @@ async fn without_the_line_a_journal_stays_where_it_is_and_the_line_is_proposed()
     {
         let store = Store::open(dir.path()).unwrap().store;
         let proposed = Orphan { name: "a".into(), samples: waiting, perhaps_now: Some("b".into()) };
-        assert_eq!(orphans(&store, &next), [proposed.clone()]);
+        assert_eq!(orphans(&store, &next), std::slice::from_ref(&proposed));
         let mut other = next.clone();
         other.sinks[0].driver = "another".into();
         assert_eq!(orphans(&store, &other), [Orphan { perhaps_now: None, ..proposed }]);
