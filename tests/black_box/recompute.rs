@@ -154,7 +154,7 @@ fn twenty_kills_change_no_total_no_delay_and_no_window() {
     }
 
     // Negative controls: a total that begins anew at a restart, a row that is missing, one that is doubled.
-    let (key, value) = found.iter().filter(|((path, ..), _)| path == "s.starts").last().unwrap();
+    let (key, value) = found.iter().rfind(|((path, ..), _)| path == "s.starts").unwrap();
     let mut changed = found.clone();
     changed.insert(key.clone(), ("0".to_owned(), value.1.clone()));
     assert_eq!(faults(&changed, &wanted).len(), 1);
