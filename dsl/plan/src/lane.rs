@@ -118,6 +118,22 @@ struct GroupReads {
     waiting: Vec<u32>,
     /// Routes that a full batch concerns.
     routes: Vec<u32>,
+    /// Its tags, in the allocation in which they came last: sources and the log have their own.
+    tags: Arc<[TagId]>,
+}
+
+impl GroupReads {
+    /// Whether these are the tags of the group.
+    fn is_full(&mut self, tags: &Arc<[TagId]>) -> bool {
+        if Arc::ptr_eq(&self.tags, tags) {
+            return true;
+        }
+        let same = *self.tags == **tags;
+        if same {
+            self.tags = tags.clone();
+        }
+        same
+    }
 }
 
 struct CircuitReads {
@@ -194,7 +210,7 @@ impl Lane {
             }
         }
         for (id, group) in (0..).map(GroupId).zip(&self.plan.groups) {
-            let mut reads = GroupReads::default();
+            let mut reads = GroupReads { tags: group.tags.clone(), ..GroupReads::default() };
             let mut by_circuit: BTreeMap<u32, Vec<(u32, usize)>> = BTreeMap::new();
             for (index, tag) in (0u32..).zip(group.tags.iter()) {
                 reads.stages.extend(self.slots.get(*tag).map(|slot| (index, slot)));
@@ -242,10 +258,8 @@ impl Lane {
 
     fn samples(&mut self, batch: &Arc<Batch>, out: &mut Vec<Entry>) {
         // A device that reports on its own may report one tag several times in a batch.
-        let full = self
-            .plan
-            .group(batch.group)
-            .is_some_and(|group| Arc::ptr_eq(&group.tags, &batch.tags) || *group.tags == *batch.tags);
+        let reads = self.groups.get_mut(batch.group.index());
+        let full = reads.is_some_and(|reads| reads.is_full(&batch.tags));
         let arrival = !self.progress.keeps_order(batch.group);
         self.take(batch, full, arrival);
         let derived = self.circuits_compute(false);

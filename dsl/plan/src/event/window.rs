@@ -93,8 +93,8 @@ pub(crate) struct Instance {
     groups: Vec<GroupId>,
     /// As in [`Progress::watermark_from`].
     laggard: usize,
-    /// Step of the argument of each aggregate, ascending.
-    args: Vec<u32>,
+    /// The aggregate whose argument a step is, by step; other steps lie behind.
+    aggregate_of: Vec<Option<u32>>,
     /// Each aggregate's function, the same as in the plan, but close together.
     functions: Vec<AggregateFunction>,
     condition: Option<u32>,
@@ -154,7 +154,12 @@ impl Instance {
         circuit.add_operators(&plan.operators, operators);
         let mut own = OWN_LOCALS..;
         let mut value = |circuit: &mut Circuit, expr| circuit.add_value(expr, own.next().unwrap_or(u32::MAX));
-        let args = plan.aggregates.iter().map(|aggregate| value(&mut circuit, &aggregate.arg)).collect();
+        let mut aggregate_of: Vec<Option<u32>> = Vec::new();
+        for (number, aggregate) in (0u32..).zip(&plan.aggregates) {
+            let step = value(&mut circuit, &aggregate.arg) as usize;
+            aggregate_of.resize(step, None);
+            aggregate_of.push(Some(number));
+        }
         let condition = plan.condition.as_ref().map(|condition| value(&mut circuit, condition));
         let columns = plan.columns.iter().map(|column| circuit.compile(&column.expr)).collect();
         let aggregates = operators + plan.operators.len() as u32;
@@ -174,7 +179,7 @@ impl Instance {
             circuit,
             groups: Vec::new(),
             laggard: 0,
-            args,
+            aggregate_of,
             functions: plan.aggregates.iter().map(|aggregate| aggregate.function.clone()).collect(),
             condition,
             columns,
@@ -355,7 +360,8 @@ impl Instance {
             }
         }
         for output in outputs.samples.drain(..) {
-            let Ok(index) = self.args.binary_search(&output.step) else { continue };
+            let Some(&Some(index)) = self.aggregate_of.get(output.step as usize) else { continue };
+            let index = index as usize;
             let function = &self.functions[index];
             for open in &mut self.open {
                 open.folds[index].sample(function, time, &output.value, output.quality);
