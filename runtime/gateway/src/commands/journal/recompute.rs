@@ -3,7 +3,7 @@
 //! A gateway that was killed goes on from its checkpoints; this reads the same records as if nothing had happened.
 //! Both must give the same samples and rows, which is how a restart is checked, and where a value came from is found.
 
-use super::{PlanNames, READ_BYTES, plan_of};
+use super::{PlanNames, READ_BYTES, plan_of, sink_id};
 use anyhow::{Context, bail};
 use gwp_core::{Cursor, Fact, PlanId, Position, Record};
 use gwp_journal::Store;
@@ -27,7 +27,7 @@ pub(super) fn recompute(store: &Store, sink: &str) -> anyhow::Result<()> {
     let (first, _) = store.log_span();
     let Some(first) = first else { bail!("the log is empty") };
     let mut computing = Computing { store, sink, plan: PlanId::default(), lane: None, idle: false };
-    let mut names = PlanNames { store, sink, known: None };
+    let mut names = PlanNames { store, sink: sink_id(store, sink)?, known: None };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut format = lines();
     out.write_all(&format.header())?;
