@@ -24,8 +24,18 @@ mod silent_slave;
 #[path = "black_box/writes.rs"]
 mod writes;
 
+use gwp_tests::{Process, gwp};
 use rusqlite::Connection;
 use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Starts the gateway with the program `p.gwp` of a folder; what it logs is added to the file `log` there.
+pub fn run(folder: &Path, more: &[&str]) -> Process {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
+    let mut command = Command::new(gwp());
+    command.current_dir(folder).args(["run", "p.gwp", "--quiet"]).args(more).stderr(Stdio::from(log));
+    Process::start(&mut command)
+}
 
 /// A sample as SQLite has it.
 #[derive(Clone, PartialEq, Debug)]

@@ -1,10 +1,10 @@
 //! kill -9 at random moments: nothing that was journaled is missing, nothing is doubled.
 
-use crate::{Row, number, rows};
+use crate::{Row, number, rows, run};
 use gwp_tests::{Process, gwp, until};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 const KILLS: u64 = 20;
@@ -16,15 +16,6 @@ fn program() -> String {
     format!(
         "source s : simulator {{ scan = 10 ms\n{tags}}}\n\
          sink db : sqlite {{ path = \"rows.db\" }}\nflow all = s except s.connected -> db\n"
-    )
-}
-
-fn start(folder: &Path) -> Process {
-    Process::start(
-        Command::new(gwp())
-            .current_dir(folder)
-            .args(["run", "p.gwp", "--quiet"])
-            .stderr(Stdio::from(std::fs::File::create(folder.join("log")).unwrap())),
     )
 }
 
@@ -100,7 +91,7 @@ fn twenty_kills_under_50_000_values_a_second_lose_and_double_nothing() {
     let mut random = 0x2545_F491_4F6C_DD1Du64;
     let mut control = None;
     for kill in 0..KILLS {
-        let mut running = start(folder);
+        let mut running = run(folder, &[]);
         let database = folder.join("rows.db");
         let before = size(&database);
         until("rows", Duration::from_secs(30), || size(&database) > before);
@@ -117,7 +108,7 @@ fn twenty_kills_under_50_000_values_a_second_lose_and_double_nothing() {
     }
     assert!(!seen.is_empty(), "no kill ever met a journal with something in it");
     let began = now_ns();
-    let mut last = start(folder);
+    let mut last = run(folder, &[]);
     until("rows of the last run", Duration::from_secs(60), || {
         rows_newest(&folder.join("rows.db")) > began + 1_000_000_000
     });
@@ -154,10 +145,11 @@ fn size(database: &Path) -> i64 {
     connection.query_row("select count(*) from samples", [], |row| row.get(0)).unwrap_or(0)
 }
 
-fn terminate(process: &mut Process) {
+/// Stops it as a service manager does; it must end in order.
+pub fn terminate(process: &mut Process) {
     let status = Command::new("kill").arg(process.child.id().to_string()).status().unwrap();
     assert!(status.success());
-    assert!(process.wait(Duration::from_secs(30)).success());
+    assert!(process.wait(Duration::from_secs(60)).success());
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -1,13 +1,14 @@
 //! kill -9 with windows open, delays of alarms pending and totals standing: what is delivered must be what one run
 //! without any interruption would have made of the same log.
 
-use crate::kill::stamp;
-use gwp_tests::{Process, gwp, until};
+use crate::kill::{stamp, terminate};
+use crate::run;
+use gwp_tests::{gwp, until};
 use rusqlite::types::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 const KILLS: u64 = 20;
 
@@ -40,15 +41,6 @@ fn program() -> String {
          flow seconds = s -> every 1 s {{ {window} }} -> db\n\
          flow sliding = s -> every 1 s over 5 s {{ {window} }} -> db\n\
          flow batches = s -> while runs {{ {window} }} -> db\n"
-    )
-}
-
-fn start(folder: &Path) -> Process {
-    Process::start(
-        Command::new(gwp())
-            .current_dir(folder)
-            .args(["run", "p.gwp", "--quiet"])
-            .stderr(Stdio::from(std::fs::File::create(folder.join("log")).unwrap())),
     )
 }
 
@@ -111,11 +103,14 @@ fn faults(delivered: &Samples, recomputed: &Samples) -> Vec<String> {
     missing.chain(more).chain(other.take(5)).collect()
 }
 
-/// The newest time in the database.
-fn newest(folder: &Path) -> i64 {
+/// The newest time in the database, of one tag if it is given.
+fn newest(folder: &Path, path: Option<&str>) -> i64 {
     let database = folder.join("rows.db");
-    let newest = |connection: rusqlite::Connection| {
-        connection.query_row("select max(time_ns) from samples_data", [], |row| row.get(0))
+    let newest = |connection: rusqlite::Connection| match path {
+        None => connection.query_row("select max(time_ns) from samples_data", [], |row| row.get(0)),
+        Some(path) => {
+            connection.query_row("select max(time_ns) from samples where path = ?1", [path], |row| row.get(0))
+        }
     };
     rusqlite::Connection::open(database).and_then(newest).unwrap_or(0)
 }
@@ -127,22 +122,20 @@ fn twenty_kills_change_no_total_no_delay_and_no_window() {
     std::fs::write(folder.join("p.gwp"), program()).unwrap();
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     for _ in 0..KILLS {
-        let before = newest(folder);
-        let mut running = start(folder);
-        until("rows", Duration::from_secs(30), || newest(folder) > before);
+        let before = newest(folder, None);
+        let mut running = run(folder, &[]);
+        until("rows", Duration::from_secs(30), || newest(folder, None) > before);
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         std::thread::sleep(Duration::from_millis(random % 1_200));
         running.kill();
     }
-    // Delivered to the end: long enough for the windows and delays that were open at the last kill.
-    let mut last = start(folder);
-    let began = Instant::now();
-    until("the last windows", Duration::from_secs(30), || began.elapsed() > Duration::from_secs(7));
-    let status = Command::new("kill").arg(last.child.id().to_string()).status().unwrap();
-    assert!(status.success());
-    assert!(last.wait(Duration::from_secs(60)).success());
+    // On until a run has begun and ended behind the last kill: with it the windows and delays that were open then.
+    let before = newest(folder, None);
+    let mut last = run(folder, &[]);
+    until("the last windows", Duration::from_secs(60), || newest(folder, Some("s.batches.area")) > before);
+    terminate(&mut last);
 
     let wanted = recomputed(folder);
     let found = delivered(folder, &wanted);

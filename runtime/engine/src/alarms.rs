@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Name of the board's place in the store; no sink can be called so.
-pub const BOARD: &str = "$alarms";
+/// Name of the board's place in the store; no sink can be called so, as no name has a quote in it.
+pub const BOARD: &str = "'alarms";
 
 /// An alarm as it is.
 #[derive(Clone, PartialEq, Debug)]
@@ -57,7 +57,8 @@ pub struct AlarmBoard {
 
 #[derive(Debug, Default)]
 struct Shown {
-    filled: bool,
+    /// The plan whose alarms these are.
+    plan: Option<Arc<Plan>>,
     alarms: BTreeMap<TagId, AlarmView>,
     events: VecDeque<(u64, AlarmHappened)>,
     number: u64,
@@ -95,10 +96,11 @@ impl AlarmBoard {
     /// Computes a record on the board's lane.
     pub(crate) fn step(&self, lane: &mut Lane, record: &Record, out: &mut Vec<Entry>) {
         lane.step(record, out);
-        if out.is_empty() && self.shown().filled {
+        let plan = lane.plan().clone();
+        let known = self.shown().plan.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, &plan));
+        if out.is_empty() && known {
             return;
         }
-        let plan = lane.plan().clone();
         let view = |state: gwp_plan::lane::AlarmNow| {
             let info = &plan.tag(state.tag)?.info;
             Some((
@@ -117,8 +119,8 @@ impl AlarmBoard {
             ))
         };
         let mut shown = self.shown();
-        shown.filled = true;
-        let before = std::mem::take(&mut shown.alarms);
+        shown.plan = Some(plan.clone());
+        let before = if known { std::mem::take(&mut shown.alarms) } else { BTreeMap::new() };
         shown.alarms = lane.alarms_now().filter_map(view).collect();
         for (tag, alarm) in &mut shown.alarms {
             // An order that was refused is no change.

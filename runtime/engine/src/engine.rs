@@ -353,15 +353,7 @@ impl Graph {
             StageStatus::new(format!("lane/{}", sink.name)),
         );
         let meter = Arc::new(SinkMeter::default());
-        let lane = Arc::new(LaneSeat::new(
-            sink.name.clone(),
-            registered,
-            self.recovered.plan_id,
-            self.recovered.plans.clone(),
-            self.sequencer.clone(),
-            self.requests.clone(),
-            self.recovered.log.fork(),
-        ));
+        let lane = Arc::new(self.lane_seat(sink.name.clone(), registered));
         let delivery = Arc::new(DeliverySeat {
             name: sink.name.clone(),
             names: registered.names.clone(),
@@ -435,26 +427,35 @@ impl Graph {
         let registered = self.recovered.board.as_ref()?;
         let board = Arc::new(AlarmBoard::default());
         let stage = StageStatus::new("lane/alarms".into());
-        let lane = LaneSeat::new(
-            BOARD.into(),
+        let lane = Arc::new(self.lane_seat(BOARD.into(), registered).of_board(board.clone()));
+        let outlet = self.own_outlet();
+        self.status.stages.push(stage.clone());
+        self.add_stage(Tier::Lane, &stage, move |stop| Box::pin(lane.clone().run(stop)));
+        Some(Arc::new(AlarmDesk {
+            board,
+            plan: self.recovered.plan.clone(),
+            outlet,
+            clock: self.recovered.clock.clone(),
+        }))
+    }
+
+    fn lane_seat(&self, name: Arc<str>, registered: &Registered) -> LaneSeat {
+        LaneSeat::new(
+            name,
             registered,
             self.recovered.plan_id,
             self.recovered.plans.clone(),
             self.sequencer.clone(),
             self.requests.clone(),
             self.recovered.log.fork(),
-        );
-        let lane = Arc::new(lane.of_board(board.clone()));
+        )
+    }
+
+    /// The way into the log for samples of the gateway itself: from no source whose connection could be told.
+    fn own_outlet(&self) -> Outlet {
         let sequencer = self.sequencer.clone();
         let hand = move |emission, credit| sequencer.emission(emission, credit, TagId(u32::MAX));
-        self.status.stages.push(stage.clone());
-        self.add_stage(Tier::Lane, &stage, move |stop| Box::pin(lane.clone().run(stop)));
-        Some(Arc::new(AlarmDesk {
-            board,
-            plan: self.recovered.plan.clone(),
-            outlet: Outlet::new(Edge::new(OUTCOME_CREDIT_SAMPLES), Arc::new(hand)),
-            clock: self.recovered.clock.clone(),
-        }))
+        Outlet::new(Edge::new(OUTCOME_CREDIT_SAMPLES), Arc::new(hand))
     }
 
     /// The executor of writes, if there are any. Sources must have been added.
@@ -467,15 +468,12 @@ impl Graph {
         let meters =
             plan.writes.iter().map(|write| by_name.entry(write.name.clone()).or_default().clone()).collect();
         self.status.writes = by_name.into_iter().map(|(name, meter)| WriteStatus { name, meter }).collect();
-        let sequencer = self.sequencer.clone();
-        // Outcomes come from no source, so from none whose connection could be told.
-        let hand = move |emission, credit| sequencer.emission(emission, credit, TagId(u32::MAX));
         let stage = StageStatus::new("writes".into());
         let seat = Arc::new(WritesSeat {
             plans: self.recovered.plans.clone(),
             sequencer: self.sequencer.clone(),
             clock: self.recovered.clock.clone(),
-            outlet: Outlet::new(Edge::new(OUTCOME_CREDIT_SAMPLES), Arc::new(hand)),
+            outlet: self.own_outlet(),
             sources: self.commands.clone(),
             meters,
             durable,

@@ -9,15 +9,13 @@
 use super::watch::Watch;
 use super::{Expected, ExpectedRow, Fed, Scenario, ScenarioAction, Subject};
 use crate::lane::{Entry, Lane, Payload};
-use crate::plan::{
-    BadPolicy, FullPolicy, JournalPolicy, MirrorPolicy, Order, Origin, Plan, RetryPolicy, Route, SinkPlan,
-};
+use crate::plan::{Origin, Plan, Route, SinkPlan};
 use crate::write::{Commanded, Decision, Writes, Written};
 use gwp_core::record::SlotMark;
 use gwp_core::time::NS_PER_S;
 use gwp_core::{
-    Batch, Column, Fact, GroupId, PlanId, Position, Qualities, Quality, Record, Settings, TagId, Times,
-    Timestamp, Value,
+    Batch, Column, Fact, GroupId, PlanId, Position, Qualities, Quality, Record, TagId, Times, Timestamp,
+    Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -482,22 +480,13 @@ fn watcher(plan: &Plan, scenario: &Scenario) -> SinkPlan {
             }
         }
     }
-    let plain = |tags: Vec<TagId>| Route {
-        flow: "".into(),
-        tags,
-        stages: Vec::new(),
-        window: None,
-        row_conditions: Vec::new(),
-        names: BTreeMap::new(),
-        high_priority: false,
-    };
-    let mut routes = vec![plain(tags.into_iter().collect())];
+    let mut routes = vec![Route::plain("".into(), tags.into_iter().collect())];
     let columns = (0..).map(TagId).zip(&plan.tags).filter(|(_, tag)| {
         tag.origin == Origin::Column && &*tag.info.row == "alarms" && rows.contains("alarms")
     });
     let events: Vec<TagId> = columns.map(|(id, _)| id).collect();
     if !events.is_empty() {
-        routes.push(plain(events));
+        routes.push(Route::plain("".into(), events));
     }
     let mut seen = BTreeSet::new();
     for route in plan.sinks.iter().flat_map(|sink| &sink.routes) {
@@ -513,23 +502,7 @@ fn watcher(plan: &Plan, scenario: &Scenario) -> SinkPlan {
             routes.push(route);
         }
     }
-    SinkPlan {
-        name: "".into(),
-        driver: "".into(),
-        settings: Settings::default(),
-        journal: JournalPolicy {
-            capacity_bytes: 0,
-            keep_ns: 0,
-            full: FullPolicy::DropOldest,
-            mirror: MirrorPolicy::Async,
-        },
-        retry: RetryPolicy { first_ns: 0, max_ns: 0 },
-        order: Order::PerTag,
-        key: Vec::new(),
-        bad: BadPolicy::Send,
-        dead_letter: None,
-        routes,
-    }
+    SinkPlan::internal("".into(), routes)
 }
 
 /// The devices whose rows a scenario looks at; `None` if it may be all.

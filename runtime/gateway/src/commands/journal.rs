@@ -7,6 +7,7 @@ use crate::status_line::grouped;
 use anyhow::{Context, bail};
 use gwp_core::sink::{FlowNames, Part};
 use gwp_core::{Batch, Cursor, PlanId, SinkId, TagTable, Timestamp};
+use gwp_engine::alarms::BOARD;
 use gwp_journal::{LiveEntry, Store, StoreError};
 use gwp_plan::Plan;
 use gwp_sink_file::Format;
@@ -63,8 +64,8 @@ fn ls(store: &Store) {
         "{:<20} {:>14} {:>14} {:>12} {:>14} {:>12}",
         "SINK", "WAITING", "BYTES", "OLDEST", "DELIVERED", "DROPPED"
     );
-    // The gateway's own places, such as the board of alarms, hold no samples.
-    for sink in store.sinks().filter(|sink| !sink.name.starts_with('$')) {
+    // The place of the board of alarms holds no samples.
+    for sink in store.sinks().filter(|sink| *sink.name != *BOARD) {
         let age = sink.oldest().map_or("-".to_owned(), |oldest| {
             let seconds = now().since(oldest).as_secs();
             format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)

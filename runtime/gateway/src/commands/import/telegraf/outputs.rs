@@ -68,7 +68,7 @@ pub fn sql(import: &mut Import, section: &Section<'_>) {
     );
 }
 
-/// A path: braces would be placeholders.
+/// A path as a text; braces in it would be read as fields to fill in.
 fn path_text(path: &str) -> String {
     text::quoted(&path.replace(['{', '}'], "_"))
 }
