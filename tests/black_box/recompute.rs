@@ -159,3 +159,27 @@ fn twenty_kills_change_no_total_no_delay_and_no_window() {
     more.insert((row.0.clone(), row.1.clone(), row.2 + 1), value.clone());
     assert_eq!(faults(&more, &wanted).len(), 1);
 }
+
+#[test]
+fn a_sink_that_has_moved_is_computed_from_the_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let program = |sink: &str, more: &str| {
+        let text = format!(
+            "source s : simulator {{ scan = 50 ms\n  tag x at \"constant 1\" : real\n  calc sum = integral(x)\n}}\n\
+             sink {sink} : sqlite {{ path = \"rows.db\" }}\nflow all = s -> {sink}\n{more}"
+        );
+        std::fs::write(folder.join("p.gwp"), text).unwrap();
+    };
+    for (sink, more) in [("before", ""), ("db", "moved before -> db\n")] {
+        program(sink, more);
+        let seen = newest(folder, Some("s.sum"));
+        let mut running = run(folder, &[]);
+        until("rows", Duration::from_secs(30), || newest(folder, Some("s.sum")) > seen);
+        terminate(&mut running);
+    }
+    let wanted = recomputed(folder);
+    let found = delivered(folder, &wanted);
+    assert!(found.len() > 2);
+    assert_eq!(faults(&found, &wanted), Vec::<String>::new());
+}

@@ -6,7 +6,7 @@
 use super::{PlanNames, READ_BYTES, plan_of, sink_id};
 use anyhow::{Context, bail};
 use gwp_core::{Cursor, Fact, PlanId, Position, Record};
-use gwp_journal::Store;
+use gwp_journal::{SinkNames, Store};
 use gwp_plan::{Entry, Lane};
 use gwp_sink_file::Format;
 use std::io::Write;
@@ -15,7 +15,8 @@ use std::sync::Arc;
 /// The lane of a sink under the plans of the log.
 struct Computing<'a> {
     store: &'a Store,
-    sink: &'a str,
+    /// As plans know the sink: it may have moved.
+    sink: &'a SinkNames,
     /// The plan in force, and the lane if it has the sink.
     plan: PlanId,
     lane: Option<Lane>,
@@ -26,8 +27,11 @@ struct Computing<'a> {
 pub(super) fn recompute(store: &Store, sink: &str) -> anyhow::Result<()> {
     let (first, _) = store.log_span();
     let Some(first) = first else { bail!("the log is empty") };
-    let mut computing = Computing { store, sink, plan: PlanId::default(), lane: None, idle: false };
-    let mut names = PlanNames { store, sink: sink_id(store, sink)?, known: None };
+    let id = sink_id(store, sink)?;
+    let journal = store.sinks().find(|journal| journal.id == id).context("the journal is gone")?;
+    let mut computing =
+        Computing { store, sink: &journal.names, plan: PlanId::default(), lane: None, idle: false };
+    let mut names = PlanNames { store, sink: id, known: None };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut format = lines();
     out.write_all(&format.header())?;
@@ -68,7 +72,7 @@ impl Computing<'_> {
             _ => plan,
         };
         if plan != self.plan && plan != PlanId::default() {
-            self.change(plan)?;
+            self.change(plan, record.position)?;
         }
         if let Some(lane) = self.lane.as_mut().filter(|_| !self.idle) {
             lane.step(record, out);
@@ -77,10 +81,10 @@ impl Computing<'_> {
     }
 
     /// As a lane at work does: a plan without the sink leaves its state for the next one.
-    fn change(&mut self, plan: PlanId) -> anyhow::Result<()> {
+    fn change(&mut self, plan: PlanId, at: Position) -> anyhow::Result<()> {
         let next = Arc::new(plan_of(self.store, plan).context("the log goes on under another plan")?);
         self.plan = plan;
-        let sink = next.sinks.iter().position(|one| &*one.name == self.sink);
+        let sink = next.sinks.iter().position(|one| one.name == *self.sink.at(at));
         self.idle = sink.is_none();
         let Some(sink) = sink else { return Ok(()) };
         self.lane = Some(match &self.lane {
