@@ -24,6 +24,8 @@ pub enum GapReason {
     Rejected,
     /// The lane failed at their record each time it was tried.
     NotComputed,
+    /// Their sink was removed and what waited for it given up.
+    Discarded,
 }
 
 impl std::fmt::Display for GapReason {
@@ -33,6 +35,7 @@ impl std::fmt::Display for GapReason {
             GapReason::Age => "older than keep",
             GapReason::Rejected => "refused by the destination",
             GapReason::NotComputed => "could not be computed",
+            GapReason::Discarded => "given up with their sink",
         })
     }
 }

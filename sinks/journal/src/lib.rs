@@ -32,7 +32,7 @@ pub use reader::{JournalReader, LogReader, PlanReader};
 pub use sinks::{Full, SinkNames, SinkPolicy, SinkShared};
 pub use space::SpacePolicy;
 pub use store::{
-    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, PassedOver, Registered, Rejected, Renamed,
-    Store, StoreError, StoreOptions, Work,
+    Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, PassedOver, Place, Prepared, Registered,
+    Rejected, Renamed, Store, StoreError, StoreOptions, Switch, Wanted, Work,
 };
 pub use writer::{Event, Request, Writer, WriterMeter};

@@ -136,6 +136,11 @@ impl Segments {
     }
 }
 
+/// The number of the sink whose journal a keyspace is a segment of.
+pub(crate) fn segments_of(keyspace: &str) -> Option<u32> {
+    keyspace.strip_prefix('j')?.split_once('.')?.0.parse().ok()
+}
+
 fn name(prefix: &str, number: u32) -> String {
     format!("{prefix}.{number:010}")
 }

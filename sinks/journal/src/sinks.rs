@@ -72,7 +72,7 @@ pub struct SinkState {
 }
 
 /// The name of a sink, and those it had before. Plans know it by the name it had under them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkNames {
     pub now: Arc<str>,
     /// In order, each with the last position under it.
@@ -125,6 +125,7 @@ pub struct SinkShared {
     /// Written time of the oldest pending entry, nanoseconds; 0 when there is none.
     pub oldest_ns: AtomicU64,
     cursors: Mutex<(Position, Cursor)>,
+    names: Mutex<SinkNames>,
 }
 
 impl SinkShared {
@@ -132,13 +133,31 @@ impl SinkShared {
     pub fn cursors(&self) -> (Position, Cursor) {
         *self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What it is called, and was.
+    pub fn names(&self) -> SinkNames {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It is called `name` from the records after `upto` on. Once for each change of its name: further calls with
+    /// the same name do nothing.
+    pub fn call(&self, name: &Arc<str>, upto: Position) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.now == *name {
+            return;
+        }
+        let old = std::mem::replace(&mut names.now, name.clone());
+        names.before.push((old, upto));
+        if names.before.len() > FORMER_NAMES_MAX {
+            names.before.remove(0);
+        }
+    }
 }
 
 /// The journal of one sink.
 pub struct SinkJournal {
     pub id: SinkId,
     pub name: Arc<str>,
-    pub names: SinkNames,
     pub state: SinkState,
     pub(crate) segments: Segments,
     pub(crate) shared: Arc<SinkShared>,
@@ -191,10 +210,12 @@ impl SinkJournal {
             unstored_chunk: first_chunk + chunks.len() as u64,
             chunk_bytes_min: options.chunk_bytes_min,
             id,
-            names: SinkNames { now: name.clone(), before },
+            shared: Arc::new(SinkShared {
+                names: Mutex::new(SinkNames { now: name.clone(), before }),
+                ..SinkShared::default()
+            }),
             name,
             state,
-            shared: Arc::default(),
             changed: false,
             refuse_when_full: false,
             chunks,
@@ -223,23 +244,33 @@ impl SinkJournal {
         self.state.low.max(self.state.delivered)
     }
 
+    /// What it is called, and was.
+    pub fn names(&self) -> SinkNames {
+        self.shared.names()
+    }
+
     /// Gives it another name from the records after `upto` on.
     pub(crate) fn rename(
         &mut self,
         batch: &mut OwnedWriteBatch,
         meta: &Keyspace,
-        name: &str,
+        name: &Arc<str>,
         upto: Position,
     ) {
-        let old = std::mem::replace(&mut self.name, name.into());
-        self.names.before.push((old.clone(), upto));
-        if self.names.before.len() > FORMER_NAMES_MAX {
-            self.names.before.remove(0);
-        }
-        self.names.now = self.name.clone();
-        batch.remove(meta, format!("n/{old}"));
+        self.shared.call(name, upto);
+        batch.remove(meta, format!("n/{}", self.name));
         batch.insert(meta, format!("n/{name}"), self.id.0.to_be_bytes());
-        put(batch, meta, names_key(self.id), &self.names.before);
+        put(batch, meta, names_key(self.id), &self.names().before);
+        self.name = name.clone();
+    }
+
+    /// Takes everything that is kept of it in `meta` away.
+    pub(crate) fn remove(&self, batch: &mut OwnedWriteBatch, meta: &Keyspace) {
+        batch.remove(meta, format!("n/{}", self.name));
+        batch.remove(meta, names_key(self.id));
+        batch.remove(meta, key(b"s/", self.id));
+        let stored = self.unstored_chunk.min(self.first_chunk + self.chunks.len() as u64);
+        (self.first_chunk..stored).for_each(|number| batch.remove(meta, chunk_key(self.id, number)));
     }
 
     pub(crate) fn publish(&self) {

@@ -5,6 +5,7 @@
 //! meta            format                     u8
 //!                 incarnation                16 random bytes, shared by a pair
 //!                 epoch, running_hash        u32, u64 (big-endian)
+//!                 next_sink                  u32: numbers of sinks are never given twice
 //!                 n/<sink name>              sink id, u32
 //!                 f/<sink id>                names it had before, each with the last position under it
 //!                 s/<sink id>                SinkState
@@ -22,11 +23,13 @@
 mod commit;
 mod inspect;
 mod rename;
+mod switch;
 mod work;
 
 pub(crate) use commit::split;
 pub use inspect::Verified;
 pub use rename::Renamed;
+pub use switch::{Place, Prepared, Switch, Wanted};
 pub(crate) use work::Size;
 pub use work::{Block, Checkpoint, Committed, Delivered, LiveEntry, PassedOver, Rejected, Work};
 
@@ -36,7 +39,7 @@ use crate::limits::{CACHE_BYTES, CHUNK_BYTES_MIN, SEGMENT_BYTES_MAX, WRITE_AHEAD
 use crate::reader::{JournalReader, LogReader, PlanReader};
 use crate::salvage::{self, Salvaged};
 use crate::segments::{Segments, keyspace_options};
-use crate::sinks::{SinkJournal, SinkNames, SinkPolicy, SinkState};
+use crate::sinks::{SinkJournal, SinkPolicy, SinkState};
 use commit::commit;
 use fjall::{Database, Keyspace, PersistMode};
 use gwp_core::{Cursor, PlanId, Position, SinkId};
@@ -181,7 +184,7 @@ impl Store {
             let sink = SinkJournal::load(&self.db, &self.meta, SinkId(id), name.into(), &self.options)?;
             self.sinks.insert(SinkId(id), sink);
         }
-        Ok(())
+        self.delete_forgotten()
     }
 
     /// The plan in force at the end of the log.
@@ -258,33 +261,42 @@ impl Store {
             Some(sink) => sink.id,
             None => self.add_sink(name, policy)?,
         };
+        let registered = self.registered(id)?;
+        if let Some(sink) = self.sinks.get_mut(&id) {
+            sink.changed |= sink.state.policy != policy;
+            sink.state.policy = policy;
+            sink.publish();
+        }
+        Ok(registered)
+    }
+
+    /// Where the lane of a sink goes on; from there on the log is kept for it.
+    fn registered(&mut self, id: SinkId) -> Result<Registered, StoreError> {
+        let damaged = |what: &str| StoreError::Damaged(format!("{what} of sink {}", id.0));
         let checkpoint = match self.meta.get(checkpoint_key(id))? {
             Some(bytes) => Some(
                 postcard::from_bytes::<Checkpoint>(&bytes)
-                    .map_err(|error| StoreError::Damaged(format!("checkpoint of `{name}`: {error}")))?,
+                    .map_err(|error| damaged(&format!("checkpoint ({error})")))?,
             ),
             None => None,
         };
-        let Some(sink) = self.sinks.get_mut(&id) else {
-            return Err(StoreError::Damaged(format!("sink `{name}`")));
-        };
+        let Some(sink) = self.sinks.get(&id) else { return Err(damaged("journal")) };
         // Without a checkpoint its lane computes again from where it began: what it had
         // not covered yet when the node died is in the log only.
         let from = checkpoint.as_ref().map_or(sink.state.since, |checkpoint| checkpoint.position);
         self.needed_from.insert(id, from);
-        sink.changed |= sink.state.policy != policy;
-        sink.state.policy = policy;
-        sink.publish();
-        Ok(Registered { id, names: sink.names.clone(), checkpoint, from, shared: sink.shared.clone() })
+        Ok(Registered { id, checkpoint, from, shared: sink.shared.clone() })
     }
 
     /// A new sink begins with the records that come from now on.
     fn add_sink(&mut self, name: &str, policy: SinkPolicy) -> Result<SinkId, StoreError> {
-        let id = SinkId(self.sinks.keys().map(|id| id.0 + 1).max().unwrap_or(1));
+        let next = fixed(&self.meta, "next_sink")?.map_or(1, u32::from_be_bytes);
+        let id = SinkId(self.sinks.keys().map(|id| id.0 + 1).max().unwrap_or(1).max(next));
         let mut sink = SinkJournal::load(&self.db, &self.meta, id, name.into(), &self.options)?;
         sink.state = SinkState { policy, since: self.durable, covered: self.durable, ..SinkState::default() };
         sink.changed = true;
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        batch.insert(&self.meta, "next_sink", (id.0 + 1).to_be_bytes());
         batch.insert(&self.meta, format!("n/{name}"), id.0.to_be_bytes());
         sink.put_state(&mut batch, &self.meta);
         commit(batch)?;
@@ -328,7 +340,6 @@ impl Store {
 /// What [`Store::register`] tells of a sink.
 pub struct Registered {
     pub id: SinkId,
-    pub names: SinkNames,
     pub checkpoint: Option<Checkpoint>,
     /// Its lane goes on with the record after this one.
     pub from: Position,

@@ -12,7 +12,9 @@ use crate::limits::{
     COMMIT_BYTES_MAX, COMMIT_DELAY_MAX_MS, COMMIT_IDLE_MS, HOUSEKEEPING_MS, RIDE_DELAY_MAX_MS,
 };
 use crate::space::{SpacePolicy, SpaceWatch};
-use crate::store::{Block, Checkpoint, Committed, Delivered, Rejected, Store, StoreError, Work};
+use crate::store::{
+    Block, Checkpoint, Committed, Delivered, Prepared, Rejected, Store, StoreError, Switch, Wanted, Work,
+};
 use gwp_core::edge::Credit;
 use gwp_core::{Batch, Clock, PlanId, Position, Record, SinkId};
 use std::path::Path;
@@ -32,8 +34,15 @@ pub enum Request {
     /// Samples another sink's destination refused: (route, samples) for this sink's journal.
     DeadLetter(SinkId, PlanId, Vec<(u32, Arc<Batch>)>),
     Checkpoint(SinkId, Checkpoint),
-    /// Keeps a plan before records name it; answers when it is durable.
-    Plan(PlanId, Vec<u8>, Sender<()>),
+    /// Gets ready for a plan before records name it: keeps it, and finds or makes the places of its sinks. Answers
+    /// when that is durable.
+    Prepare(PlanId, Vec<u8>, Vec<Wanted>, Sender<Prepared>),
+    /// The record that names another plan, and what comes with it in the same commit.
+    Switch(Switch),
+    /// A sink that is in no plan any more and whose lane has ended: the log is not kept for it.
+    Retire(SinkId),
+    /// Gives up a sink with everything that waits for it; the ledger has what that was.
+    Forget(SinkId),
     /// Gateway time stepped forward by this many nanoseconds: what waits is no older for it.
     ClockStepped(i64),
     /// Commits all that came before and answers; at once, without committing, while there is no room.
@@ -281,9 +290,21 @@ impl Run {
             Request::Checkpoint(sink, checkpoint) => {
                 gathered.work.checkpoints.insert(sink, checkpoint);
             }
-            Request::Plan(id, bytes, answer) => {
+            Request::Prepare(id, bytes, wanted, answer) => {
                 self.store.put_plan(id, &bytes)?;
-                let _ = answer.send(());
+                let _ = answer.send(self.store.prepare(&wanted)?);
+            }
+            Request::Switch(switch) => {
+                gathered.since.get_or_insert(now);
+                gathered.bytes += switch.record.bytes();
+                gathered.work.records.push(switch.record.clone());
+                gathered.work.switches.push(switch);
+            }
+            Request::Retire(sink) => self.store.retire(sink),
+            Request::Forget(sink) => {
+                // What is gathered may be about it.
+                self.commit(false)?;
+                self.store.forget(sink, self.clock.now())?;
             }
             Request::Flush(answer) => {
                 gathered.answers.push(answer);

@@ -199,7 +199,7 @@ impl PlanNames<'_> {
             self.store.sinks().find(|journal| journal.id == self.sink).context("the journal is gone")?;
         let by_name = |name: &str| plan.sinks.iter().find(|sink| &*sink.name == name);
         let route =
-            journal.names.find(cursor.position, by_name).and_then(|sink| sink.routes.get(route as usize));
+            journal.names().find(cursor.position, by_name).and_then(|sink| sink.routes.get(route as usize));
         let flow = FlowNames {
             flow: route.map_or_else(|| "?".into(), |route| route.flow.clone()),
             tags: tags.clone(),

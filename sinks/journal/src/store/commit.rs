@@ -16,6 +16,9 @@ impl Store {
     pub fn commit(&mut self, work: Work, now: Timestamp) -> Result<Committed, StoreError> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
         self.put_records(&mut batch, &work.records)?;
+        for switch in &work.switches {
+            self.switch(&mut batch, switch);
+        }
         let mut blocks = Vec::with_capacity(work.blocks.len());
         for block in work.blocks {
             if let Some(block) = self.put_block(&mut batch, block, now)? {

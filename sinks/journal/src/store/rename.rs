@@ -2,7 +2,10 @@
 
 use super::commit::commit;
 use super::{Store, StoreError};
+use crate::sinks::SinkJournal;
 use fjall::PersistMode;
+use gwp_core::SinkId;
+use std::sync::Arc;
 
 /// What [`Store::rename`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,28 +32,38 @@ impl Store {
         let find = |name: &str| self.sinks.values().find(|sink| &*sink.name == name);
         let Some(from) = find(old) else { return Ok(Renamed::Nothing) };
         let in_the_way = find(new);
-        if let Some(other) = in_the_way {
-            let (waiting, later) = (from.pending_samples(), from.state.covered > other.state.covered);
-            match (waiting, later) {
-                // Left over from an earlier time.
-                (0, false) => return Ok(Renamed::Nothing),
-                (_, true) if other.pending_samples() == 0 => {}
-                _ => return Ok(Renamed::Refused { waiting }),
-            }
+        if let Some(not) = in_the_way.and_then(|other| keeps_its_name(from, other)) {
+            return Ok(not);
         }
         let (from, in_the_way) = (from.id, in_the_way.map(|sink| sink.id));
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
         let upto = self.durable;
         if let Some(other) = in_the_way.and_then(|id| self.sinks.get_mut(&id)) {
-            let aside = format!("{new}'{}", other.id.0);
+            let aside = aside(new, other.id);
             other.rename(&mut batch, &self.meta, &aside, upto);
         }
         if let Some(sink) = self.sinks.get_mut(&from) {
-            sink.rename(&mut batch, &self.meta, new, upto);
+            sink.rename(&mut batch, &self.meta, &new.into(), upto);
         }
         commit(batch)?;
         Ok(Renamed::Done)
     }
+}
+
+/// Why a journal cannot take the name of another one, if so.
+pub(super) fn keeps_its_name(from: &SinkJournal, other: &SinkJournal) -> Option<Renamed> {
+    let (waiting, later) = (from.pending_samples(), from.state.covered > other.state.covered);
+    match (waiting, later) {
+        // Left over from an earlier time.
+        (0, false) => Some(Renamed::Nothing),
+        (_, true) if other.pending_samples() == 0 => None,
+        _ => Some(Renamed::Refused { waiting }),
+    }
+}
+
+/// A name that no program can give, for a journal that gives way to another one.
+pub(super) fn aside(name: &str, id: SinkId) -> Arc<str> {
+    format!("{name}'{}", id.0).into()
 }
 
 #[cfg(test)]
@@ -60,10 +73,7 @@ mod tests {
     use crate::sinks::SinkPolicy;
     use crate::store::{Block, Checkpoint, Delivered, LiveEntry, Work};
     use gwp_core::record::SlotMark;
-    use gwp_core::{
-        Batch, Column, Cursor, Fact, GroupId, Kind, PlanId, Position, Record, SinkId, TagId, Timestamp,
-    };
-    use std::sync::Arc;
+    use gwp_core::{Batch, Column, Cursor, Fact, GroupId, Kind, PlanId, Position, Record, TagId, Timestamp};
 
     fn store(dir: &tempfile::TempDir) -> Store {
         Store::open(dir.path()).unwrap().store
@@ -126,11 +136,11 @@ mod tests {
         assert_eq!(registered.id, id, "destinations know it by its number");
         assert_eq!(registered.checkpoint.unwrap().state, [4]);
         assert_eq!(registered.shared.cursors().1, Cursor::complete(Position::new(1, 1)));
-        let called = |seq| registered.names.at(Position::new(1, seq)).to_string();
+        let called = |seq| registered.shared.names().at(Position::new(1, seq)).to_string();
         assert_eq!([1, 3, 4, 5].map(called), ["a", "a", "b", "c"]);
         let found = |seq, known: &[&str]| {
             let name = |name: &str| known.contains(&name).then(|| name.to_owned());
-            registered.names.find(Position::new(1, seq), name)
+            registered.shared.names().find(Position::new(1, seq), name)
         };
         assert_eq!(found(1, &["a", "c"]).as_deref(), Some("a"));
         assert_eq!(found(9, &["a", "b"]).as_deref(), Some("b"));

@@ -1,5 +1,6 @@
 //! What one group commit is made of, and what it has made durable.
 
+use super::Switch;
 use crate::frame::{Content, JournalEntry};
 use gwp_core::{Batch, Cursor, PlanId, Position, Record, SinkId};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ pub struct Work {
     pub delivered: BTreeMap<SinkId, Delivered>,
     pub rejected: Vec<(SinkId, Rejected)>,
     pub checkpoints: BTreeMap<SinkId, Checkpoint>,
+    /// What comes with the records that name another plan.
+    pub switches: Vec<Switch>,
 }
 
 impl Work {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 struct Computing<'a> {
     store: &'a Store,
     /// As plans know the sink: it may have moved.
-    sink: &'a SinkNames,
+    sink: SinkNames,
     /// The plan in force, and the lane if it has the sink.
     plan: PlanId,
     lane: Option<Lane>,
@@ -30,7 +30,7 @@ pub(super) fn recompute(store: &Store, sink: &str) -> anyhow::Result<()> {
     let id = sink_id(store, sink)?;
     let journal = store.sinks().find(|journal| journal.id == id).context("the journal is gone")?;
     let mut computing =
-        Computing { store, sink: &journal.names, plan: PlanId::default(), lane: None, idle: false };
+        Computing { store, sink: journal.names(), plan: PlanId::default(), lane: None, idle: false };
     let mut names = PlanNames { store, sink: id, known: None };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut format = lines();
