@@ -282,6 +282,16 @@ impl Outlet {
         *self.accounted.lock().unwrap_or_else(PoisonError::into_inner).entry(group).or_insert(passed)
     }
 
+    /// All of them, by group.
+    pub fn slots(&self) -> BTreeMap<GroupId, u64> {
+        self.accounted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The slots of a source before it: this one goes on after them.
+    pub fn go_on_after(&self, slots: BTreeMap<GroupId, u64>) {
+        *self.accounted.lock().unwrap_or_else(PoisonError::into_inner) = slots;
+    }
+
     fn account(&self, group: GroupId, slot: SlotMark) {
         // Samples between slots have number 0.
         if slot.number > 0 {

@@ -22,10 +22,10 @@ use gwp_core::sink::{
 };
 use gwp_core::stop::{Stop, StopSource, stop_pair};
 use gwp_core::{Batch, Cursor, PlanId, Qualities, SinkId};
-use gwp_journal::{Delivered, JournalReader, LiveEntry, Rejected, Request, SinkNames, SinkShared};
+use gwp_journal::{Delivered, JournalReader, LiveEntry, Rejected, Request, SinkShared};
 use gwp_plan::{BadPolicy, RetryPolicy};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -80,8 +80,6 @@ pub struct DeliveryLimits {
 /// The place of a delivery: what outlives its restarts.
 pub struct DeliverySeat {
     pub name: Arc<str>,
-    /// As plans know it.
-    pub names: SinkNames,
     pub sink_id: SinkId,
     pub sink: Arc<dyn Sink>,
     pub limits: DeliveryLimits,
@@ -98,7 +96,9 @@ pub struct DeliverySeat {
     /// The sink that takes what the destination refuses.
     pub dead_letter: Option<SinkId>,
     /// Acknowledged up to here in this process; the journal may learn of it a commit later.
-    pub acknowledged: Mutex<Cursor>,
+    pub acknowledged: Arc<Mutex<Cursor>>,
+    /// Another delivery takes its place: when it is stopped it finishes what is in hand and does not drain.
+    pub replaced: AtomicBool,
 }
 
 impl DeliverySeat {
@@ -229,7 +229,7 @@ impl Queue {
             unacknowledged: VecDeque::new(),
             handed: 0,
             resume: Cursor::ZERO,
-            names: Names::new(seat.names.clone()),
+            names: Names::new(seat.journal.clone()),
             reader: Some(seat.reader.fork()),
         }
     }
@@ -240,6 +240,9 @@ impl Queue {
         self.handed = 0;
         let mut drain_ends = None;
         loop {
+            if stop.is_stopped() && seat.replaced.load(Relaxed) {
+                return Ok(connection.close(self, seat).await);
+            }
             if stop.is_stopped() && drain_ends.is_none() {
                 drain_ends = Some(tokio::time::Instant::now() + SINK_DRAIN);
             }

@@ -9,7 +9,7 @@ use gwp_core::{Batch, Fact, GroupId, Position, Quality, Record, TagId};
 use gwp_journal::{LogReader, StoreError};
 use gwp_plan::{Commanded, Plan, Renames};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Notify;
 
 /// Commands that wait here at most; more of them are refused without a look.
@@ -26,7 +26,7 @@ pub struct Arrived {
 
 /// Commands of the present epoch, in the order of the log.
 pub struct Inbox {
-    index: CommandIndex,
+    index: RwLock<CommandIndex>,
     waiting: Mutex<Waiting>,
     bell: Notify,
 }
@@ -40,7 +40,8 @@ struct Waiting {
 
 impl Inbox {
     pub fn new(plan: &Plan) -> Inbox {
-        Inbox { index: CommandIndex::new(plan), waiting: Mutex::default(), bell: Notify::new() }
+        let index = RwLock::new(CommandIndex::new(plan));
+        Inbox { index, waiting: Mutex::default(), bell: Notify::new() }
     }
 
     /// Poisoned only by a panic between plain changes: what it guards is whole.
@@ -51,11 +52,12 @@ impl Inbox {
     /// Takes the commands out of a record. Never waits.
     pub fn offer(&self, record: &Record) {
         let Fact::Samples { batch, .. } = &record.fact else { return };
-        if !self.index.may_hold(batch) {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        if !index.may_hold(batch) {
             return;
         }
         let mut waiting = self.waiting();
-        for (write, commanded) in self.index.commands(batch) {
+        for (write, commanded) in index.commands(batch) {
             if waiting.arrived.len() < WAITING_MAX {
                 waiting.arrived.push_back(Arrived { position: record.position, write, commanded });
             } else {
@@ -64,6 +66,21 @@ impl Inbox {
         }
         drop(waiting);
         self.bell.notify_one();
+    }
+
+    /// Goes on under another plan. `write` says which write of it one of the plan before is; commands of writes that
+    /// are gone go with them, as do the tags of their outcomes.
+    pub fn follow(&self, plan: &Plan, write: &dyn Fn(usize) -> Option<usize>) {
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = CommandIndex::new(plan);
+        let mut waiting = self.waiting();
+        waiting.arrived = std::mem::take(&mut waiting.arrived)
+            .into_iter()
+            .filter_map(|arrived| Some(Arrived { write: write(arrived.write)?, ..arrived }))
+            .collect();
+        waiting.surplus = std::mem::take(&mut waiting.surplus)
+            .into_iter()
+            .filter_map(|(of, count)| Some((write(of)?, count)))
+            .collect();
     }
 
     /// The next command whose record is durable.

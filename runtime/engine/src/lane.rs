@@ -22,8 +22,7 @@ use gwp_core::edge::Edge;
 use gwp_core::stop::Stop;
 use gwp_core::{Cursor, Fact, PlanId, Position, Record, SinkId};
 use gwp_journal::{
-    Block, Checkpoint, Content, JournalEntry, LiveEntry, LogReader, PassedOver, Request, SinkNames,
-    SinkShared,
+    Block, Checkpoint, Content, JournalEntry, LiveEntry, LogReader, PassedOver, Request, SinkShared,
 };
 use gwp_plan::{Entry, Lane, Payload, Plan, Route, SinkPlan};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -38,8 +37,6 @@ const CHECKPOINT_BYTES: usize = 64 << 20;
 /// The place of a lane: what outlives its restarts.
 pub struct LaneSeat {
     pub name: Arc<str>,
-    /// As plans know it.
-    pub names: SinkNames,
     pub sink: SinkId,
     /// Plan it starts with when there is no checkpoint.
     pub plan: PlanId,
@@ -65,6 +62,8 @@ type Compute = Arc<dyn Fn(&mut Lane, &Record, &mut Vec<Entry>) + Send + Sync>;
 struct Resume {
     from: Position,
     checkpoint: Option<Checkpoint>,
+    /// The plan in force there, if it is not that of the checkpoint: one without this sink.
+    in_force: Option<PlanId>,
 }
 
 impl LaneSeat {
@@ -80,7 +79,6 @@ impl LaneSeat {
     ) -> Self {
         LaneSeat {
             name,
-            names: registered.names.clone(),
             sink: registered.id,
             plan,
             plans,
@@ -90,11 +88,22 @@ impl LaneSeat {
             journal: registered.shared.clone(),
             edge: Edge::new(LANE_CREDIT_SAMPLES),
             meter: Arc::default(),
-            resume: Mutex::new(Resume { from: registered.from, checkpoint: registered.checkpoint.clone() }),
+            resume: Mutex::new(Resume {
+                from: registered.from,
+                checkpoint: registered.checkpoint.clone(),
+                in_force: None,
+            }),
             trials: Mutex::default(),
             compute: Arc::new(Lane::step),
             own: Arc::clone,
         }
+    }
+
+    /// A lane of a sink that is new: it begins with the record after `before`.
+    pub fn beginning(self, before: Position) -> Self {
+        *self.resume.lock().unwrap_or_else(PoisonError::into_inner) =
+            Resume { from: before, checkpoint: None, in_force: None };
+        self
     }
 
     /// The lane of the board of alarms: its events go to the board and no journal.
@@ -202,7 +211,11 @@ impl AtWork {
                 tracing::error!(sink = %seat.name, %error, "the state of calcs and stages is lost; going on without it");
             }
         }
-        Ok(AtWork::at(lane, plan, resume.from, seat))
+        let mut at_work = AtWork::at(lane, plan, resume.from, seat);
+        if let Some(in_force) = resume.in_force {
+            (at_work.idle, at_work.in_force) = (true, in_force);
+        }
+        Ok(at_work)
     }
 
     fn at(lane: Lane, plan: PlanId, at: Position, seat: &LaneSeat) -> AtWork {
@@ -317,7 +330,7 @@ impl AtWork {
                 return Ok(());
             }
         };
-        match next.sinks.iter().position(|sink| sink.name == *seat.names.at(at)) {
+        match next.sinks.iter().position(|sink| sink.name == *seat.journal.names().at(at)) {
             Some(sink) => {
                 self.lane = self.lane.migrate(next, sink);
                 self.plan = plan;
@@ -388,7 +401,7 @@ impl AtWork {
         let _ = seat.writer.send(Request::Block(block, None));
         let _ = seat.writer.send(Request::Checkpoint(seat.sink, checkpoint.clone()));
         *seat.resume.lock().unwrap_or_else(PoisonError::into_inner) =
-            Resume { from: self.at, checkpoint: Some(checkpoint) };
+            Resume { from: self.at, checkpoint: Some(checkpoint), in_force: self.idle.then_some(self.in_force) };
     }
 }
 
@@ -408,7 +421,7 @@ impl LaneSeat {
     /// A lane under a plan that was in force at a position.
     fn lane(&self, plan: PlanId, at: Position) -> Result<Lane, String> {
         let plan = self.plan(plan)?;
-        let sink = self.names.find(at, |name| plan.sinks.iter().position(|sink| &*sink.name == name));
+        let sink = self.journal.names().find(at, |name| plan.sinks.iter().position(|sink| &*sink.name == name));
         let sink = sink.ok_or_else(|| format!("the plan has no sink `{}`", self.name))?;
         Ok(Lane::new(plan, sink))
     }

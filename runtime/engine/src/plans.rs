@@ -3,7 +3,7 @@
 use gwp_core::sink::FlowNames;
 use gwp_core::{PlanId, Position};
 use gwp_journal::inject::{foreign_route, read_foreign_route};
-use gwp_journal::{PlanReader, SinkNames};
+use gwp_journal::{PlanReader, SinkNames, SinkShared};
 use gwp_plan::{Plan, Route};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,15 @@ impl Plans {
         Plans { reader, cached: Mutex::new([(running, plan)].into()) }
     }
 
+    /// A plan that is to run next.
+    pub fn add(&self, id: PlanId, plan: Arc<Plan>) {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        while cached.len() >= CACHED_MAX {
+            cached.pop_first();
+        }
+        cached.insert(id, plan);
+    }
+
     /// A plan by id.
     ///
     /// # Errors
@@ -37,22 +46,20 @@ impl Plans {
         if plan.id() != id {
             return Err(format!("the store keeps another plan under {id}"));
         }
-        if cached.len() >= CACHED_MAX {
-            cached.pop_first();
-        }
-        cached.insert(id, plan.clone());
+        drop(cached);
+        self.add(id, plan.clone());
         Ok(plan)
     }
 }
 
 /// Names of the flows of one sink, made once per plan and route.
 pub struct Names {
-    sink: SinkNames,
+    sink: Arc<SinkShared>,
     made: BTreeMap<(PlanId, u32), Arc<FlowNames>>,
 }
 
 impl Names {
-    pub fn new(sink: SinkNames) -> Self {
+    pub fn new(sink: Arc<SinkShared>) -> Self {
         Names { sink, made: BTreeMap::new() }
     }
 
@@ -73,7 +80,7 @@ impl Names {
         let of = plans.get(plan)?;
         let (sink, route_index) = match read_foreign_route(route) {
             Some((index, route)) => (of.sinks.get(index), route),
-            None => (index_in(&of, &self.sink, at).and_then(|index| of.sinks.get(index)), route),
+            None => (index_in(&of, &self.sink.names(), at).and_then(|index| of.sinks.get(index)), route),
         };
         let tags = match self.made.iter().find(|((known, _), _)| *known == plan) {
             Some((_, names)) => names.tags.clone(),
@@ -97,7 +104,7 @@ impl Names {
         if read_foreign_route(route).is_some() {
             return Some((plan, route));
         }
-        let index = index_in(plans.get(plan).ok()?.as_ref(), &self.sink, at)?;
+        let index = index_in(plans.get(plan).ok()?.as_ref(), &self.sink.names(), at)?;
         Some((plan, foreign_route(index, route)?))
     }
 }

@@ -4,28 +4,77 @@
 //! source --Emission+credit--> condition --number--> tail (memory) --bell--> lanes
 //!                                              \--> writer (durable; gives the credit back)
 //! ```
+//! A change of the plan is a record, too: at its position, under one lock, numbers and
+//! conditions of all sources change ([`Sequencer::switch`]). What comes from a source that
+//! is not in the plan any more is dropped, and its receipt says so.
+//!
 //! It never waits for a consumer. What bounds it is the credit of the sources,
 //! given back when the log holds their samples: the tail keeps what is not
 //! durable yet, whatever its size, and that is at most the sum of the credits.
 
 use crate::inbox::Inbox;
 use crate::recent::{Read, Recent};
+use crate::translation::Translation;
 use gwp_core::edge::Credit;
 use gwp_core::record::SlotMark;
 use gwp_core::source::Emission;
 use gwp_core::{
     Batch, Column, Fact, GroupId, PlanId, Position, Record, TagId, Times, Timestamp, Value, limits,
 };
-use gwp_journal::{Request, WriterMeter};
+use gwp_journal::{Request, SinkPolicy, SinkShared, Switch, WriterMeter};
 use gwp_plan::{Conditioner, Plan};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Notify;
+
+/// Who hands over: never the same for two sources of one process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SourceKey(u64);
+
+/// What the sequencer must know of a source.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its built-in tag; of no tag for what the gateway itself says.
+    pub connected: TagId,
+    /// Unless it speaks in the numbers in force.
+    pub translation: Option<Arc<Translation>>,
+}
+
+impl Link {
+    /// For samples of the gateway itself, whose connection nobody could tell.
+    pub fn own() -> Link {
+        Link { connected: TagId(u32::MAX), translation: None }
+    }
+}
+
+/// What depends on the plan.
+struct InForce {
+    conditioners: Vec<Conditioner>,
+    sources: BTreeMap<SourceKey, Link>,
+}
+
+/// The next plan, for [`Sequencer::switch`].
+pub struct Next<'a> {
+    pub plan: &'a Plan,
+    pub id: PlanId,
+    /// Sources that go on.
+    pub sources: BTreeMap<SourceKey, Link>,
+    /// What a tag of the plan before is now.
+    pub renumber: &'a dyn Fn(TagId) -> Option<TagId>,
+    /// What a write of the plan before is now.
+    pub write: &'a dyn Fn(usize) -> Option<usize>,
+    /// Journals that take another name.
+    pub renames: Vec<(Arc<SinkShared>, gwp_core::SinkId, Arc<str>)>,
+    pub policies: Vec<(gwp_core::SinkId, SinkPolicy)>,
+    pub added: Vec<gwp_core::SinkId>,
+}
 
 /// Numbers facts; shared by all sources.
 pub struct Sequencer {
-    conditioners: Vec<Conditioner>,
+    in_force: RwLock<InForce>,
+    keys: AtomicU64,
     inner: Mutex<Inner>,
     writer: Sender<Request>,
     meter: Arc<WriterMeter>,
@@ -52,7 +101,11 @@ impl Sequencer {
         meter: Arc<WriterMeter>,
     ) -> Self {
         Sequencer {
-            conditioners: Conditioner::of_plan(plan),
+            in_force: RwLock::new(InForce {
+                conditioners: Conditioner::of_plan(plan),
+                sources: BTreeMap::new(),
+            }),
+            keys: AtomicU64::new(0),
             inner: Mutex::new(Inner {
                 last: Position::new(epoch, 0),
                 tail: Recent::new(previous, limits::TAIL_BYTES_MAX),
@@ -70,11 +123,33 @@ impl Sequencer {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Numbers what a source hands over. `connected` is the built-in tag of that source.
-    pub fn emission(&self, emission: Emission, credit: Credit, connected: TagId) {
+    /// Lets a source hand over.
+    pub fn admit(&self, link: Link) -> SourceKey {
+        let key = SourceKey(self.keys.fetch_add(1, Relaxed));
+        self.in_force.write().unwrap_or_else(PoisonError::into_inner).sources.insert(key, link);
+        key
+    }
+
+    /// Takes nothing of a source any more.
+    pub fn dismiss(&self, key: SourceKey) {
+        self.in_force.write().unwrap_or_else(PoisonError::into_inner).sources.remove(&key);
+    }
+
+    /// Numbers what a source hands over.
+    pub fn emission(&self, from: SourceKey, emission: Emission, credit: Credit) {
+        // Held until the record has its position: a change of the plan comes before it or after.
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(link) = in_force.sources.get(&from) else { return };
+        let emission = match &link.translation {
+            None => emission,
+            Some(translation) => match translation.apply(emission) {
+                Some(emission) => emission,
+                None => return,
+            },
+        };
         let fact = match emission {
             Emission::Samples { slot, mut batch } => {
-                if let Some(conditioner) = self.conditioners.get(batch.group.index()) {
+                if let Some(conditioner) = in_force.conditioners.get(batch.group.index()) {
                     conditioner.apply(&mut batch);
                 }
                 Fact::Samples { slot, batch: Arc::new(batch) }
@@ -83,11 +158,40 @@ impl Sequencer {
             Emission::Connected { up, time } => {
                 let mut column = Column::new();
                 column.push(Value::Bool(up));
-                let batch = Batch::uniform(GroupId::NONE, [connected].into(), time, column);
+                let batch = Batch::uniform(GroupId::NONE, [link.connected].into(), time, column);
                 Fact::Samples { slot: SlotMark::default(), batch: Arc::new(batch) }
             }
         };
         self.give(fact, Some(credit));
+    }
+
+    /// Puts another plan in force, at one position: everything before is under the old one, everything from there on
+    /// under the new one. The plan must be kept already and known to those who read records. Gives that position.
+    pub fn switch(&self, next: Next<'_>) -> Position {
+        let conditioners = Conditioner::of_plan(next.plan);
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        let durable = self.meter.durable();
+        let mut inner = self.inner();
+        let before = inner.last;
+        let position = before.next();
+        inner.last = position;
+        inner.newest = std::mem::take(&mut inner.newest)
+            .into_iter()
+            .filter_map(|(tag, newest)| Some(((next.renumber)(tag)?, newest)))
+            .collect();
+        self.commands.follow(next.plan, next.write);
+        // Lanes may pass the record before it is durable: they must know the names by then.
+        next.renames.iter().for_each(|(shared, _, name)| shared.call(name, before));
+        let record = Arc::new(Record { position, fact: Fact::Configured { plan: next.id } });
+        inner.tail.push(position, record.bytes(), record.clone(), durable);
+        let renames = next.renames.into_iter().map(|(_, id, name)| (id, name)).collect();
+        let switch = Switch { record, renames, policies: next.policies, added: next.added };
+        let _ = self.writer.send(Request::Switch(switch));
+        *in_force = InForce { conditioners, sources: next.sources };
+        drop(inner);
+        drop(in_force);
+        self.bell.notify_waiters();
+        position
     }
 
     /// Numbers a fact of the gateway itself.

@@ -1,22 +1,46 @@
 //! What the engine shows of itself: shared counters, no locks on the hot path.
 
-use gwp_core::Position;
 use gwp_core::edge::EdgeMeter;
 use gwp_core::sink::SinkMeter;
 use gwp_core::source::SourceMeter;
+use gwp_core::{PlanId, Position};
 use gwp_journal::{SinkShared, WriterMeter};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// All figures of a running engine.
 #[derive(Default)]
 pub struct EngineStatus {
-    pub sources: Vec<SourceStatus>,
-    pub sinks: Vec<SinkStatus>,
+    graph: RwLock<Arc<GraphStatus>>,
+    pub writer: Arc<WriterMeter>,
+}
+
+impl EngineStatus {
+    pub(crate) fn new(writer: Arc<WriterMeter>) -> EngineStatus {
+        EngineStatus { graph: RwLock::default(), writer }
+    }
+
+    /// The graph as it is now; a change of the plan puts another one in its place.
+    pub fn graph(&self) -> Arc<GraphStatus> {
+        self.graph.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn show(&self, graph: GraphStatus) {
+        *self.graph.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(graph);
+    }
+}
+
+/// What runs.
+#[derive(Default)]
+pub struct GraphStatus {
+    /// The plan in force.
+    pub plan: PlanId,
+    pub sources: Vec<Arc<SourceStatus>>,
+    /// Those of the plan, then those that have left it and drain.
+    pub sinks: Vec<Arc<SinkStatus>>,
     pub writes: Vec<WriteStatus>,
     /// Stages besides those of sources and sinks.
     pub stages: Vec<Arc<StageStatus>>,
-    pub writer: Arc<WriterMeter>,
 }
 
 /// A source.
@@ -46,6 +70,8 @@ pub struct WriteMeter {
 /// A sink with its lane and journal.
 pub struct SinkStatus {
     pub name: Arc<str>,
+    /// It is in the plan no more; what waits for it is delivered still.
+    pub leaving: bool,
     pub stage: Arc<StageStatus>,
     pub lane_stage: Arc<StageStatus>,
     pub meter: Arc<SinkMeter>,

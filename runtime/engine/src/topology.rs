@@ -3,7 +3,7 @@
 //! ```text
 //! gateway actor -> topology actor -> source/..., lane/..., sink/...
 //! ```
-//! A stage that fails or panics starts again after its back-off while its
+//! Stages come and go with changes of the plan. A stage that fails or panics starts again after its back-off while its
 //! neighbours go on. Stages start from the sinks upwards and stop from the
 //! sources downwards.
 
@@ -14,7 +14,7 @@ use ractor::concurrency::Duration;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 /// Where a stage stands; tiers start in this order and stop in the reverse.
@@ -39,8 +39,21 @@ impl Tier {
     }
 }
 
+/// Which stage.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct StageId(u64);
+
+impl StageId {
+    /// One that no other stage of this process has.
+    pub fn fresh() -> StageId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        StageId(NEXT.fetch_add(1, Relaxed))
+    }
+}
+
 /// A stage to run.
 pub struct StageSpec {
+    pub id: StageId,
     pub tier: Tier,
     pub make: StageMake,
     /// Its name (`source/press`) and what supervision knows of it.
@@ -51,19 +64,29 @@ pub struct StageSpec {
 pub struct TopologyActor;
 
 /// What the topology is told.
-#[derive(Debug)]
 pub enum TopologyMsg {
-    /// Start (again) the stage with this index.
-    Start(usize),
-    /// Stop all stages of a tier, wait for them, answer.
+    /// Run these, too; answers when all have been started.
+    Add(Vec<StageSpec>, RpcReplyPort<Result<(), String>>),
+    /// Start a stage again.
+    Start(StageId),
+    /// Stop these for good, all at once, wait for them, answer.
+    Remove(Vec<StageId>, RpcReplyPort<()>),
+    /// Stop all stages of a tier for good, wait for them, answer.
     Stop(Tier, RpcReplyPort<()>),
 }
 
+/// A stage of the topology.
+struct Member {
+    spec: StageSpec,
+    backoff: Backoff,
+    running: Option<ActorRef<StageMsg>>,
+}
+
 /// State of the supervisor.
+#[derive(Default)]
 pub struct TopologyState {
-    specs: Vec<StageSpec>,
-    backoffs: Vec<Backoff>,
-    running: BTreeMap<ActorId, (usize, ActorRef<StageMsg>)>,
+    members: BTreeMap<StageId, Member>,
+    by_actor: BTreeMap<ActorId, StageId>,
     /// Tiers that are not to start again.
     stopped: Vec<Tier>,
 }
@@ -71,23 +94,14 @@ pub struct TopologyState {
 impl Actor for TopologyActor {
     type Msg = TopologyMsg;
     type State = TopologyState;
-    type Arguments = Vec<StageSpec>;
+    type Arguments = ();
 
     async fn pre_start(
         &self,
-        myself: ActorRef<TopologyMsg>,
-        mut specs: Vec<StageSpec>,
+        _: ActorRef<TopologyMsg>,
+        (): (),
     ) -> Result<TopologyState, ActorProcessingErr> {
-        specs.sort_by_key(|spec| spec.tier);
-        for index in 0..specs.len() {
-            myself.cast(TopologyMsg::Start(index))?;
-        }
-        Ok(TopologyState {
-            backoffs: vec![Backoff::default(); specs.len()],
-            running: BTreeMap::new(),
-            stopped: Vec::new(),
-            specs,
-        })
+        Ok(TopologyState::default())
     }
 
     async fn handle(
@@ -97,13 +111,20 @@ impl Actor for TopologyActor {
         state: &mut TopologyState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            TopologyMsg::Start(index) => state.start(&myself, index).await,
+            TopologyMsg::Add(specs, reply) => {
+                let _ = reply.send(state.add(&myself, specs).await);
+            }
+            TopologyMsg::Start(id) => state.start(&myself, id).await?,
+            TopologyMsg::Remove(ids, reply) => {
+                state.remove(&ids).await;
+                let _ = reply.send(());
+            }
             TopologyMsg::Stop(tier, reply) => {
                 state.stop(tier).await;
                 let _ = reply.send(());
-                Ok(())
             }
         }
+        Ok(())
     }
 
     async fn handle_supervisor_evt(
@@ -117,48 +138,69 @@ impl Actor for TopologyActor {
             SupervisionEvent::ActorTerminated(actor, ..) => (actor.get_id(), "ended".to_owned()),
             _ => return Ok(()),
         };
-        let Some((index, _)) = state.running.remove(&actor) else { return Ok(()) };
-        let spec = &state.specs[index];
-        spec.status.running.store(false, Relaxed);
-        if state.stopped.contains(&spec.tier) {
+        let Some(id) = state.by_actor.remove(&actor) else { return Ok(()) };
+        let Some(member) = state.members.get_mut(&id) else { return Ok(()) };
+        member.running = None;
+        let status = &member.spec.status;
+        status.running.store(false, Relaxed);
+        if state.stopped.contains(&member.spec.tier) {
             return Ok(());
         }
-        let wait = state.backoffs[index].after_failure(Instant::now());
-        spec.status.failed(&reason);
-        tracing::warn!(stage = %spec.status.name, %reason, wait_ms = wait.as_millis() as u64, "stage failed; starting it again");
-        myself.send_after(Duration::from_nanos(wait.as_nanos() as u64), move || TopologyMsg::Start(index));
+        let wait = member.backoff.after_failure(Instant::now());
+        status.failed(&reason);
+        tracing::warn!(stage = %status.name, %reason, wait_ms = wait.as_millis() as u64, "stage failed; starting it again");
+        myself.send_after(Duration::from_nanos(wait.as_nanos() as u64), move || TopologyMsg::Start(id));
         Ok(())
     }
 }
 
 impl TopologyState {
-    async fn start(
-        &mut self,
-        myself: &ActorRef<TopologyMsg>,
-        index: usize,
-    ) -> Result<(), ActorProcessingErr> {
-        let Some(spec) = self.specs.get(index) else { return Ok(()) };
-        if self.stopped.contains(&spec.tier) {
+    /// Starts stages, from the sinks upwards.
+    async fn add(&mut self, myself: &ActorRef<TopologyMsg>, mut specs: Vec<StageSpec>) -> Result<(), String> {
+        specs.sort_by_key(|spec| spec.tier);
+        for spec in specs {
+            let id = spec.id;
+            self.members.insert(id, Member { spec, backoff: Backoff::default(), running: None });
+            self.start(myself, id).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, myself: &ActorRef<TopologyMsg>, id: StageId) -> Result<(), ActorProcessingErr> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        if member.running.is_some() || self.stopped.contains(&member.spec.tier) {
             return Ok(());
         }
-        let (actor, _) = Actor::spawn_linked(None, StageActor, (spec.make)(), myself.get_cell()).await?;
-        spec.status.running.store(true, Relaxed);
-        self.running.insert(actor.get_id(), (index, actor));
+        let work = (member.spec.make)();
+        let (actor, _) = Actor::spawn_linked(None, StageActor, work, myself.get_cell()).await?;
+        member.spec.status.running.store(true, Relaxed);
+        self.by_actor.insert(actor.get_id(), id);
+        member.running = Some(actor);
         Ok(())
+    }
+
+    async fn remove(&mut self, ids: &[StageId]) {
+        let members: Vec<Member> = ids.iter().filter_map(|id| self.members.remove(id)).collect();
+        end(members.iter().filter_map(|member| member.running.clone()).collect()).await;
+        for member in members {
+            if let Some(actor) = member.running {
+                self.by_actor.remove(&actor.get_id());
+            }
+            member.spec.status.running.store(false, Relaxed);
+        }
     }
 
     async fn stop(&mut self, tier: Tier) {
         self.stopped.push(tier);
-        let actors: Vec<ActorRef<StageMsg>> = self
-            .running
-            .values()
-            .filter(|(index, _)| self.specs[*index].tier == tier)
-            .map(|(_, actor)| actor.clone())
-            .collect();
-        // All at once: one slow stage must not hold up the others.
-        actors.iter().for_each(|actor| actor.stop(None));
-        for actor in actors {
-            let _ = actor.wait(None).await;
-        }
+        let of_tier = self.members.values().filter(|member| member.spec.tier == tier);
+        end(of_tier.filter_map(|member| member.running.clone()).collect()).await;
+    }
+}
+
+/// Stops actors, all at once: one slow stage must not hold up the others.
+async fn end(actors: Vec<ActorRef<StageMsg>>) {
+    actors.iter().for_each(|actor| actor.stop(None));
+    for actor in actors {
+        let _ = actor.wait(None).await;
     }
 }

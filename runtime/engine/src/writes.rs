@@ -14,7 +14,8 @@ use crate::plans::Plans;
 use crate::recent::Read;
 use crate::sequencer::Sequencer;
 use crate::status::WriteMeter;
-use gwp_core::command::{Command, CommandFault, CommandSender};
+use crate::translation::Translation;
+use gwp_core::command::{Answer, Command, CommandFault, CommandSender};
 use gwp_core::record::SlotMark;
 use gwp_core::source::{Emission, Outlet};
 use gwp_core::stop::Stop;
@@ -38,13 +39,33 @@ pub struct WritesSeat {
     /// The way of the outcomes into the log.
     pub outlet: Outlet,
     /// By index of the plan's sources.
-    pub sources: Vec<CommandSender>,
+    pub sources: Vec<SourceInlet>,
     /// By index of the plan's writes; those of one item share theirs.
     pub meters: Vec<Arc<WriteMeter>>,
     /// How far the log is durable.
     pub durable: watch::Receiver<Position>,
     /// End of the log before this epoch, until what was left open there is told.
     pub before: Mutex<Option<(LogReader, Position)>>,
+}
+
+/// The way of commands into a source.
+#[derive(Clone)]
+pub struct SourceInlet {
+    pub commands: CommandSender,
+    /// Unless it speaks in the numbers in force.
+    pub translation: Option<Arc<Translation>>,
+}
+
+impl SourceInlet {
+    /// Queues a command for a tag; `None` when too many wait.
+    fn send(&self, tag: TagId, value: Value) -> Option<Answer> {
+        let tag = match &self.translation {
+            None => tag,
+            Some(translation) => translation.back(tag)?,
+        };
+        let (command, answer) = Command::new(tag, value);
+        self.commands.send(command).then_some(answer)
+    }
 }
 
 /// The writes at work.
@@ -144,10 +165,9 @@ impl WritesSeat {
         let Some(source) = self.source_of(declared.target) else {
             return Written::Failed("the tag has no source".into());
         };
-        let (command, answer) = Command::new(declared.target, execution.raw.clone());
-        if !source.send(command) {
+        let Some(answer) = source.send(declared.target, execution.raw.clone()) else {
             return Written::Failed("too many commands wait for the source".into());
-        }
+        };
         match tokio::time::timeout(COMMAND_ANSWER, answer).await {
             Ok(Ok(Ok(()))) => match declared.verify_ns {
                 None => Written::Done,
@@ -160,7 +180,7 @@ impl WritesSeat {
         }
     }
 
-    fn source_of(&self, tag: TagId) -> Option<&CommandSender> {
+    fn source_of(&self, tag: TagId) -> Option<&SourceInlet> {
         let group = self.plan.groups.iter().find(|group| group.tags.contains(&tag))?;
         self.sources.get(group.source as usize)
     }
@@ -227,7 +247,7 @@ impl AtWork {
         let waiting = self.waiting.iter_mut();
         let left = waiting.flat_map(|(write, waiting)| waiting.drain(1.min(waiting.len())..).map(|_| *write));
         for write in left.collect::<Vec<_>>() {
-            self.refuse(write, "refused: the gateway is being stopped".into()).await;
+            self.refuse(write, "refused: the gateway is being stopped, or its plan changed".into()).await;
         }
     }
 
