@@ -45,6 +45,12 @@ pub trait Sink: Send + Sync {
     /// Connects, calls [`Inlet::ready`], delivers until the inlet ends (`Ok`) or
     /// something fails (`Err`). Deliveries not acknowledged when it returns come again.
     fn run<'a>(&'a self, cx: SinkContext) -> BoxFuture<'a, Result<(), SinkError>>;
+
+    /// Tries, while nothing of it runs, whether it could deliver; leaves nothing behind. [`Disposition::Halt`] keeps a
+    /// plan from being put in force; anything else may pass by itself and is only told.
+    fn drill<'a>(&'a self) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// What a running sink is given.

@@ -205,6 +205,12 @@ pub struct GroupLoad {
 pub trait Source: Send + Sync {
     /// Runs until stopped (`Ok`) or until it has to be started anew (`Err`).
     fn run<'a>(&'a self, cx: SourceContext) -> BoxFuture<'a, Result<(), SourceError>>;
+
+    /// Tries, while nothing of it runs, whether what it needs of this machine can be had (a port, a file): a plan
+    /// that cannot have it is not put in force. Devices that do not answer are no reason; leaves nothing behind.
+    fn drill<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// Why a source has to be started anew. The engine waits with back-off and runs it again.

@@ -1,36 +1,30 @@
-//! Starting and stopping an engine.
+//! Starting and stopping an engine. What a change of its plan is stands in [`change`](crate::change).
 
-use crate::alarms::{self, AlarmBoard, AlarmDesk, BOARD};
+use crate::alarms::{self, AlarmDesk, BOARD};
+use crate::change::Slots;
 use crate::clock::{Disciplined, GatewayClock};
-use crate::delivery::{DeliveryLimits, DeliverySeat, Outbox};
-use crate::inbox::command_groups;
-use crate::lane::LaneSeat;
-use crate::limits::{OUTCOME_CREDIT_SAMPLES, TICK_EVERY};
+use crate::graph::{
+    Leaving, Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites, Shared,
+};
+use crate::limits::{SWEEP_EVERY, TICK_EVERY};
 use crate::names;
 use crate::plans::Plans;
-use crate::sequencer::Sequencer;
-use crate::source::SourceSeat;
-use crate::stage::{StageMake, StageWork};
-use crate::status::{EngineStatus, SinkStatus, SourceStatus, StageStatus, WriteMeter, WriteStatus};
+use crate::sequencer::{Sequencer, SourceKey};
+use crate::status::{EngineStatus, GraphStatus, SinkStatus, WriteMeter};
 use crate::topology::{StageSpec, Tier, TopologyActor, TopologyMsg};
-use crate::writes::WritesSeat;
-use gwp_core::command::{CommandSender, command_channel};
-use gwp_core::edge::Edge;
-use gwp_core::sink::{Sink, SinkIdentity, SinkMeter};
-use gwp_core::source::{Outlet, Source, SourceMeter};
-use gwp_core::stop::Stop;
-use gwp_core::{Clock, Cursor, Fact, GroupId, PlanId, Position, SinkId, TagId, limits};
+use crate::writes::SourceInlet;
+use gwp_core::source::Source;
+use gwp_core::{Clock, Fact, PlanId, Position};
 use gwp_journal::{
-    Event, Full, JournalReader, LogReader, Registered, Request, SinkPolicy, SpacePolicy, Store, StoreError,
-    Writer, WriterMeter,
+    Event, Full, LogReader, Place, Request, SinkPolicy, SpacePolicy, Store, StoreError, Writer, WriterMeter,
 };
-use gwp_plan::{FullPolicy, OnDisconnect, Plan, SinkPlan};
+use gwp_plan::{FullPolicy, Plan, SinkPlan};
 use ractor::{Actor, ActorRef, call_t};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -41,14 +35,19 @@ pub struct EngineConfig {
     pub sources: Vec<Arc<dyn Source>>,
     /// By index of the plan's sinks.
     pub sinks: Vec<PreparedSink>,
+    /// Sinks of earlier plans that have not ended yet.
+    pub leaving: Vec<LeavingSink>,
     pub data_dir: PathBuf,
     pub space: SpacePolicy,
 }
 
-/// A sink ready to run, with the limits its manifest states.
-pub struct PreparedSink {
-    pub sink: Arc<dyn Sink>,
-    pub limits: DeliveryLimits,
+/// A sink that left the plan before this start.
+pub struct LeavingSink {
+    /// A plan that has it, and its place there.
+    pub plan: Arc<Plan>,
+    pub index: usize,
+    pub sink: PreparedSink,
+    pub how: Removed,
 }
 
 /// Why an engine cannot start.
@@ -68,19 +67,42 @@ pub enum StartError {
 pub struct Engine {
     pub status: Arc<EngineStatus>,
     pub clock: Arc<GatewayClock>,
-    /// If the plan has alarms.
-    pub alarms: Option<Arc<AlarmDesk>>,
-    topology: ActorRef<TopologyMsg>,
-    writer: Arc<Writer>,
+    pub(crate) inner: Arc<Inner>,
     failed: watch::Receiver<Option<Arc<str>>>,
-    ticker: JoinHandle<()>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What changes of the plan and the tasks of the engine share.
+pub(crate) struct Inner {
+    pub shared: Shared,
+    pub writer: Arc<Writer>,
+    pub status: Arc<EngineStatus>,
+    pub running: tokio::sync::Mutex<Running>,
+}
+
+/// What runs now.
+pub(crate) struct Running {
+    pub plan: Arc<Plan>,
+    pub plan_id: PlanId,
+    pub sources: Vec<RunningSource>,
+    pub sinks: Vec<RunningSink>,
+    pub writes: Option<RunningWrites>,
+    pub board: Option<RunningBoard>,
+    pub desk: Option<(SourceKey, Arc<AlarmDesk>)>,
+    /// Slots of sources that are being made anew.
+    pub slots: Slots,
+    /// Figures of writes by name: they outlive a change of the plan.
+    pub figures: BTreeMap<Arc<str>, Arc<WriteMeter>>,
+    /// There is no way back: sinks drain.
+    pub sources_stopped: bool,
 }
 
 /// The board's lane gives no entries.
-const BOARD_POLICY: SinkPolicy = SinkPolicy { capacity_bytes: 0, keep_ns: 0, full: Full::DropOldest };
+pub(crate) const BOARD_POLICY: SinkPolicy =
+    SinkPolicy { capacity_bytes: 0, keep_ns: 0, full: Full::DropOldest };
 
 /// How long a whole tier may take to stop before it is given up.
-const STOP_TIMEOUT_MS: u64 = 15_000;
+pub(crate) const STOP_TIMEOUT_MS: u64 = 15_000;
 
 impl Engine {
     /// Opens the store, recovers, and starts all stages.
@@ -88,42 +110,44 @@ impl Engine {
     /// # Errors
     /// The store cannot be opened, or what was prepared does not fit the plan.
     pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
-        let EngineConfig { plan, sources, sinks, data_dir, space } = config;
-        let fits = |what, plan, given| match plan == given {
-            true => Ok(()),
-            false => Err(StartError::Mismatch { what, plan, given }),
-        };
+        let EngineConfig { plan, sources, sinks, leaving, data_dir, space } = config;
         fits("sources", plan.sources.len(), sources.len())?;
         fits("sinks", plan.sinks.len(), sinks.len())?;
 
         let opened = Store::open(&data_dir)?;
-        let (recovered, store) = Recovered::new(opened.store, plan)?;
+        let (recovered, store) = Recovered::new(opened.store, plan, leaving)?;
         let (failed_tx, failed) = watch::channel(None);
         let clock = recovered.clock.clone();
-        let outboxes: BTreeMap<SinkId, Arc<Outbox>> =
-            recovered.sinks.iter().map(|sink| (sink.registered.id, sink.outbox.clone())).collect();
+        let outboxes = Arc::new(Outboxes::default());
         let (durable_tx, durable) = watch::channel(recovered.previous);
-        let report = Box::new(move |event| report(&outboxes, &durable_tx, &failed_tx, event));
+        let told = outboxes.clone();
+        let report = Box::new(move |event| report(&told, &durable_tx, &failed_tx, event));
         let writer = Arc::new(Writer::start(store, &data_dir, space, clock.clone(), report)?);
-        let mut graph = Graph::new(recovered, &writer);
-        for (index, prepared) in sinks.into_iter().enumerate() {
-            graph.add_sink(index, prepared);
-        }
-        for (index, source) in sources.into_iter().enumerate() {
-            graph.add_source(index, source);
-        }
-        graph.add_writes(durable);
-        let alarms = graph.add_alarms();
-        let sequencer = graph.sequencer.clone();
-        graph.activate();
-        let Graph { specs, mut status, .. } = graph;
-        status.writer = writer.meter.clone();
-        let (topology, _) = Actor::spawn(None, TopologyActor, specs)
+        let (topology, _) = Actor::spawn(None, TopologyActor, ())
             .await
             .map_err(|error| StartError::Actors(error.to_string()))?;
+        let status = Arc::new(EngineStatus::new(writer.meter.clone()));
+        let shared = recovered.shared(&writer, outboxes, durable, topology);
+        let (running, specs) = recovered.graph(&shared, sources, sinks);
+        let inner = Inner { shared, writer, status: status.clone(), running: running.into() };
+        inner.show(&*inner.running.lock().await);
+        inner.add(specs).await.map_err(StartError::Actors)?;
+        let inner = Arc::new(inner);
+        let Shared { sequencer, .. } = &inner.shared;
         let ticker =
-            tokio::spawn(tick(clock.clone(), sequencer.clone(), writer.sender(), writer.meter.clone()));
-        Ok(Engine { status: Arc::new(status), clock, alarms, topology, writer, failed, ticker })
+            tick(clock.clone(), sequencer.clone(), inner.writer.sender(), inner.writer.meter.clone());
+        let tasks = vec![tokio::spawn(ticker), tokio::spawn(sweep(inner.clone()))];
+        Ok(Engine { status, clock, inner, failed, tasks: tasks.into() })
+    }
+
+    /// Takes orders to alarms, if the plan in force has any.
+    pub fn alarms(&self) -> Option<Arc<AlarmDesk>> {
+        self.status.graph().alarms.clone()
+    }
+
+    /// The plan in force.
+    pub fn plan_id(&self) -> PlanId {
+        self.status.graph().plan
     }
 
     /// Completes when the engine cannot go on: the store failed.
@@ -139,24 +163,95 @@ impl Engine {
         }
     }
 
+    /// Stops sources and writes; sinks go on delivering what the journals hold. There is no way back but [`stop`].
+    ///
+    /// [`stop`]: Engine::stop
+    pub async fn stop_sources(&self) {
+        self.inner.running.lock().await.sources_stopped = true;
+        for tier in [Tier::Write, Tier::Source] {
+            self.inner.stop_tier(tier).await;
+        }
+    }
+
     /// Stops in order: writes, sources, then lanes up to the last record, then sinks as far as
     /// their destinations go along, then the writer. What is left stays in the journals.
-    pub async fn stop(self) {
-        self.ticker.abort();
-        for tier in [Tier::Write, Tier::Source, Tier::Lane, Tier::Sink] {
-            if call_t!(self.topology, |reply| TopologyMsg::Stop(tier, reply), STOP_TIMEOUT_MS).is_err() {
-                tracing::warn!(tier = tier.word(), "stages did not stop in time");
-            }
-            let writer = self.writer.clone();
-            let (answer, flushed) = std::sync::mpsc::channel();
-            writer.ask(Request::Flush(answer));
-            // A full disk holds a flush up; stopping must not wait for it.
-            let wait = move || flushed.recv_timeout(std::time::Duration::from_secs(5));
-            let _ = tokio::task::spawn_blocking(wait).await;
+    pub async fn stop(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+            let _ = task.await;
         }
-        self.topology.stop(None);
-        let writer = self.writer;
+        // A change of the plan that is under way comes to its end first.
+        let _running = self.inner.running.lock().await;
+        for tier in [Tier::Write, Tier::Source, Tier::Lane, Tier::Sink] {
+            self.inner.stop_tier(tier).await;
+            self.inner.flush().await;
+        }
+        self.inner.shared.topology.stop(None);
+        let writer = self.inner.writer.clone();
         let _ = tokio::task::spawn_blocking(move || writer.stop()).await;
+    }
+}
+
+/// What was prepared must be what the plan has.
+pub(crate) fn fits(what: &'static str, plan: usize, given: usize) -> Result<(), StartError> {
+    match plan == given {
+        true => Ok(()),
+        false => Err(StartError::Mismatch { what, plan, given }),
+    }
+}
+
+impl Inner {
+    /// Runs further stages.
+    pub async fn add(&self, specs: Vec<StageSpec>) -> Result<(), String> {
+        let added = call_t!(self.shared.topology, |reply| TopologyMsg::Add(specs, reply), STOP_TIMEOUT_MS);
+        added.map_err(|error| format!("the topology does not answer: {error}"))?
+    }
+
+    async fn stop_tier(&self, tier: Tier) {
+        if call_t!(self.shared.topology, |reply| TopologyMsg::Stop(tier, reply), STOP_TIMEOUT_MS).is_err() {
+            tracing::warn!(tier = tier.word(), "stages did not stop in time");
+        }
+    }
+
+    /// Waits until everything asked of the writer so far is durable. A full disk holds that up; stopping must not
+    /// wait for it.
+    pub async fn flush(&self) {
+        let (answer, flushed) = std::sync::mpsc::channel();
+        self.writer.ask(Request::Flush(answer));
+        let wait = move || flushed.recv_timeout(std::time::Duration::from_secs(5));
+        let _ = tokio::task::spawn_blocking(wait).await;
+    }
+
+    /// Shows what runs.
+    pub fn show(&self, running: &Running) {
+        let in_plan = |sink: &&RunningSink| sink.leaving.is_none();
+        let staying = running.sinks.iter().filter(in_plan).map(|sink| sink.status.clone());
+        let leaving = running.sinks.iter().filter(|sink| sink.leaving.is_some()).map(|sink| {
+            let SinkStatus { name, stage, lane_stage, meter, lane, lane_edge, journal, .. } = &*sink.status;
+            Arc::new(SinkStatus {
+                name: name.clone(),
+                leaving: true,
+                stage: stage.clone(),
+                lane_stage: lane_stage.clone(),
+                meter: meter.clone(),
+                lane: lane.clone(),
+                lane_edge: lane_edge.clone(),
+                journal: journal.clone(),
+            })
+        });
+        let mut sources: Vec<_> = running.sources.iter().collect();
+        sources.sort_by(|a, b| a.name.cmp(&b.name));
+        let stages = running.writes.iter().map(|writes| writes.status.clone());
+        let stages = stages.chain(running.board.iter().map(|board| board.status.clone()));
+        self.status.show(GraphStatus {
+            plan: running.plan_id,
+            sources: sources.into_iter().map(|source| source.status.clone()).collect(),
+            sinks: staying.chain(leaving).collect(),
+            writes: running.writes.iter().flat_map(RunningWrites::statuses).collect(),
+            stages: stages.collect(),
+            alarms: running.desk.as_ref().map(|(_, desk)| desk.clone()),
+        });
     }
 }
 
@@ -195,9 +290,17 @@ async fn tick(
     }
 }
 
+/// Ends sinks that have left the plan, once they have nothing to do.
+async fn sweep(inner: Arc<Inner>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        inner.sweep().await;
+    }
+}
+
 /// Passes on what the writer reports. Runs on the writer's thread: nothing here blocks.
 fn report(
-    outboxes: &BTreeMap<SinkId, Arc<Outbox>>,
+    outboxes: &Outboxes,
     durable: &watch::Sender<Position>,
     failed: &watch::Sender<Option<Arc<str>>>,
     event: Event,
@@ -206,7 +309,7 @@ fn report(
         Event::Committed(committed) => {
             durable.send_replace(committed.upto);
             for block in committed.blocks {
-                if let Some(outbox) = outboxes.get(&block.sink) {
+                if let Some(outbox) = outboxes.get(block.sink) {
                     outbox.push(block.plan, block.entries);
                 }
             }
@@ -239,30 +342,41 @@ struct Recovered {
     running_hash: u64,
     incarnation: [u8; 16],
     log: LogReader,
-    sinks: Vec<RecoveredSink>,
+    /// By index of the plan's sinks.
+    sinks: Vec<Place>,
+    leaving: Vec<(LeavingSink, Place)>,
     /// The place of the board of alarms, if the plan has alarms.
-    board: Option<Registered>,
-}
-
-/// A sink of the plan with its journal.
-struct RecoveredSink {
-    registered: Registered,
-    reader: JournalReader,
-    outbox: Arc<Outbox>,
+    board: Option<Place>,
 }
 
 impl Recovered {
-    fn new(mut store: Store, plan: Arc<Plan>) -> Result<(Recovered, Store), StartError> {
+    fn new(
+        mut store: Store,
+        plan: Arc<Plan>,
+        leaving: Vec<LeavingSink>,
+    ) -> Result<(Recovered, Store), StartError> {
         let plan_id = plan.id();
         store.put_plan(plan_id, &plan.to_bytes())?;
         let previous = store.durable();
         let clock = Arc::new(GatewayClock::new(store.last_time()?));
         let epoch = store.next_epoch()?;
         names::follow_names(&mut store, &plan)?;
-        names::warn_of_orphans(&store, &plan);
-        let sinks = plan.sinks.iter().map(|sink| recover_sink(&mut store, sink)).collect::<Result<_, _>>()?;
+        let leaving = leaving.into_iter().filter_map(|sink| {
+            let name = sink.plan.sinks.get(sink.index)?.name.clone();
+            let known = store.sinks().any(|journal| journal.name == name);
+            (known && plan.sinks.iter().all(|other| other.name != name)).then_some((name, sink))
+        });
+        let leaving: Vec<(Arc<str>, LeavingSink)> = leaving.collect();
+        names::warn_of_orphans(&store, &plan, |name| leaving.iter().any(|(leaving, _)| **leaving == *name));
+        let sinks = plan.sinks.iter().map(|sink| place(&mut store, &sink.name, policy(sink)));
+        let sinks = sinks.collect::<Result<_, _>>()?;
+        let leaving = leaving.into_iter().map(|(name, sink)| {
+            let policy = policy(&sink.plan.sinks[sink.index]);
+            Ok((sink, place(&mut store, &name, policy)?))
+        });
+        let leaving = leaving.collect::<Result<_, StoreError>>()?;
         let board = match alarms::has_alarms(&plan) {
-            true => Some(store.register(BOARD, BOARD_POLICY)?),
+            true => Some(place(&mut store, BOARD, BOARD_POLICY)?),
             false => None,
         };
         let recovered = Recovered {
@@ -276,226 +390,145 @@ impl Recovered {
             incarnation: store.incarnation(),
             log: store.log_reader(),
             sinks,
+            leaving,
             board,
         };
         Ok((recovered, store))
     }
+
+    fn shared(
+        &self,
+        writer: &Writer,
+        outboxes: Arc<Outboxes>,
+        durable: watch::Receiver<Position>,
+        topology: ActorRef<TopologyMsg>,
+    ) -> Shared {
+        let (requests, meter) = (writer.sender(), writer.meter.clone());
+        let sequencer = Sequencer::new(&self.plan, self.epoch, self.previous, requests.clone(), meter);
+        Shared {
+            plans: self.plans.clone(),
+            clock: self.clock.clone(),
+            epoch: self.epoch,
+            previous: self.previous,
+            incarnation: self.incarnation,
+            log: self.log.fork(),
+            sequencer: Arc::new(sequencer),
+            requests,
+            outboxes,
+            durable,
+            topology,
+        }
+    }
+
+    /// Puts all stages together and writes the first records of the epoch.
+    fn graph(
+        self,
+        shared: &Shared,
+        sources: Vec<Arc<dyn Source>>,
+        sinks: Vec<PreparedSink>,
+    ) -> (Running, Vec<StageSpec>) {
+        let (plan, plan_id) = (self.plan, self.plan_id);
+        shared.sequencer.activate(self.previous, self.running_hash, self.clock.now(), plan_id);
+        let since = shared.sequencer.last();
+        let mut specs = Vec::new();
+        let mut running = Running {
+            plan: plan.clone(),
+            plan_id,
+            sources: Vec::new(),
+            sinks: Vec::new(),
+            writes: None,
+            board: None,
+            desk: None,
+            slots: Slots::new(),
+            figures: BTreeMap::new(),
+            sources_stopped: false,
+        };
+        for (index, (prepared, place)) in sinks.into_iter().zip(self.sinks).enumerate() {
+            let (sink, lane) = shared.sink((&plan, plan_id), index, prepared, place, None);
+            running.sinks.push(sink);
+            specs.push(lane);
+        }
+        for (LeavingSink { plan, index, sink, how }, place) in self.leaving {
+            let (mut sink, lane) = shared.sink((&plan, plan.id()), index, sink, place, None);
+            sink.leaving = Some(Leaving { since, how, lane_ended: false });
+            running.sinks.push(sink);
+            specs.push(lane);
+        }
+        running.add_deliveries(shared, &mut specs);
+        for (index, source) in sources.into_iter().enumerate() {
+            let (source, spec) = shared.source(&plan, index, source, BTreeMap::new());
+            running.sources.push(source);
+            specs.push(spec);
+        }
+        if let Some(place) = self.board {
+            let (board, lane) = shared.board(plan_id, place, None);
+            running.board = Some(board);
+            specs.push(lane);
+        }
+        running.renew_desk(shared);
+        running.add_writes(shared, true, &mut specs);
+        (running, specs)
+    }
 }
 
-fn recover_sink(store: &mut Store, sink: &SinkPlan) -> Result<RecoveredSink, StoreError> {
-    let registered = store.register(&sink.name, policy(sink))?;
-    let (covered, _) = registered.shared.cursors();
+impl Running {
+    /// Makes the deliveries of the sinks that should have one and have none.
+    pub fn add_deliveries(&mut self, shared: &Shared, specs: &mut Vec<StageSpec>) {
+        let by_name: BTreeMap<Arc<str>, _> = self
+            .sinks
+            .iter()
+            .filter(|sink| sink.leaving.is_none())
+            .map(|sink| (sink.name.clone(), sink.id))
+            .collect();
+        for sink in &mut self.sinks {
+            let delivers = sink.leaving.is_none_or(|leaving| leaving.how == Removed::Drain);
+            if sink.delivery.is_none() && delivers {
+                let dead_letter = sink.home.sinks[sink.index].dead_letter;
+                let name = dead_letter.and_then(|index| Some(&sink.home.sinks.get(index as usize)?.name));
+                let dead_letter = name.and_then(|name| by_name.get(name).copied());
+                specs.push(shared.delivery(sink, dead_letter));
+            }
+        }
+    }
+
+    /// Orders to alarms are taken under the plan in force.
+    pub fn renew_desk(&mut self, shared: &Shared) {
+        if let Some((key, _)) = self.desk.take() {
+            shared.sequencer.dismiss(key);
+        }
+        if let Some(board) = self.board.as_ref().filter(|_| alarms::has_alarms(&self.plan)) {
+            let (key, desk) = shared.desk(&board.board, &self.plan);
+            self.desk = Some((key, Arc::new(desk)));
+        }
+    }
+
+    /// The executor, if the plan has writes and none runs. Sources must be there.
+    pub fn add_writes(&mut self, shared: &Shared, first: bool, specs: &mut Vec<StageSpec>) {
+        if self.plan.writes.is_empty() || self.writes.is_some() {
+            return;
+        }
+        let inlet = |(at, source): (usize, &gwp_plan::SourcePlan)| {
+            let running = self.sources.iter().find(|running| running.name == source.name)?;
+            let translation = running.translation(&self.plan, at);
+            Some(SourceInlet { commands: running.commands.clone(), translation })
+        };
+        let inlets = self.plan.sources.iter().enumerate().filter_map(inlet).collect();
+        let (writes, spec) = shared.writes(&self.plan, inlets, first, &self.figures);
+        self.figures.clone_from(&writes.meters);
+        self.writes = Some(writes);
+        specs.push(spec);
+    }
+}
+
+fn place(store: &mut Store, name: &str, policy: SinkPolicy) -> Result<Place, StoreError> {
+    let registered = store.register(name, policy)?;
     let reader = store
         .journal_reader(registered.id)
-        .ok_or_else(|| StoreError::Damaged(format!("the journal of sink `{}`", sink.name)))?;
-    let outbox = Arc::new(Outbox::new(Cursor::complete(covered)));
-    Ok(RecoveredSink { registered, reader, outbox })
+        .ok_or_else(|| StoreError::Damaged(format!("the journal of sink `{name}`")))?;
+    Ok(Place { registered, reader, added: false })
 }
 
-/// The stages of a plan, being put together.
-struct Graph {
-    recovered: Recovered,
-    sequencer: Arc<Sequencer>,
-    requests: Sender<Request>,
-    specs: Vec<StageSpec>,
-    status: EngineStatus,
-    /// Where commands go, by index of the sources.
-    commands: Vec<CommandSender>,
-}
-
-impl Graph {
-    fn new(recovered: Recovered, writer: &Writer) -> Graph {
-        let sequencer = Sequencer::new(
-            &recovered.plan,
-            recovered.epoch,
-            recovered.previous,
-            writer.sender(),
-            writer.meter.clone(),
-        );
-        Graph {
-            recovered,
-            sequencer: Arc::new(sequencer),
-            requests: writer.sender(),
-            specs: Vec::new(),
-            status: EngineStatus::default(),
-            commands: Vec::new(),
-        }
-    }
-
-    /// Writes the first records of the epoch.
-    fn activate(&self) {
-        let Recovered { previous, running_hash, plan_id, clock, .. } = &self.recovered;
-        self.sequencer.activate(*previous, *running_hash, clock.now(), *plan_id);
-    }
-
-    fn add_stage(
-        &mut self,
-        tier: Tier,
-        status: &Arc<StageStatus>,
-        make: impl Fn(Stop) -> Work + Send + Sync + 'static,
-    ) {
-        let make = Arc::new(make);
-        let make: StageMake = Arc::new(move || {
-            let make = make.clone();
-            Box::new(move |stop| make(stop)) as StageWork
-        });
-        self.specs.push(StageSpec { tier, make, status: status.clone() });
-    }
-
-    fn add_sink(&mut self, index: usize, prepared: PreparedSink) {
-        let plan = self.recovered.plan.clone();
-        let (Some(sink), Some(recovered)) = (plan.sinks.get(index), self.recovered.sinks.get(index)) else {
-            return;
-        };
-        let registered = &recovered.registered;
-        let (stage, lane_stage) = (
-            StageStatus::new(format!("sink/{}", sink.name)),
-            StageStatus::new(format!("lane/{}", sink.name)),
-        );
-        let meter = Arc::new(SinkMeter::default());
-        let lane = Arc::new(self.lane_seat(sink.name.clone(), registered));
-        let delivery = Arc::new(DeliverySeat {
-            name: sink.name.clone(),
-            names: registered.names.clone(),
-            sink_id: registered.id,
-            sink: prepared.sink,
-            limits: prepared.limits,
-            bad: sink.bad,
-            retry: sink.retry,
-            identity: SinkIdentity {
-                incarnation: self.recovered.incarnation,
-                sink: registered.id,
-                epoch: self.recovered.epoch,
-            },
-            plans: self.recovered.plans.clone(),
-            outbox: recovered.outbox.clone(),
-            reader: recovered.reader.fork(),
-            journal: registered.shared.clone(),
-            writer: self.requests.clone(),
-            meter: meter.clone(),
-            status: stage.clone(),
-            dead_letter: self.dead_letter(sink),
-            acknowledged: Mutex::default(),
-        });
-        self.status.sinks.push(SinkStatus {
-            name: sink.name.clone(),
-            stage: stage.clone(),
-            lane_stage: lane_stage.clone(),
-            meter,
-            lane: lane.meter.clone(),
-            lane_edge: lane.edge.meter.clone(),
-            journal: registered.shared.clone(),
-        });
-        self.add_stage(Tier::Lane, &lane_stage, move |stop| Box::pin(lane.clone().run(stop)));
-        self.add_stage(Tier::Sink, &stage, move |stop| Box::pin(delivery.clone().run(stop)));
-    }
-
-    fn dead_letter(&self, sink: &SinkPlan) -> Option<SinkId> {
-        Some(self.recovered.sinks.get(sink.dead_letter? as usize)?.registered.id)
-    }
-
-    fn add_source(&mut self, index: usize, source: Arc<dyn Source>) {
-        let plan = self.recovered.plan.clone();
-        let Some(source_plan) = plan.sources.get(index) else { return };
-        let stage = StageStatus::new(format!("source/{}", source_plan.name));
-        let meter = Arc::new(SourceMeter::default());
-        let edge = Edge::new(limits::SOURCE_CREDIT_SAMPLES);
-        self.status.sources.push(SourceStatus {
-            stage: stage.clone(),
-            meter: meter.clone(),
-            edge: edge.meter.clone(),
-        });
-        let (sequencer, connected) = (self.sequencer.clone(), source_plan.connected);
-        let hand = Arc::new(move |emission, credit| sequencer.emission(emission, credit, connected));
-        let outlet = Outlet::new(edge, hand);
-        let clock: Arc<dyn Clock> = self.recovered.clock.clone();
-        let groups = match source_plan.on_disconnect {
-            OnDisconnect::MarkBad => groups_of(&plan, index),
-            // The device keeps what happens meanwhile.
-            OnDisconnect::Hold(_) => Vec::new(),
-        };
-        let polled = |id: &GroupId| plan.group(*id).is_some_and(|group| group.period_ns > 0);
-        let unpolled = groups.iter().filter(|(id, _)| !polled(id)).cloned().collect();
-        let (sender, commands) = command_channel();
-        self.commands.push(sender);
-        let seat = Arc::new(SourceSeat { source, groups, outlet, clock, meter, commands, unpolled });
-        self.add_stage(Tier::Source, &stage, move |stop| Box::pin(seat.clone().run(stop)));
-    }
-
-    /// The board of alarms and the desk for orders to them, if there are any.
-    fn add_alarms(&mut self) -> Option<Arc<AlarmDesk>> {
-        let registered = self.recovered.board.as_ref()?;
-        let board = Arc::new(AlarmBoard::default());
-        let stage = StageStatus::new("lane/alarms".into());
-        let lane = Arc::new(self.lane_seat(BOARD.into(), registered).of_board(board.clone()));
-        let outlet = self.own_outlet();
-        self.status.stages.push(stage.clone());
-        self.add_stage(Tier::Lane, &stage, move |stop| Box::pin(lane.clone().run(stop)));
-        Some(Arc::new(AlarmDesk {
-            board,
-            plan: self.recovered.plan.clone(),
-            outlet,
-            clock: self.recovered.clock.clone(),
-        }))
-    }
-
-    fn lane_seat(&self, name: Arc<str>, registered: &Registered) -> LaneSeat {
-        LaneSeat::new(
-            name,
-            registered,
-            self.recovered.plan_id,
-            self.recovered.plans.clone(),
-            self.sequencer.clone(),
-            self.requests.clone(),
-            self.recovered.log.fork(),
-        )
-    }
-
-    /// The way into the log for samples of the gateway itself: from no source whose connection could be told.
-    fn own_outlet(&self) -> Outlet {
-        let sequencer = self.sequencer.clone();
-        let hand = move |emission, credit| sequencer.emission(emission, credit, TagId(u32::MAX));
-        Outlet::new(Edge::new(OUTCOME_CREDIT_SAMPLES), Arc::new(hand))
-    }
-
-    /// The executor of writes, if there are any. Sources must have been added.
-    fn add_writes(&mut self, durable: watch::Receiver<Position>) {
-        let plan = self.recovered.plan.clone();
-        if plan.writes.is_empty() {
-            return;
-        }
-        let mut by_name: BTreeMap<Arc<str>, Arc<WriteMeter>> = BTreeMap::new();
-        let meters =
-            plan.writes.iter().map(|write| by_name.entry(write.name.clone()).or_default().clone()).collect();
-        self.status.writes = by_name.into_iter().map(|(name, meter)| WriteStatus { name, meter }).collect();
-        let stage = StageStatus::new("writes".into());
-        let seat = Arc::new(WritesSeat {
-            plans: self.recovered.plans.clone(),
-            sequencer: self.sequencer.clone(),
-            clock: self.recovered.clock.clone(),
-            outlet: self.own_outlet(),
-            sources: self.commands.clone(),
-            meters,
-            durable,
-            before: Mutex::new(Some((self.recovered.log.fork(), self.recovered.previous))),
-            plan,
-        });
-        self.status.stages.push(stage.clone());
-        self.add_stage(Tier::Write, &stage, move |stop| Box::pin(seat.clone().run(stop)));
-    }
-}
-
-/// Poll groups of a source with their tags; that a connection broke is no command.
-fn groups_of(plan: &Plan, source: usize) -> Vec<(GroupId, Arc<[TagId]>)> {
-    let groups = (0..).map(GroupId).zip(&plan.groups);
-    let commands = command_groups(plan);
-    let own = groups.filter(|(id, group)| group.source as usize == source && !commands.contains(id));
-    own.map(|(id, group)| (id, group.tags.clone())).collect()
-}
-
-type Work = gwp_core::BoxFuture<'static, Result<(), String>>;
-
-fn policy(sink: &SinkPlan) -> SinkPolicy {
+pub(crate) fn policy(sink: &SinkPlan) -> SinkPolicy {
     SinkPolicy {
         capacity_bytes: sink.journal.capacity_bytes,
         keep_ns: sink.journal.keep_ns,

@@ -400,8 +400,11 @@ impl AtWork {
         };
         let _ = seat.writer.send(Request::Block(block, None));
         let _ = seat.writer.send(Request::Checkpoint(seat.sink, checkpoint.clone()));
-        *seat.resume.lock().unwrap_or_else(PoisonError::into_inner) =
-            Resume { from: self.at, checkpoint: Some(checkpoint), in_force: self.idle.then_some(self.in_force) };
+        *seat.resume.lock().unwrap_or_else(PoisonError::into_inner) = Resume {
+            from: self.at,
+            checkpoint: Some(checkpoint),
+            in_force: self.idle.then_some(self.in_force),
+        };
     }
 }
 
@@ -421,7 +424,8 @@ impl LaneSeat {
     /// A lane under a plan that was in force at a position.
     fn lane(&self, plan: PlanId, at: Position) -> Result<Lane, String> {
         let plan = self.plan(plan)?;
-        let sink = self.journal.names().find(at, |name| plan.sinks.iter().position(|sink| &*sink.name == name));
+        let sink =
+            self.journal.names().find(at, |name| plan.sinks.iter().position(|sink| &*sink.name == name));
         let sink = sink.ok_or_else(|| format!("the plan has no sink `{}`", self.name))?;
         Ok(Lane::new(plan, sink))
     }

@@ -16,9 +16,11 @@
 //! are behind. So no consumer can slow another one or a source.
 
 pub mod alarms;
+pub mod change;
 pub mod clock;
 pub mod delivery;
 pub mod engine;
+pub mod graph;
 pub mod inbox;
 pub mod lane;
 pub mod limits;
@@ -31,10 +33,13 @@ pub mod stage;
 pub mod status;
 pub mod supervise;
 pub mod topology;
+pub mod translation;
 pub mod trials;
 pub mod writes;
 
 pub use alarms::{AlarmBoard, AlarmDesk, AlarmHappened, AlarmView, OrderRefused};
+pub use change::{ChangeError, Changed, Step, Target};
 pub use clock::GatewayClock;
-pub use engine::{Engine, EngineConfig, PreparedSink, StartError};
-pub use status::EngineStatus;
+pub use engine::{Engine, EngineConfig, LeavingSink, StartError};
+pub use graph::{PreparedSink, Removed};
+pub use status::{EngineStatus, GraphStatus};

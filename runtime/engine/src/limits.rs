@@ -57,3 +57,12 @@ pub const ALARM_EVENTS_KEPT: usize = 1_000;
 
 /// How long an order to alarms waits for what comes of it.
 pub const ORDER_ANSWER: Duration = Duration::from_secs(3);
+
+/// How often sinks that have left the plan are looked at.
+pub const SWEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// How long the store may take to get ready for another plan.
+pub const CHANGE_PREPARE: Duration = Duration::from_secs(30);
+
+/// How long the record of a change may take to be durable.
+pub const CHANGE_DURABLE: Duration = Duration::from_secs(10);

@@ -59,9 +59,10 @@ pub fn orphans(store: &Store, plan: &Plan) -> Vec<Orphan> {
     .collect()
 }
 
-/// Warns of them.
-pub fn warn_of_orphans(store: &Store, plan: &Plan) {
-    for Orphan { name: sink, samples, perhaps_now } in orphans(store, plan) {
+/// Warns of them, unless they are known to end by themselves.
+pub fn warn_of_orphans(store: &Store, plan: &Plan, ends: impl Fn(&str) -> bool) {
+    let left = orphans(store, plan).into_iter().filter(|orphan| !ends(&orphan.name));
+    for Orphan { name: sink, samples, perhaps_now } in left {
         match perhaps_now {
             None => tracing::warn!(
                 %sink,

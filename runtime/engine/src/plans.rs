@@ -36,7 +36,7 @@ impl Plans {
     /// # Errors
     /// A text for people: it is not kept, or damaged.
     pub fn get(&self, id: PlanId) -> Result<Arc<Plan>, String> {
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plan) = cached.get(&id) {
             return Ok(plan.clone());
         }

@@ -19,9 +19,9 @@ use gwp_core::edge::Credit;
 use gwp_core::record::SlotMark;
 use gwp_core::source::Emission;
 use gwp_core::{
-    Batch, Column, Fact, GroupId, PlanId, Position, Record, TagId, Times, Timestamp, Value, limits,
+    Batch, Column, Fact, GroupId, PlanId, Position, Record, SinkId, TagId, Times, Timestamp, Value, limits,
 };
-use gwp_journal::{Request, SinkPolicy, SinkShared, Switch, WriterMeter};
+use gwp_journal::{Rename, Request, SinkPolicy, Switch, WriterMeter};
 use gwp_plan::{Conditioner, Plan};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -66,9 +66,10 @@ pub struct Next<'a> {
     /// What a write of the plan before is now.
     pub write: &'a dyn Fn(usize) -> Option<usize>,
     /// Journals that take another name.
-    pub renames: Vec<(Arc<SinkShared>, gwp_core::SinkId, Arc<str>)>,
-    pub policies: Vec<(gwp_core::SinkId, SinkPolicy)>,
-    pub added: Vec<gwp_core::SinkId>,
+    pub renames: Vec<Rename>,
+    pub policies: Vec<(SinkId, SinkPolicy)>,
+    /// Sinks that begin with it.
+    pub added: Vec<SinkId>,
 }
 
 /// Numbers facts; shared by all sources.
@@ -181,11 +182,10 @@ impl Sequencer {
             .collect();
         self.commands.follow(next.plan, next.write);
         // Lanes may pass the record before it is durable: they must know the names by then.
-        next.renames.iter().for_each(|(shared, _, name)| shared.call(name, before));
+        next.renames.iter().for_each(|rename| rename.shared.call(&rename.to, before));
         let record = Arc::new(Record { position, fact: Fact::Configured { plan: next.id } });
         inner.tail.push(position, record.bytes(), record.clone(), durable);
-        let renames = next.renames.into_iter().map(|(_, id, name)| (id, name)).collect();
-        let switch = Switch { record, renames, policies: next.policies, added: next.added };
+        let switch = Switch { record, renames: next.renames, policies: next.policies, added: next.added };
         let _ = self.writer.send(Request::Switch(switch));
         *in_force = InForce { conditioners, sources: next.sources };
         drop(inner);

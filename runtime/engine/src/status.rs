@@ -1,5 +1,6 @@
 //! What the engine shows of itself: shared counters, no locks on the hot path.
 
+use crate::alarms::AlarmDesk;
 use gwp_core::edge::EdgeMeter;
 use gwp_core::sink::SinkMeter;
 use gwp_core::source::SourceMeter;
@@ -41,6 +42,8 @@ pub struct GraphStatus {
     pub writes: Vec<WriteStatus>,
     /// Stages besides those of sources and sinks.
     pub stages: Vec<Arc<StageStatus>>,
+    /// Takes orders to alarms, if the plan has any.
+    pub alarms: Option<Arc<AlarmDesk>>,
 }
 
 /// A source.

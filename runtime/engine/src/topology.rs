@@ -96,11 +96,7 @@ impl Actor for TopologyActor {
     type State = TopologyState;
     type Arguments = ();
 
-    async fn pre_start(
-        &self,
-        _: ActorRef<TopologyMsg>,
-        (): (),
-    ) -> Result<TopologyState, ActorProcessingErr> {
+    async fn pre_start(&self, _: ActorRef<TopologyMsg>, (): ()) -> Result<TopologyState, ActorProcessingErr> {
         Ok(TopologyState::default())
     }
 

@@ -31,7 +31,8 @@ impl Translation {
     /// they are the same. The declarations must be the same but for numbers.
     pub fn new(home: &Plan, index: usize, now: &Plan, at: usize) -> Option<Translation> {
         let of = |plan: &Plan, source: usize| -> Vec<(GroupId, Arc<[TagId]>)> {
-            let own = (0..).map(GroupId).zip(&plan.groups).filter(|(_, group)| group.source as usize == source);
+            let own =
+                (0..).map(GroupId).zip(&plan.groups).filter(|(_, group)| group.source as usize == source);
             own.map(|(id, group)| (id, group.tags.clone())).collect()
         };
         let (old, new) = (of(home, index), of(now, at));
@@ -99,7 +100,8 @@ mod tests {
     }
 
     fn translation() -> Translation {
-        let group = |id: u32, old: &[u32], new: &[u32]| GroupNow { id: GroupId(id), old: ids(old), new: ids(new) };
+        let group =
+            |id: u32, old: &[u32], new: &[u32]| GroupNow { id: GroupId(id), old: ids(old), new: ids(new) };
         let groups = [(GroupId(0), group(2, &[1, 2], &[5, 6])), (GroupId(1), group(3, &[4], &[9]))];
         let tags = [(1, 5), (2, 6), (4, 9)].map(|(old, new)| (TagId(old), TagId(new)));
         Translation { groups: groups.into(), tags: tags.into() }
@@ -113,7 +115,9 @@ mod tests {
 
     fn told(emission: Option<Emission>) -> Option<(GroupId, Vec<u32>)> {
         match emission? {
-            Emission::Samples { batch, .. } => Some((batch.group, batch.tags.iter().map(|tag| tag.0).collect())),
+            Emission::Samples { batch, .. } => {
+                Some((batch.group, batch.tags.iter().map(|tag| tag.0).collect()))
+            }
             Emission::Failed { group, .. } => Some((group, Vec::new())),
             Emission::Connected { .. } => None,
         }

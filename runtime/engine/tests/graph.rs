@@ -8,7 +8,7 @@ use gwp_journal::Store;
 use gwp_plan::FullPolicy;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use support::{Got, plan, slots_of, start, until};
+use support::{Got, plan, slots_of, start, stopped, until};
 
 fn received(got: &Got) -> usize {
     got.samples.lock().unwrap().len()
@@ -38,9 +38,9 @@ async fn samples_arrive_in_order_and_a_restart_continues_without_loss_or_repeat(
         let plant = start(plan(20, 10, &["a"]), dir.path(), vec![got.clone()]).await;
         let status = plant.engine.status.clone();
         until("samples", || received(&got) >= before + 20 * 15).await;
-        plant.engine.stop().await;
+        stopped(plant.engine).await;
         assert_eq!(got.runs.load(SeqCst), run);
-        produced += status.sinks[0].lane.samples.load(SeqCst);
+        produced += status.graph().sinks[0].lane.samples.load(SeqCst);
     }
     let first = slots_of(&got, TagId(1));
     assert_eq!(first, slots_of(&got, TagId(20)));
@@ -59,7 +59,7 @@ async fn a_dead_sink_slows_no_other_and_gets_everything_later() {
     assert!(dead.runs.load(SeqCst) > 1, "it is tried again");
     dead.down.store(false, SeqCst);
     until("the backlog", || received(&dead) >= 100 * 100).await;
-    plant.engine.stop().await;
+    stopped(plant.engine).await;
     assert_same(&slots_of(&dead, TagId(1)), &slots_of(&alive, TagId(7)));
 }
 
@@ -70,18 +70,18 @@ async fn a_backlog_survives_a_restart_and_is_read_from_disk() {
     got.down.store(true, SeqCst);
     let plant = start(plan(500, 5, &["a"]), dir.path(), vec![got.clone()]).await;
     let status = plant.engine.status.clone();
-    until("a journal", || status.sinks[0].journal.pending_samples.load(SeqCst) > 500 * 50).await;
-    plant.engine.stop().await;
-    let pending = status.sinks[0].journal.pending_samples.load(SeqCst) as usize;
+    until("a journal", || status.graph().sinks[0].journal.pending_samples.load(SeqCst) > 500 * 50).await;
+    stopped(plant.engine).await;
+    let pending = status.graph().sinks[0].journal.pending_samples.load(SeqCst) as usize;
     got.down.store(false, SeqCst);
     let plant = start(plan(500, 5, &["a"]), dir.path(), vec![got.clone()]).await;
     let status_of_second = plant.engine.status.clone();
     until("the backlog", || received(&got) > pending).await;
-    plant.engine.stop().await;
+    stopped(plant.engine).await;
     let slots = slots_of(&got, TagId(3));
     assert!(slots.len() > pending / 500);
     assert_rising(&slots);
-    let produced = |status: &EngineStatus| status.sinks[0].lane.samples.load(SeqCst);
+    let produced = |status: &EngineStatus| status.graph().sinks[0].lane.samples.load(SeqCst);
     assert_eq!(received(&got) as u64, produced(&status) + produced(&status_of_second));
     assert!(got.runs.load(SeqCst) >= 2);
 }
@@ -97,9 +97,9 @@ async fn panics_are_supervised_and_lose_nothing() {
     let before = received(&b);
     plant.source_panics.store(true, SeqCst);
     let status = plant.engine.status.clone();
-    until("the source to be restarted", || status.sources[0].stage.restarts.load(SeqCst) == 1).await;
+    until("the source to be restarted", || status.graph().sources[0].stage.restarts.load(SeqCst) == 1).await;
     until("samples again", || received(&b) > before + 500).await;
-    plant.engine.stop().await;
+    stopped(plant.engine).await;
     for got in [&a, &b] {
         assert_rising(&slots_of(got, TagId(5)));
     }
@@ -113,10 +113,10 @@ async fn a_failed_source_turns_its_tags_bad_and_its_slots_are_all_accounted_for(
     until("samples", || received(&got) > 100).await;
     plant.source_panics.store(true, SeqCst);
     let status = plant.engine.status.clone();
-    until("the source to be restarted", || status.sources[0].stage.restarts.load(SeqCst) == 1).await;
+    until("the source to be restarted", || status.graph().sources[0].stage.restarts.load(SeqCst) == 1).await;
     let before = received(&got);
     until("samples again", || received(&got) > before + 100).await;
-    plant.engine.stop().await;
+    stopped(plant.engine).await;
 
     let mut log = Store::open(dir.path()).unwrap().store.log_reader();
     let records = log.records_after(Position::ZERO, usize::MAX).unwrap();
@@ -156,7 +156,7 @@ async fn a_failure_repeats_only_what_was_not_acknowledged() {
     until("it to run again", || got.runs.load(SeqCst) == 2).await;
     let before = received(&got);
     until("more samples", || received(&got) > before + 200).await;
-    plant.engine.stop().await;
+    stopped(plant.engine).await;
     let mut slots = slots_of(&got, TagId(1));
     let repeated = slots.len() - {
         slots.sort_unstable();
@@ -165,7 +165,7 @@ async fn a_failure_repeats_only_what_was_not_acknowledged() {
     };
     assert!((1..=4 * 100).contains(&repeated), "{repeated} repeated");
     // Nothing is missing: what the lane produced has arrived.
-    let produced = plant_status.sinks[0].lane.samples.load(SeqCst);
+    let produced = plant_status.graph().sinks[0].lane.samples.load(SeqCst);
     assert_eq!(slots.len() as u64 * 10, produced);
 }
 
@@ -180,15 +180,15 @@ async fn bounds_hold_and_every_dropped_sample_is_counted() {
         plan.sinks[0].journal.full = full;
         let plant = start(plan, dir.path(), vec![got.clone()]).await;
         let status = plant.engine.status.clone();
-        let journal = status.sinks[0].journal.clone();
+        let journal = status.graph().sinks[0].journal.clone();
         until("drops", || journal.dropped_samples.load(SeqCst) > 100_000).await;
         let pending = journal.pending_bytes.load(SeqCst);
         // What an entry takes is estimated before it is encoded: a frame may reach over a little.
         assert!(pending <= 303_000, "{full:?}: {pending} bytes wait");
         got.down.store(false, SeqCst);
         until("delivery", || received(&got) > 0 && journal.pending_samples.load(SeqCst) < 50_000).await;
-        plant.engine.stop().await;
-        let produced = status.sinks[0].lane.samples.load(SeqCst);
+        stopped(plant.engine).await;
+        let produced = status.graph().sinks[0].lane.samples.load(SeqCst);
         let counted = journal.dropped_samples.load(SeqCst)
             + journal.delivered_samples.load(SeqCst)
             + journal.pending_samples.load(SeqCst);
@@ -207,14 +207,14 @@ async fn block_waits_for_room_and_loses_nothing() {
     plan.sinks[0].journal.full = FullPolicy::Block;
     let plant = start(plan, dir.path(), vec![blocked.clone(), other.clone()]).await;
     let status = plant.engine.status.clone();
-    until("the lane to wait", || status.sinks[0].lane.waiting.load(SeqCst)).await;
+    until("the lane to wait", || status.graph().sinks[0].lane.waiting.load(SeqCst)).await;
     let before = received(&other);
     until("the other sink to go on", || received(&other) > before + 1_500_000).await;
     blocked.down.store(false, SeqCst);
     let target = received(&other);
     until("it to catch up", || received(&blocked) >= target).await;
-    assert!(status.sinks[0].lane.records_read_back.load(SeqCst) > 0, "it read the log from disk");
-    plant.engine.stop().await;
+    assert!(status.graph().sinks[0].lane.records_read_back.load(SeqCst) > 0, "it read the log from disk");
+    stopped(plant.engine).await;
     assert_same(&slots_of(&blocked, TagId(500)), &slots_of(&other, TagId(500)));
-    assert_eq!(status.sinks[0].journal.dropped_samples.load(SeqCst), 0);
+    assert_eq!(status.graph().sinks[0].journal.dropped_samples.load(SeqCst), 0);
 }

@@ -9,7 +9,7 @@ use gwp_plan::{FullPolicy, Moved, MovedKind, Place, Plan};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use support::{Got, plan, slots_of, start, until};
+use support::{Got, plan, slots_of, start, stopped, until};
 
 const TAGS: usize = 20;
 
@@ -32,11 +32,12 @@ async fn collect(plan: Plan, dir: &Path, samples: u64) -> u64 {
     got.down.store(true, SeqCst);
     let plant = start(plan, dir, vec![got.clone()]).await;
     let status = plant.engine.status.clone();
-    let before = status.sinks[0].journal.pending_samples.load(SeqCst);
-    until("a journal", || status.sinks[0].journal.pending_samples.load(SeqCst) >= before + samples).await;
-    plant.engine.stop().await;
+    let before = status.graph().sinks[0].journal.pending_samples.load(SeqCst);
+    until("a journal", || status.graph().sinks[0].journal.pending_samples.load(SeqCst) >= before + samples)
+        .await;
+    stopped(plant.engine).await;
     assert_eq!(received(&got), 0);
-    status.sinks[0].lane.samples.load(SeqCst)
+    status.graph().sinks[0].lane.samples.load(SeqCst)
 }
 
 /// Runs until everything has arrived; gives what its lane has produced.
@@ -44,8 +45,8 @@ async fn deliver(plan: Plan, dir: &Path, got: &Arc<Got>, samples: u64) -> u64 {
     let plant = start(plan, dir, vec![got.clone()]).await;
     let status = plant.engine.status.clone();
     until("what waits", || received(got) as u64 > samples).await;
-    plant.engine.stop().await;
-    status.sinks[0].lane.samples.load(SeqCst)
+    stopped(plant.engine).await;
+    status.graph().sinks[0].lane.samples.load(SeqCst)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,14 +110,14 @@ async fn a_lane_that_is_behind_computes_what_came_under_the_old_name() {
     down.down.store(true, SeqCst);
     let plant = start(first, dir.path(), vec![down]).await;
     let status = plant.engine.status.clone();
-    let blocked = || status.sinks[0].journal.blocked.load(SeqCst);
+    let blocked = || status.graph().sinks[0].journal.blocked.load(SeqCst);
     until("a full journal", blocked).await;
-    let produced = status.sinks[0].lane.samples.load(SeqCst);
+    let produced = status.graph().sinks[0].lane.samples.load(SeqCst);
     let read = || status.writer.samples.load(SeqCst);
     let before = read();
     until("more in the log", || read() > before + 100 * TAGS as u64).await;
-    plant.engine.stop().await;
-    assert!(blocked() && status.sinks[0].lane.samples.load(SeqCst) < produced + 100 * TAGS as u64);
+    stopped(plant.engine).await;
+    assert!(blocked() && status.graph().sinks[0].lane.samples.load(SeqCst) < produced + 100 * TAGS as u64);
 
     let got = Arc::new(Got::default());
     deliver(moved(&["b"], &[("a", "b")]), dir.path(), &got, read()).await;

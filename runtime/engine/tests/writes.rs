@@ -175,6 +175,7 @@ async fn start(plan: Plan, dir: &Path) -> Plant {
             sink: Arc::new(Audit(audit.clone())),
             limits: DeliveryLimits { batch_samples: 1_000, batch_bytes: 1 << 20, in_flight: 4 },
         }],
+        leaving: Vec::new(),
         data_dir: dir.into(),
         space: SpacePolicy { reserve_bytes: 0, ballast_bytes: 0, log_bytes_max: 1 << 30 },
     };
@@ -215,16 +216,16 @@ async fn what_is_allowed_is_written_and_confirmed_all_else_refused() {
     assert!(outcomes[2].starts_with("refused: the command is 1 min old"), "{}", outcomes[2]);
     assert_eq!(outcomes[3], "refused: a retained or repeated message is no command");
     assert_eq!(plant.written(), [Value::Int(50)]);
-    let meter = plant.engine.status.writes[0].meter.clone();
+    let meter = plant.engine.status.graph().writes[0].meter.clone();
     assert_eq!([&meter.executed, &meter.refused, &meter.failed].map(|m| m.load(SeqCst)), [1, 3, 0]);
-    plant.engine.stop().await;
+    stopped(plant.engine).await;
 
     // What is in the log is not carried out again.
     let again = start(plan(true), dir.path()).await;
     again.command.send((80, 0, Quality::GOOD)).unwrap();
     assert_eq!(again.outcomes(1).await, ["confirmed: 80"]);
     assert_eq!(again.written(), [Value::Int(80)]);
-    again.engine.stop().await;
+    stopped(again.engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,7 +237,7 @@ async fn a_value_that_does_not_read_back_is_told() {
     plant.state.deaf.store(true, SeqCst);
     plant.command.send((50, 0, Quality::GOOD)).unwrap();
     assert_eq!(plant.outcomes(1).await, ["not confirmed: 50 was written, 0 is read back"]);
-    plant.engine.stop().await;
+    stopped(plant.engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,7 +254,7 @@ async fn commands_for_one_target_wait_for_each_other_and_their_number_is_bounded
     assert_eq!(plant.written().len(), 1);
     // Stopping tells what becomes of each.
     let audit = plant.audit.clone();
-    plant.engine.stop().await;
+    stopped(plant.engine).await;
     let outcomes = audit.lock().unwrap().clone();
     let count = |text: &str| outcomes.iter().filter(|outcome| outcome.starts_with(text)).count();
     assert_eq!(count("refused: the gateway is being stopped"), 15);
@@ -286,7 +287,7 @@ fn a_command_without_outcome_is_told_once_and_never_repeated() {
             };
             assert_eq!(plant.outcomes(expected.len()).await, expected);
             assert_eq!(plant.written(), [Value::Int(30 + run)]);
-            plant.engine.stop().await;
+            stopped(plant.engine).await;
         });
     }
 }

@@ -33,6 +33,6 @@ pub use sinks::{Full, SinkNames, SinkPolicy, SinkShared};
 pub use space::SpacePolicy;
 pub use store::{
     Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, PassedOver, Place, Prepared, Registered,
-    Rejected, Renamed, Store, StoreError, StoreOptions, Switch, Wanted, Work,
+    Rejected, Rename, Renamed, Store, StoreError, StoreOptions, Switch, Wanted, Work,
 };
 pub use writer::{Event, Request, Writer, WriterMeter};

@@ -29,7 +29,7 @@ mod work;
 pub(crate) use commit::split;
 pub use inspect::Verified;
 pub use rename::Renamed;
-pub use switch::{Place, Prepared, Switch, Wanted};
+pub use switch::{Place, Prepared, Rename, Switch, Wanted};
 pub(crate) use work::Size;
 pub use work::{Block, Checkpoint, Committed, Delivered, LiveEntry, PassedOver, Rejected, Work};
 

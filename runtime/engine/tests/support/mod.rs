@@ -211,10 +211,16 @@ pub async fn start(plan: Plan, dir: &Path, got: Vec<Arc<Got>>) -> Plant {
         plan: Arc::new(plan),
         sources,
         sinks,
+        leaving: Vec::new(),
         data_dir: dir.into(),
         space: SpacePolicy { reserve_bytes: 0, ballast_bytes: 0, log_bytes_max: 1 << 30 },
     };
     Plant { engine: Engine::start(config).await.unwrap(), got, source_panics }
+}
+
+/// Stops an engine and lets go of its store.
+pub async fn stopped(engine: Engine) {
+    engine.stop().await;
 }
 
 /// Waits for a condition; fails the test when it does not come.

@@ -12,7 +12,7 @@ use super::{Registered, Renamed, Store, StoreError, checkpoint_key};
 use crate::ledger::GapReason;
 use crate::reader::JournalReader;
 use crate::segments::segments_of;
-use crate::sinks::SinkPolicy;
+use crate::sinks::{SinkJournal, SinkPolicy, SinkShared};
 use fjall::{OwnedWriteBatch, PersistMode};
 use gwp_core::{Cursor, Position, Record, SinkId, Timestamp};
 use std::collections::BTreeMap;
@@ -40,9 +40,17 @@ pub struct Prepared {
     /// In the order in which they were wanted.
     pub places: Vec<Place>,
     /// Names that sinks are to take at the switch.
-    pub renames: Vec<(SinkId, Arc<str>)>,
+    pub renames: Vec<Rename>,
     /// `moved` lines that cannot be followed: old name, new name, samples that wait under the old one.
     pub refused: Vec<(Arc<str>, Arc<str>, u64)>,
+}
+
+/// A sink that takes another name.
+#[derive(Clone, Debug)]
+pub struct Rename {
+    pub sink: SinkId,
+    pub to: Arc<str>,
+    pub shared: Arc<SinkShared>,
 }
 
 /// What a change of the plan is for the store.
@@ -50,7 +58,7 @@ pub struct Prepared {
 pub struct Switch {
     /// `Configured`.
     pub record: Arc<Record>,
-    pub renames: Vec<(SinkId, Arc<str>)>,
+    pub renames: Vec<Rename>,
     pub policies: Vec<(SinkId, SinkPolicy)>,
     /// Sinks that begin with it.
     pub added: Vec<SinkId>,
@@ -61,6 +69,12 @@ impl Switch {
     pub fn before(&self) -> Position {
         let at = self.record.position;
         Position { seq: at.seq.saturating_sub(1), ..at }
+    }
+}
+
+impl SinkJournal {
+    fn renamed(&self, to: Arc<str>) -> Rename {
+        Rename { sink: self.id, to, shared: self.shared.clone() }
     }
 }
 
@@ -106,10 +120,10 @@ impl Store {
                     return prepared.refused.push((old.clone(), new.clone(), waiting));
                 }
                 Some(_) => return,
-                None => prepared.renames.push((other.id, aside(new, other.id))),
+                None => prepared.renames.push(other.renamed(aside(new, other.id))),
             }
         }
-        prepared.renames.push((from.id, new.clone()));
+        prepared.renames.push(from.renamed(new.clone()));
         names.remove(old);
         names.insert(new.clone(), from.id);
     }
@@ -117,9 +131,9 @@ impl Store {
     /// What comes with the record of a switch, for the commit that holds it.
     pub(super) fn switch(&mut self, batch: &mut OwnedWriteBatch, switch: &Switch) {
         let before = switch.before();
-        for (id, name) in &switch.renames {
-            if let Some(sink) = self.sinks.get_mut(id) {
-                sink.rename(batch, &self.meta, name, before);
+        for Rename { sink, to, .. } in &switch.renames {
+            if let Some(sink) = self.sinks.get_mut(sink) {
+                sink.rename(batch, &self.meta, to, before);
             }
         }
         for (id, policy) in &switch.policies {

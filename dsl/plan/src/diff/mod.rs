@@ -1,0 +1,5 @@
+//! What differs between two plans.
+
+mod same;
+
+pub use same::{same_delivery, same_source};

@@ -1,0 +1,550 @@
+//! Changing the plan of a running engine.
+//!
+//! ```text
+//! prepare   the store keeps the plan and has places for its sinks     (nothing that runs notices)
+//! stop      sources and deliveries that differ, and those that leave  (everything else goes on)
+//! drill     new components try what they need of this machine
+//! switch    the record `Configured`: one position of the log
+//! start     what is new, once the record is durable
+//! ```
+//! Lanes do not stop: each passes the record in its own time and takes its state over by names
+//! ([`Lane::migrate`](gwp_plan::Lane::migrate)), so success never waits for a reader that is behind. Sources that go on
+//! keep their connection and their numbers ([`Translation`](crate::translation)).
+//!
+//! What is to be done follows from the plan that is wanted and from what runs, whatever that is. So if a step fails,
+//! the same function brings the plan before back: from any step, by the same rules.
+//!
+//! Until the record is durable a node that dies comes back with the old plan, from then on with the new one: names and
+//! bounds of journals are in the same commit.
+
+use crate::alarms::{self, BOARD};
+use crate::engine::{BOARD_POLICY, Engine, Inner, Running, STOP_TIMEOUT_MS, fits, policy};
+use crate::graph::{Leaving, PreparedSink, Removed, RunningSource, lane_stage};
+use crate::limits::{CHANGE_DURABLE, CHANGE_PREPARE};
+use crate::sequencer::{Link, Next, SourceKey};
+use crate::status::{SinkStatus, StageStatus};
+use crate::topology::{StageId, StageSpec, TopologyMsg};
+use gwp_core::sink::Disposition;
+use gwp_core::source::Source;
+use gwp_core::{GroupId, PlanId, Position, SinkId, TagId};
+use gwp_journal::{Place, Prepared, Request, Wanted};
+use gwp_plan::Plan;
+use gwp_plan::diff::{same_delivery, same_source};
+use ractor::call_t;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A plan and everything that runs it.
+pub struct Target {
+    pub plan: Arc<Plan>,
+    /// By index of the plan's sources.
+    pub sources: Vec<Arc<dyn Source>>,
+    /// By index of the plan's sinks.
+    pub sinks: Vec<PreparedSink>,
+    /// What becomes of sinks that leave.
+    pub removed: Removed,
+}
+
+/// What has been done of a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    Prepared,
+    Stopped,
+    Drilled,
+    /// The record has its position; whether it is on disk nobody knows yet.
+    Switched,
+    Durable,
+    Started,
+}
+
+/// Is told of every step; an error makes the change fail there.
+pub type Observer<'a> = &'a (dyn Fn(Step) -> Result<(), String> + Send + Sync);
+
+/// A change that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The plan before.
+    pub before: PlanId,
+    pub plan: PlanId,
+    /// The record from which on it holds; none if the plan was in force already.
+    pub at: Option<Position>,
+    /// What is to be known, though it did not keep the plan from being put in force.
+    pub warnings: Vec<String>,
+}
+
+/// Why a plan is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    #[error("{0}; the plan before runs on")]
+    Undone(String),
+    #[error(
+        "{first}; and bringing the plan before back failed as well: {second}. Restart the gateway: it starts with the plan that its log names"
+    )]
+    Stuck { first: String, second: String },
+}
+
+impl Engine {
+    /// Puts another plan in force. Only what differs is stopped and started; on any failure the plan before runs on.
+    ///
+    /// # Errors
+    /// Why it does not hold.
+    pub async fn change(&self, target: Target, observer: Observer<'_>) -> Result<Changed, ChangeError> {
+        let undone = |error: &dyn std::fmt::Display| ChangeError::Undone(error.to_string());
+        fits("sources", target.plan.sources.len(), target.sources.len()).map_err(|error| undone(&error))?;
+        fits("sinks", target.plan.sinks.len(), target.sinks.len()).map_err(|error| undone(&error))?;
+        let inner = &self.inner;
+        let mut running = inner.running.lock().await;
+        if running.sources_stopped {
+            return Err(ChangeError::Undone("the gateway is being stopped".into()));
+        }
+        if inner.writer.meter.low_space.load(Relaxed) {
+            let why = "the data directory is nearly full: nothing new can be stored";
+            return Err(ChangeError::Undone(why.into()));
+        }
+        let back = running.target();
+        let result = inner.change(&mut running, &target, observer, false).await;
+        let result = match result {
+            Ok(changed) => Ok(changed),
+            Err(first) => match inner.change(&mut running, &back, &|_| Ok(()), true).await {
+                Ok(_) => Err(ChangeError::Undone(first)),
+                Err(second) => Err(ChangeError::Stuck { first, second }),
+            },
+        };
+        inner.show(&running);
+        result
+    }
+}
+
+impl Running {
+    /// What runs, as a target to come back to.
+    fn target(&self) -> Target {
+        let source = |name: &Arc<str>| self.sources.iter().find(|source| source.name == *name);
+        let sink =
+            |name: &Arc<str>| self.sinks.iter().find(|sink| sink.name == *name && sink.leaving.is_none());
+        Target {
+            plan: self.plan.clone(),
+            sources: self
+                .plan
+                .sources
+                .iter()
+                .filter_map(|plan| Some(source(&plan.name)?.component.clone()))
+                .collect(),
+            sinks: self
+                .plan
+                .sinks
+                .iter()
+                .filter_map(|plan| Some(sink(&plan.name)?.component.clone()))
+                .collect(),
+            // What a change that failed has added leaves nothing behind.
+            removed: Removed::Discard,
+        }
+    }
+}
+
+/// What differs between what runs and what is wanted.
+struct Difference {
+    /// Sources of the plan that go on, by their index in it: key and link.
+    kept: BTreeMap<usize, (SourceKey, Link)>,
+    stop_sources: Vec<usize>,
+    /// Running sinks whose delivery is made anew or ends.
+    stop_deliveries: Vec<usize>,
+    /// The executor of writes is made anew or ends.
+    stop_writes: bool,
+}
+
+impl Difference {
+    fn new(running: &Running, target: &Target, places: &[Place]) -> Difference {
+        let plan = &target.plan;
+        let mut kept = BTreeMap::new();
+        let mut stop_sources = Vec::new();
+        for (index, source) in running.sources.iter().enumerate() {
+            let at = plan.sources.iter().position(|wanted| wanted.name == source.name);
+            match at.filter(|at| same_source(&source.home, source.index, plan, *at)) {
+                Some(at) => {
+                    let translation = source.translation(plan, at);
+                    let link = Link { connected: plan.sources[at].connected, translation };
+                    kept.insert(at, (source.key, link));
+                }
+                None => stop_sources.push(index),
+            }
+        }
+        let goes_on = |sink: &crate::graph::RunningSink| match places
+            .iter()
+            .position(|place| place.registered.id == sink.id)
+        {
+            Some(at) => same_delivery(&sink.home, sink.index, plan, at),
+            None => match sink.leaving {
+                Some(_) => true,
+                None => target.removed == Removed::Drain,
+            },
+        };
+        let sinks = running.sinks.iter().enumerate();
+        let stop_deliveries = sinks.filter(|(_, sink)| !goes_on(sink)).map(|(index, _)| index).collect();
+        let before = &running.plan;
+        // It knows tags, writes and sources by their numbers.
+        let same_writes = before.tags == plan.tags
+            && before.groups == plan.groups
+            && before.writes == plan.writes
+            && kept.len() == plan.sources.len()
+            && stop_sources.is_empty();
+        Difference { kept, stop_sources, stop_deliveries, stop_writes: !same_writes }
+    }
+}
+
+/// Slots that stopped sources have accounted for: (source, device, period, phase).
+pub(crate) type Slots = BTreeMap<(Arc<str>, Arc<str>, i64, i64), u64>;
+
+impl Inner {
+    /// `back`: what runs by the old plan must run again, whatever the disk and what it needs say to that now.
+    async fn change(
+        &self,
+        running: &mut Running,
+        target: &Target,
+        observer: Observer<'_>,
+        back: bool,
+    ) -> Result<Changed, String> {
+        let (before, plan_id) = (running.plan_id, target.plan.id());
+        let mut prepared = self.prepare(plan_id, target).await?;
+        let places = std::mem::take(&mut prepared.places);
+        let fresh = fresh(running, &places);
+        let mut warnings: Vec<String> = prepared.refused.iter().map(|(old, new, waiting)| {
+            format!("`moved {old} -> {new}` cannot be followed: both names have a journal; {waiting} samples wait under the old one")
+        }).collect();
+        let difference = Difference::new(running, target, &places);
+        let mut begun = self.stop(running, &difference, observer).await;
+        if begun.is_ok() && !back {
+            begun = drill(running, target, &difference, &mut warnings).await;
+        }
+        begun = begun.and_then(|()| observer(Step::Drilled));
+        let mut at = None;
+        if begun.is_ok() && plan_id != before {
+            let position = self.switch(running, target, plan_id, &difference, &places, prepared);
+            at = Some(position);
+            running.leave(target, position, &places);
+            begun =
+                self.settle(position, observer).await.or_else(|error| if back { Ok(()) } else { Err(error) });
+        }
+        if let Err(error) = begun {
+            self.give_back(&fresh);
+            return Err(error);
+        }
+        let specs = running.build(self, target, places, at);
+        self.restart_renamed(running).await?;
+        self.add(specs).await?;
+        observer(Step::Started)?;
+        running.slots.clear();
+        Ok(Changed { before, plan: plan_id, at, warnings })
+    }
+
+    /// Has the store keep the plan and find the places of its sinks, that of the board of alarms behind them.
+    async fn prepare(&self, id: PlanId, target: &Target) -> Result<Prepared, String> {
+        let renames = target.plan.renames();
+        let sinks = target.plan.sinks.iter().map(|sink| Wanted {
+            name: sink.name.clone(),
+            former: renames.former_names_of_sink(&sink.name),
+            policy: policy(sink),
+        });
+        let board = Wanted { name: BOARD.into(), former: Vec::new(), policy: BOARD_POLICY };
+        let board = alarms::has_alarms(&target.plan).then_some(board);
+        let (answer, answered) = std::sync::mpsc::channel();
+        let wanted = sinks.chain(board).collect();
+        self.writer.ask(Request::Prepare(id, target.plan.to_bytes(), wanted, answer));
+        let wait = move || answered.recv_timeout(CHANGE_PREPARE);
+        let prepared = tokio::task::spawn_blocking(wait).await.map_err(|error| error.to_string())?;
+        prepared.map_err(|_| "the store does not answer".into())
+    }
+
+    /// Places that only this change wanted are given back.
+    fn give_back(&self, fresh: &[(SinkId, bool)]) {
+        for (id, added) in fresh {
+            self.writer.ask(if *added { Request::Forget(*id) } else { Request::Retire(*id) });
+        }
+    }
+
+    /// Stops what differs.
+    async fn stop(
+        &self,
+        running: &mut Running,
+        difference: &Difference,
+        observer: Observer<'_>,
+    ) -> Result<(), String> {
+        observer(Step::Prepared)?;
+        let writes = if difference.stop_writes { running.writes.take() } else { None };
+        if let Some(writes) = writes {
+            // Its last outcomes are in the log before the tags have other numbers.
+            self.remove(vec![writes.stage]).await?;
+            self.shared.sequencer.dismiss(writes.key);
+        }
+        let (mut stages, mut stopped): (Vec<StageId>, Vec<RunningSource>) = Default::default();
+        for index in difference.stop_sources.iter().rev() {
+            let source = running.sources.remove(*index);
+            stages.push(source.stage);
+            stopped.push(source);
+        }
+        for index in &difference.stop_deliveries {
+            if let Some((stage, seat)) = running.sinks[*index].delivery.take() {
+                seat.replaced.store(true, Relaxed);
+                stages.push(stage);
+            }
+        }
+        self.remove(stages).await?;
+        for source in stopped {
+            self.shared.sequencer.dismiss(source.key);
+            remember(&mut running.slots, &source);
+        }
+        observer(Step::Stopped)
+    }
+
+    /// Puts the plan in force at one position.
+    fn switch(
+        &self,
+        running: &mut Running,
+        target: &Target,
+        id: PlanId,
+        difference: &Difference,
+        places: &[Place],
+        prepared: Prepared,
+    ) -> Position {
+        let (old, plan) = (running.plan.clone(), &target.plan);
+        let (ids, renames) = (plan.tag_ids(), plan.renames());
+        let renumber = |tag: TagId| {
+            let tag = old.tag(tag)?;
+            ids.get(&tag.info.path).or_else(|| ids.get(&*renames.path(tag)?)).copied()
+        };
+        let write = |index: usize| {
+            let command = renumber(old.writes.get(index)?.command)?;
+            plan.writes.iter().position(|write| write.command == command)
+        };
+        let mut sources: BTreeMap<SourceKey, Link> = difference.kept.values().cloned().collect();
+        sources.extend(running.writes.as_ref().map(|writes| (writes.key, Link::own())));
+        let ids_of = |place: &&Place| place.added;
+        self.shared.plans.add(id, plan.clone());
+        let policies = plan.sinks.iter().zip(places);
+        let at = self.shared.sequencer.switch(Next {
+            plan,
+            id,
+            sources,
+            renumber: &renumber,
+            write: &write,
+            renames: prepared.renames,
+            policies: policies.map(|(sink, place)| (place.registered.id, policy(sink))).collect(),
+            added: places.iter().filter(ids_of).map(|place| place.registered.id).collect(),
+        });
+        (running.plan, running.plan_id) = (plan.clone(), id);
+        at
+    }
+
+    /// Waits until the record of the switch is on disk.
+    async fn settle(&self, position: Position, observer: Observer<'_>) -> Result<(), String> {
+        observer(Step::Switched)?;
+        let mut durable = self.shared.durable.clone();
+        let wait = durable.wait_for(|upto| *upto >= position);
+        match tokio::time::timeout(CHANGE_DURABLE, wait).await {
+            Ok(Ok(_)) => observer(Step::Durable),
+            Ok(Err(_)) => Err("the store has failed".into()),
+            Err(_) => Err(format!("the disk does not take the change within {} s", CHANGE_DURABLE.as_secs())),
+        }
+    }
+
+    async fn remove(&self, stages: Vec<StageId>) -> Result<(), String> {
+        if stages.is_empty() {
+            return Ok(());
+        }
+        let removed =
+            call_t!(self.shared.topology, |reply| TopologyMsg::Remove(stages, reply), STOP_TIMEOUT_MS);
+        removed.map_err(|error| format!("stages do not stop: {error}"))
+    }
+
+    /// Lanes of sinks with another name go by it.
+    async fn restart_renamed(&self, running: &mut Running) -> Result<(), String> {
+        let renamed = |sink: &&mut crate::graph::RunningSink| {
+            *sink.status.lane_stage.name != *format!("lane/{}", sink.name)
+        };
+        let mut specs: Vec<StageSpec> = Vec::new();
+        for sink in running.sinks.iter_mut().filter(renamed) {
+            self.remove(vec![sink.lane_stage]).await?;
+            let SinkStatus { meter, lane, lane_edge, journal, stage, .. } = &*sink.status;
+            let status = SinkStatus {
+                name: sink.name.clone(),
+                leaving: false,
+                stage: stage.clone(),
+                lane_stage: StageStatus::new(format!("lane/{}", sink.name)),
+                meter: meter.clone(),
+                lane: lane.clone(),
+                lane_edge: lane_edge.clone(),
+                journal: journal.clone(),
+            };
+            let spec = lane_stage(&sink.lane, &status.lane_stage);
+            (sink.status, sink.lane_stage) = (Arc::new(status), spec.id);
+            specs.push(spec);
+        }
+        self.add(specs).await
+    }
+
+    /// Ends sinks that have left the plan and have nothing to do any more.
+    pub async fn sweep(&self) {
+        let mut running = self.running.lock().await;
+        let mut gone = Vec::new();
+        for (index, sink) in running.sinks.iter_mut().enumerate() {
+            let Some(leaving) = &mut sink.leaving else { continue };
+            if !leaving.lane_ended {
+                let done = leaving.how == Removed::Discard || sink.lane.meter.position() >= leaving.since;
+                if !done || self.remove(vec![sink.lane_stage]).await.is_err() {
+                    continue;
+                }
+                self.flush().await;
+                self.writer.ask(Request::Retire(sink.id));
+                leaving.lane_ended = true;
+            }
+            let waits = sink.status.journal.pending_samples.load(Relaxed);
+            if leaving.how == Removed::Drain && waits > 0 {
+                continue;
+            }
+            if let Some((stage, _)) = sink.delivery.take() {
+                let _ = self.remove(vec![stage]).await;
+                self.flush().await;
+            }
+            if leaving.how != Removed::Keep {
+                self.writer.ask(Request::Forget(sink.id));
+            }
+            tracing::info!(sink = %sink.name, how = ?leaving.how, "a sink that has left the plan has ended");
+            self.shared.outboxes.remove(sink.id);
+            gone.push(index);
+        }
+        if !gone.is_empty() {
+            gone.into_iter().rev().for_each(|index| {
+                running.sinks.remove(index);
+            });
+            self.show(&running);
+        }
+    }
+}
+
+/// New components try what they need.
+async fn drill(
+    running: &Running,
+    target: &Target,
+    difference: &Difference,
+    warnings: &mut Vec<String>,
+) -> Result<(), String> {
+    for (index, source) in target.sources.iter().enumerate() {
+        if !difference.kept.contains_key(&index) {
+            let name = &target.plan.sources[index].name;
+            source.drill().await.map_err(|error| format!("source/{name}: {error}"))?;
+        }
+    }
+    for (sink, prepared) in target.plan.sinks.iter().zip(&target.sinks) {
+        let of = running.sinks.iter().find(|running| running.name == sink.name);
+        if of.is_some_and(|running| running.delivery.is_some()) {
+            continue;
+        }
+        match prepared.sink.drill().await {
+            Err(error) if error.disposition == Disposition::Halt => {
+                return Err(format!("sink/{}: {error}", sink.name));
+            }
+            Err(error) => warnings.push(format!("sink/{}: {error}; its journal keeps everything", sink.name)),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sinks among the places that nothing runs for yet, and whether they are new to the store.
+fn fresh(running: &Running, places: &[Place]) -> Vec<(SinkId, bool)> {
+    let runs = |id: SinkId| {
+        running.sinks.iter().any(|sink| sink.id == id)
+            || running.board.as_ref().is_some_and(|board| board.id == id)
+    };
+    let fresh = places.iter().filter(|place| !runs(place.registered.id));
+    fresh.map(|place| (place.registered.id, place.added)).collect()
+}
+
+/// The slots a source that ends has accounted for.
+fn remember(slots: &mut Slots, source: &RunningSource) {
+    for (id, slot) in source.outlet.slots() {
+        let Some(group) = source.home.group(id) else { continue };
+        let key = (source.name.clone(), group.device.clone(), group.period_ns, group.phase_ns);
+        let known = slots.entry(key).or_insert(slot);
+        *known = slot.max(*known);
+    }
+}
+
+/// The slots after which the groups of a source go on.
+fn slots_of(slots: &Slots, plan: &Plan, index: usize) -> BTreeMap<GroupId, u64> {
+    let name = &plan.sources[index].name;
+    let own = (0..).map(GroupId).zip(&plan.groups).filter(|(_, group)| group.source as usize == index);
+    own.filter_map(|(id, group)| {
+        let key = (name.clone(), group.device.clone(), group.period_ns, group.phase_ns);
+        Some((id, *slots.get(&key)?))
+    })
+    .collect()
+}
+
+impl Running {
+    /// Marks the sinks that the plan in force does not have, and those it has again.
+    fn leave(&mut self, target: &Target, since: Position, places: &[Place]) {
+        for sink in &mut self.sinks {
+            let stays = places.iter().any(|place| place.registered.id == sink.id);
+            sink.leaving = match (stays, sink.leaving) {
+                (true, _) => None,
+                (false, Some(leaving)) => Some(leaving),
+                (false, None) => Some(Leaving { since, how: target.removed, lane_ended: false }),
+            };
+        }
+    }
+
+    /// Makes what the target has and nothing runs for. `at` is the record of the switch, if there was one.
+    fn build(
+        &mut self,
+        inner: &Inner,
+        target: &Target,
+        places: Vec<Place>,
+        at: Option<Position>,
+    ) -> Vec<StageSpec> {
+        let (shared, plan, id) = (&inner.shared, target.plan.clone(), self.plan_id);
+        let before = at.map(|at| Position { seq: at.seq.saturating_sub(1), ..at });
+        let mut specs = Vec::new();
+        for (index, place) in places.into_iter().enumerate() {
+            let known = self.sinks.iter_mut().find(|sink| sink.id == place.registered.id);
+            match (plan.sinks.get(index), known) {
+                (Some(wanted), Some(sink)) => {
+                    sink.name = wanted.name.clone();
+                    if sink.delivery.is_none() {
+                        sink.component = target.sinks[index].clone();
+                        (sink.home, sink.index) = (plan.clone(), index);
+                        sink.renew_status();
+                    }
+                }
+                (Some(_), None) => {
+                    let before = before.filter(|_| place.added);
+                    let prepared = target.sinks[index].clone();
+                    let (sink, lane) = shared.sink((&plan, id), index, prepared, place, before);
+                    self.sinks.push(sink);
+                    specs.push(lane);
+                }
+                (None, _) if self.board.is_none() => {
+                    let before = before.filter(|_| place.added);
+                    let (board, lane) = shared.board(id, place, before);
+                    self.board = Some(board);
+                    specs.push(lane);
+                }
+                (None, _) => {}
+            }
+        }
+        self.add_deliveries(shared, &mut specs);
+        for (index, wanted) in plan.sources.iter().enumerate() {
+            if self.sources.iter().any(|source| source.name == wanted.name) {
+                continue;
+            }
+            let component = target.sources[index].clone();
+            let slots = slots_of(&self.slots, &plan, index);
+            let (source, spec) = shared.source(&plan, index, component, slots);
+            self.sources.push(source);
+            specs.push(spec);
+        }
+        self.renew_desk(shared);
+        self.add_writes(shared, false, &mut specs);
+        specs
+    }
+}
