@@ -15,6 +15,7 @@ pub mod alarm;
 pub mod calendar;
 pub mod condition;
 mod counter;
+pub mod diff;
 pub mod eval;
 pub mod event;
 pub mod expr;
