@@ -83,6 +83,11 @@ impl Renames {
         Some(self.follow(&Place::item(old), |at| self.exact(MovedKind::Flow, at))?.item)
     }
 
+    /// What a sink is called now.
+    pub fn sink(&self, old: &str) -> Option<Arc<str>> {
+        Some(self.follow(&Place::item(old), |at| self.exact(MovedKind::Sink, at))?.item)
+    }
+
     /// All names a sink has had before, the latest first.
     pub fn former_names_of_sink(&self, now: &str) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = Vec::new();

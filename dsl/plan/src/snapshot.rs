@@ -6,12 +6,12 @@
 
 use crate::event::circuit::CircuitState;
 use crate::event::progress::ProgressState;
-use crate::event::window::InstanceState;
+use crate::event::window::{Instance, InstanceState};
 use crate::lane::{Lane, LaneCircuit};
 use crate::moved::Renames;
 use crate::plan::Plan;
 use crate::route::RunningRoute;
-use crate::stage::LastByTag;
+use crate::stage::{LastByTag, Running};
 use gwp_core::{GroupId, PlanId, Quality, TagId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -186,6 +186,22 @@ fn adopt_stages(
     renames: &Renames,
     moved: &dyn Fn(&LastByTag) -> LastByTag,
 ) {
+    let before = stages_before(new_routes, old_routes, renames);
+    for (route, before) in new_routes.iter_mut().zip(before) {
+        for (stage, before) in route.stages.iter_mut().zip(before) {
+            if let Some(state) = before.and_then(|before| before.state()) {
+                stage.set_state(moved(state));
+            }
+        }
+    }
+}
+
+/// By route and stage: the older stage whose state it goes on with.
+pub(crate) fn stages_before<'r>(
+    new_routes: &[RunningRoute],
+    old_routes: &'r [RunningRoute],
+    renames: &Renames,
+) -> Vec<Vec<Option<&'r Running>>> {
     // Only looked up, never iterated: hash order cannot show.
     let mut old = HashMap::new();
     let flow_now = |flow: &Arc<str>| renames.flow(flow).unwrap_or_else(|| flow.clone());
@@ -194,14 +210,13 @@ fn adopt_stages(
             old.insert((way.clone(), place, std::mem::discriminant(stage)), stage);
         }
     }
-    for (way, route) in ways(new_routes, Arc::clone).into_iter().zip(new_routes.iter_mut()) {
-        for (place, stage) in route.stages.iter_mut().enumerate() {
-            let same = old.get(&(way.clone(), place, std::mem::discriminant(&*stage)));
-            if let Some(state) = same.and_then(|stage| stage.state()) {
-                stage.set_state(moved(state));
-            }
-        }
-    }
+    let of_route = |(way, route): ((Arc<str>, usize), &RunningRoute)| {
+        let stages = route.stages.iter().enumerate();
+        let before =
+            |(place, stage)| old.get(&(way.clone(), place, std::mem::discriminant::<Running>(stage))).copied();
+        stages.map(before).collect()
+    };
+    ways(new_routes, Arc::clone).into_iter().zip(new_routes).map(of_route).collect()
 }
 
 /// Windows of the same rows and device keep their states.
@@ -211,19 +226,35 @@ fn adopt_windows(
     renames: &Renames,
     renumber: &dyn Fn(TagId) -> Option<TagId>,
 ) {
-    let old_windows: Vec<_> = old_routes.iter().filter_map(|route| route.window.as_ref()).collect();
-    let device_now = |device: &Arc<str>| renames.row_device(device).unwrap_or_else(|| device.clone());
     for new in new_routes.iter_mut().filter_map(|route| route.window.as_mut()) {
-        let same_rows = |name: &Arc<str>| *name == new.name || renames.flow(name).as_ref() == Some(&new.name);
-        let old: Vec<_> = old_windows.iter().filter(|old| same_rows(&old.name)).collect();
+        let before = windows_before(&new.name, old_routes, renames);
         for instance in &mut new.instances {
-            let mut before = old.iter().flat_map(|old| &old.instances);
-            let same = before.find(|old| instance.is_like(old, &device_now));
-            if let Some(same) = same {
+            if let Some(same) = instance_before(instance, &before, renames) {
                 instance.adopt(same, renumber);
             }
         }
     }
+}
+
+/// Older instances of the windows that give rows of this name.
+pub(crate) fn windows_before<'r>(
+    name: &Arc<str>,
+    old_routes: &'r [RunningRoute],
+    renames: &Renames,
+) -> Vec<&'r Instance> {
+    let same_rows = |old: &Arc<str>| old == name || renames.flow(old).as_ref() == Some(name);
+    let windows = old_routes.iter().filter_map(|route| route.window.as_ref());
+    windows.filter(|old| same_rows(&old.name)).flat_map(|old| &old.instances).collect()
+}
+
+/// The one among them whose state an instance goes on with.
+pub(crate) fn instance_before<'r>(
+    instance: &Instance,
+    before: &[&'r Instance],
+    renames: &Renames,
+) -> Option<&'r Instance> {
+    let device_now = |device: &Arc<str>| renames.row_device(device).unwrap_or_else(|| device.clone());
+    before.iter().find(|old| instance.is_like(old, &device_now)).copied()
 }
 
 /// Each route by its flow, as that is called now, and the how many-th of the flow's ways to this sink it is.

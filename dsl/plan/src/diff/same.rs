@@ -1,121 +1,61 @@
-//! What a change of the plan leaves alone: numbers of tags and groups differ from plan to plan and do not count.
+//! What goes on untouched when another plan takes over: a connection is given up only for a reason.
 
-use crate::plan::{Plan, SinkPlan, SourcePlan};
-use gwp_core::source::{GroupDeclaration, PointDeclaration};
+use crate::plan::{Plan, SinkPlan};
+use gwp_core::source::{GroupDeclaration, PointDeclaration, SourceDeclaration};
 
-/// True if `old.sources[i]` and `new.sources[j]` are one to a driver, so that a running source goes on: scale, range
-/// and the like are applied behind it.
+/// True if the driver of `new.sources[j]` is told the same as that of `old.sources[i]`, but for the
+/// numbers of groups and tags: the source may go on, and needs only to learn these. What is done to its
+/// samples behind the driver (scale, range, deadband, labels, descriptions) makes no difference.
+///
+/// False too if there is no such source.
 pub fn same_source(old: &Plan, i: usize, new: &Plan, j: usize) -> bool {
-    let item = |plan: &Plan, index: usize| plan.sources.get(index).cloned();
-    let (Some(was), Some(is)) = (item(old, i), item(new, j)) else { return false };
-    let seen_by_driver = |source: SourcePlan| {
-        let SourcePlan { name, driver, settings, device_time, on_disconnect, .. } = source;
-        (name, driver, settings, device_time, on_disconnect)
-    };
-    if seen_by_driver(was) != seen_by_driver(is) {
+    let (Some(before), Some(after)) = (old.sources.get(i), new.sources.get(j)) else { return false };
+    let (Some(told), Some(tells)) = (old.source_declaration(i), new.source_declaration(j)) else {
         return false;
-    }
-    let groups = |plan: &Plan, index| plan.source_declaration(index).map(|declared| declared.groups);
-    match (groups(old, i), groups(new, j)) {
-        (Some(was), Some(is)) => {
-            was.len() == is.len() && was.iter().zip(&is).all(|(was, is)| same_group(was, is))
-        }
-        _ => false,
-    }
-}
-
-fn same_group(was: &GroupDeclaration, is: &GroupDeclaration) -> bool {
-    let place = |group: &GroupDeclaration| (group.device.clone(), group.period_ns, group.phase_ns);
-    place(was) == place(is)
-        && was.device_settings == is.device_settings
-        && was.tags.len() == is.tags.len()
-        && was.points.len() == is.points.len()
-        && was.points.iter().zip(&is.points).all(|(was, is)| same_point(was, is))
-}
-
-fn same_point(was: &PointDeclaration, is: &PointDeclaration) -> bool {
-    was.path == is.path
-        && was.address == is.address
-        && was.plc_type == is.plc_type
-        && was.writable == is.writable
-        && was.command == is.command
-}
-
-/// True if `old.sinks[i]` and `new.sinks[j]` deliver in the same way to the same place, so that a running sink goes on.
-/// What flows into it and the bounds of its journal are not asked.
-pub fn same_delivery(old: &Plan, i: usize, new: &Plan, j: usize) -> bool {
-    let (Some(was), Some(is)) = (old.sinks.get(i), new.sinks.get(j)) else { return false };
-    let told = |plan: &Plan, sink: &SinkPlan| {
-        let dead_letter =
-            sink.dead_letter.and_then(|index| Some(plan.sinks.get(index as usize)?.name.clone()));
-        (sink.name.clone(), sink.driver.clone(), sink.bad, sink.retry, dead_letter)
     };
-    told(old, was) == told(new, is)
-        && was.settings == is.settings
-        // Sinks name files by it.
+    before.driver == after.driver
+        && before.on_disconnect == after.on_disconnect
+        && is_same_declaration(&told, &tells)
+}
+
+fn is_same_declaration(a: &SourceDeclaration, b: &SourceDeclaration) -> bool {
+    a.item.name == b.item.name
+        && a.item.settings == b.item.settings
+        && a.device_time == b.device_time
+        && a.groups.len() == b.groups.len()
+        && a.groups.iter().zip(&b.groups).all(|(a, b)| is_same_group(a, b))
+}
+
+fn is_same_group(a: &GroupDeclaration, b: &GroupDeclaration) -> bool {
+    a.device == b.device
+        && a.device_settings == b.device_settings
+        && (a.period_ns, a.phase_ns) == (b.period_ns, b.phase_ns)
+        && a.tags.len() == b.tags.len()
+        && a.points.len() == b.points.len()
+        && a.points.iter().zip(&b.points).all(|(a, b)| is_same_point(a, b))
+}
+
+fn is_same_point(a: &PointDeclaration, b: &PointDeclaration) -> bool {
+    (&a.path, &a.address, a.plc_type) == (&b.path, &b.address, b.plc_type)
+        && (a.writable, a.command) == (b.writable, b.command)
+}
+
+/// True if `new.sinks[j]` delivers to the same destination in the same way as `old.sinks[i]`: its
+/// connection may stay. Bounds of the journal and what flows into it make no difference.
+///
+/// False too if there is no such sink.
+pub fn same_delivery(old: &Plan, i: usize, new: &Plan, j: usize) -> bool {
+    let (Some(before), Some(after)) = (old.sinks.get(i), new.sinks.get(j)) else { return false };
+    before.name == after.name
+        && before.driver == after.driver
+        && before.settings == after.settings
+        && before.retry == after.retry
+        && before.bad == after.bad
+        && dead_letter(old, before) == dead_letter(new, after)
         && old.gateway.timezone == new.gateway.timezone
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::{Linear, OnDisconnect, tests};
-    use gwp_core::manifest::Standby;
-    use gwp_core::{Settings, TagId};
-
-    /// Three tags of one source, and a sink.
-    fn plan() -> Plan {
-        let mut plan = tests::plan(3);
-        plan.sources.push(SourcePlan {
-            name: "s".into(),
-            driver: "test".into(),
-            settings: Settings::default(),
-            standby: Standby::Hot,
-            late_ns: 0,
-            device_time: false,
-            on_disconnect: OnDisconnect::MarkBad,
-            connected: TagId(0),
-        });
-        plan.sinks.push(SinkPlan::internal("a".into(), Vec::new()));
-        plan
-    }
-
-    #[test]
-    fn what_a_driver_does_not_see_leaves_its_source_alone() {
-        let old = plan();
-        let mut new = old.clone();
-        new.tags[0].scale = Some(Linear { gain: 2.0, offset: 0.0 });
-        new.sources[0].late_ns += 1;
-        assert!(same_source(&old, 0, &new, 0));
-        for edit in [
-            (|plan: &mut Plan| plan.sources[0].on_disconnect = OnDisconnect::Hold(1)) as fn(&mut Plan),
-            |plan| plan.sources[0].driver = "other".into(),
-            |plan| plan.groups[0].period_ns += 1,
-            |plan| plan.groups[0].tags = plan.groups[0].tags[1..].into(),
-        ] {
-            let mut new = old.clone();
-            edit(&mut new);
-            assert!(!same_source(&old, 0, &new, 0));
-        }
-        assert!(!same_source(&old, 0, &new, 99));
-    }
-
-    #[test]
-    fn what_flows_into_a_sink_and_its_bounds_leave_its_delivery_alone() {
-        let old = plan();
-        let mut new = old.clone();
-        new.sinks[0].routes.clear();
-        new.sinks[0].journal.capacity_bytes += 1;
-        assert!(same_delivery(&old, 0, &new, 0));
-        for edit in [
-            (|plan: &mut Plan| plan.sinks[0].retry.max_ns += 1) as fn(&mut Plan),
-            |plan| plan.sinks[0].driver = "other".into(),
-            |plan| plan.gateway.timezone = "Asia/Tokyo".into(),
-            |plan| plan.sinks[0].dead_letter = Some(0),
-        ] {
-            let mut new = old.clone();
-            edit(&mut new);
-            assert!(!same_delivery(&old, 0, &new, 0));
-        }
-    }
+/// Name of the sink that takes what the destination refuses.
+pub(super) fn dead_letter<'p>(plan: &'p Plan, sink: &SinkPlan) -> Option<&'p str> {
+    Some(&*plan.sinks.get(sink.dead_letter? as usize)?.name)
 }

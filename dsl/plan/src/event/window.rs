@@ -219,7 +219,13 @@ impl Instance {
         self.circuit.late()
     }
 
-    fn revises(&self) -> bool {
+    /// Device of its rows.
+    pub fn device(&self) -> &Arc<str> {
+        &self.plan.device
+    }
+
+    /// Whether late samples issue its rows again.
+    pub fn revises(&self) -> bool {
         self.may_be_late
             && self.rule.window.revise_ns > 0
             && matches!(self.rule.window.kind, WindowKind::Every { over_ns: None, .. })
