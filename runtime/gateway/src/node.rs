@@ -2,7 +2,8 @@
 //!
 //! ```toml
 //! [node]    id = "alpha"   data = "/var/lib/gwp"
-//! [listen]  metrics = "127.0.0.1:9464"
+//! [listen]  metrics = "127.0.0.1:9464"   control = "0.0.0.0:9465"
+//! [tls]     certificate = "gateway.pem"   key = "gateway.key"
 //! [disk]    log_max = "4 GB"   reserve = "96 MB"   ballast = "32 MB"
 //! [log]     level = "info"   format = "text"
 //! [secrets] pg = { file = "/run/secrets/pg" }   mqtt = "in clear, readable by this user only"
@@ -11,6 +12,7 @@
 //! Every wrong key or value is reported, each with its place and the nearest
 //! right one. Nothing of this file is ever sent to a peer.
 
+use gwp_console::tls::TlsFiles;
 use gwp_journal::SpacePolicy;
 use gwp_syntax::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
 use std::collections::BTreeMap;
@@ -36,6 +38,8 @@ pub struct Node {
     pub metrics: Option<SocketAddr>,
     /// Where the control interface listens; a port of its own choice if none is named.
     pub control: SocketAddr,
+    /// TLS of the control interface.
+    pub tls: Option<TlsFiles>,
     pub space: SpacePolicy,
     pub log_level: String,
     pub log_format: LogFormat,
@@ -79,6 +83,7 @@ impl Default for Node {
             data: "data".into(),
             metrics: None,
             control: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
             space: SpacePolicy::default(),
             log_level: "info".into(),
             log_format: LogFormat::Text,
@@ -141,9 +146,10 @@ pub fn parse(file: FileId, text: &str, folder: &Path, report: &mut Diagnostics) 
                 _ => node.data = reader.path(value),
             }),
             "listen" => reader.each(entries, &["metrics", "control"], |reader, key, value| match key {
-                "metrics" => node.metrics = reader.address(value),
+                "metrics" => node.metrics = reader.loopback(value),
                 _ => node.control = reader.address(value).unwrap_or(node.control),
             }),
+            "tls" => node.tls = reader.tls(value, entries),
             "disk" => reader.disk(entries, &mut node.space),
             "log" => reader.each(entries, &["level", "format"], |reader, key, value| match key {
                 "level" => {
@@ -172,7 +178,7 @@ pub fn parse(file: FileId, text: &str, folder: &Path, report: &mut Diagnostics) 
                 }
             }
             other => {
-                let known = ["node", "listen", "disk", "log", "secrets", "vars"];
+                let known = ["node", "listen", "tls", "disk", "log", "secrets", "vars"];
                 let span = reader.span(section.span());
                 reader.unknown("section", other, &known, span);
             }
@@ -281,20 +287,35 @@ impl NodeReader<'_> {
     }
 
     fn address(&mut self, value: &Value<'_>) -> Option<SocketAddr> {
-        let text = self.text(value)?;
-        let address: Option<SocketAddr> = text.parse().ok();
-        match address {
-            Some(address) if address.ip().is_loopback() => Some(address),
-            Some(_) => {
-                let help = "use 127.0.0.1; a proxy with authentication may publish it";
-                self.wrong(value, "this is served without encryption, so on loopback only", help);
-                None
-            }
-            None => {
-                self.wrong(value, "this is not an address with a port", "for example \"127.0.0.1:9464\"");
-                None
-            }
+        let address = self.text(value)?.parse().ok();
+        if address.is_none() {
+            self.wrong(value, "this is not an address with a port", "for example \"127.0.0.1:9464\"");
         }
+        address
+    }
+
+    fn loopback(&mut self, value: &Value<'_>) -> Option<SocketAddr> {
+        let address = self.address(value)?;
+        if !address.ip().is_loopback() {
+            let help = "use 127.0.0.1; a proxy with authentication may publish it";
+            self.wrong(value, "this is served without encryption, so on loopback only", help);
+            return None;
+        }
+        Some(address)
+    }
+
+    fn tls(&mut self, section: &Value<'_>, entries: &DeTable<'_>) -> Option<TlsFiles> {
+        let (mut certificate, mut key) = (None, None);
+        self.each(entries, &["certificate", "key"], |reader, name, value| match name {
+            "certificate" => certificate = Some(reader.path(value)),
+            _ => key = Some(reader.path(value)),
+        });
+        let files = certificate.zip(key);
+        if files.is_none() {
+            let help = "certificate = \"gateway.pem\" and key = \"gateway.key\"";
+            self.wrong(section, "TLS needs a certificate and its key", help);
+        }
+        files.map(|(certificate, key)| TlsFiles { certificate, key })
     }
 
     fn bytes(&mut self, value: &Value<'_>) -> Option<u64> {
@@ -397,12 +418,14 @@ mod tests {
     fn reads_everything_it_documents() {
         let (node, found) = read(
             "[node]\nid = \"alpha\"\ndata = \"data\"\n[listen]\nmetrics = \"127.0.0.1:9464\"\n\
-             [disk]\nlog_max = \"4 GB\"\nreserve = 100000000\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
+             control = \"0.0.0.0:9465\"\n[tls]\ncertificate = \"gw.pem\"\nkey = \"/keys/gw\"\n[disk]\nlog_max = \"4 GB\"\nreserve = 100000000\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
              [secrets]\npg = { file = \"pg\" }\nmqtt = \"x\"\npi = { env = \"PI\" }\n[vars]\nserial_a = \"/dev/ttyS0\"\n",
         );
         assert_eq!(found, Vec::<String>::new());
         assert_eq!(node.data, Path::new("/etc/gwp/data"));
         assert_eq!((node.space.log_bytes_max, node.space.reserve_bytes), (4_000_000_000, 100_000_000));
+        let tls = TlsFiles { certificate: "/etc/gwp/gw.pem".into(), key: "/keys/gw".into() };
+        assert_eq!((node.control, node.tls.clone()), (([0, 0, 0, 0], 9465).into(), Some(tls)));
         assert_eq!(node.secrets["pg"], Secret::File("/etc/gwp/pg".into()));
         assert_eq!(node.log_format, LogFormat::Json);
         assert!(!format!("{node:?}").contains("\"x\""));
@@ -411,9 +434,9 @@ mod tests {
     #[test]
     fn every_mistake_is_reported_with_the_nearest_right_word() {
         let (_, found) = read(
-            "[nod]\nid = 1\n[listen]\nmetric = \"127.0.0.1:1\"\nmetrics = \"0.0.0.0:9464\"\n[disk]\nlog_max = \"4 apples\"\n[log]\nlevel = \"inof\"\n",
+            "[nod]\nid = 1\n[listen]\nmetric = \"127.0.0.1:1\"\nmetrics = \"0.0.0.0:9464\"\n[disk]\nlog_max = \"4 apples\"\n[log]\nlevel = \"inof\"\n[tls]\nkey = \"k\"\n",
         );
-        let expected = ["`node`", "`metrics`", "127.0.0.1", "4 GB", "`info`"];
+        let expected = ["`node`", "`metrics`", "127.0.0.1", "4 GB", "`info`", "gateway.pem"];
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.contains(expected), "{found} should contain {expected}");

@@ -2,14 +2,15 @@
 
 use super::program;
 use crate::cli::RunArgs;
-use crate::control::access::Access;
-use crate::control::server::{self, Controlled};
+use crate::control::operations::Fixed;
 use crate::metrics::{self, Exported};
 use crate::node::{self, Node};
 use crate::resolve::{lines, resolve};
 use crate::stop_signal::StopSignal;
 use crate::{catalog, log, report, status_line};
 use anyhow::{Context, bail};
+use gwp_console::Running;
+use gwp_console::server::{Listen, bind};
 use gwp_core::Declaration;
 use gwp_core::manifest::Setting;
 use gwp_core::sink::SinkDeclaration;
@@ -149,9 +150,14 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         }
         None => None,
     };
-    let control = tokio::net::TcpListener::bind(node.control).await;
-    let control =
-        control.with_context(|| format!("the control interface cannot be served on {}", node.control))?;
+    let listen = Listen { control: node.control, tls: node.tls.clone() };
+    let control = match bind(&listen, &node.data).await {
+        Err(error) if error.is_configuration() => {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::FAILURE);
+        }
+        bound => bound?,
+    };
     // Before anything starts, so that a signal at any moment ends in order.
     let stop = StopSignal::new();
     let engine = Engine::start(config).await?;
@@ -166,16 +172,14 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         metrics::serve(listener, exported);
         tracing::info!("metrics on http://{bound}/metrics");
     }
-    let access = Access::new(control.local_addr()?)?;
-    let published = access.publish(&node.data).context("control.json cannot be written")?;
-    let controlled = Controlled {
+    let running = Running {
         node: node.id.clone(),
         plan: plan.id().to_string(),
         status: engine.status.clone(),
         clock: engine.clock.clone(),
         alarms: engine.alarms.clone(),
     };
-    server::serve(control, access, controlled);
+    let control = control.serve(running, Arc::new(Fixed), Arc::new(Fixed))?;
     let draws_a_table = plan
         .sinks
         .iter()
@@ -193,6 +197,6 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         () = status_line::show(status, args.quiet || draws_a_table) => ExitCode::SUCCESS,
     };
     engine.stop().await;
-    drop(published);
+    control.stop().await;
     Ok(code)
 }

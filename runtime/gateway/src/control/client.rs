@@ -1,7 +1,7 @@
 //! Asks a running gateway.
 
-use super::access::Access;
 use anyhow::{Context, bail};
+use gwp_console::access::Access;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};

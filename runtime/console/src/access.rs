@@ -1,5 +1,6 @@
 //! `control.json`: where a running gateway listens and the token it asks for.
 
+use crate::secret::{new_token, token_hash};
 use serde_json::json;
 use std::fs;
 use std::io::{self, Write};
@@ -11,9 +12,6 @@ const FILE: &str = "control.json";
 
 /// A larger file is none of ours.
 const FILE_BYTES_MAX: u64 = 4_096;
-
-/// Bytes of a token.
-const TOKEN_BYTES: usize = 32;
 
 /// Where to find a gateway and how to be let in.
 #[derive(Clone)]
@@ -41,16 +39,12 @@ impl Access {
     /// # Errors
     /// The operating system gives no random bytes.
     pub fn new(address: SocketAddr) -> io::Result<Access> {
-        let mut bytes = [0; TOKEN_BYTES];
-        let random = rustls::crypto::ring::default_provider().secure_random;
-        random.fill(&mut bytes).map_err(|_| io::Error::other("no random bytes"))?;
-        let token = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Access { address, token })
+        Ok(Access { address, token: new_token()? })
     }
 
     /// True for the token; takes as long for a wrong one, wherever it differs.
     pub fn admits(&self, token: &str) -> bool {
-        blake3::hash(self.token.as_bytes()) == blake3::hash(token.as_bytes())
+        blake3::Hash::from_bytes(token_hash(&self.token)) == blake3::Hash::from_bytes(token_hash(token))
     }
 
     /// Leaves it in a data directory, for this user only, until it is dropped.
