@@ -13,7 +13,7 @@ use crate::role::{Caller, Means};
 use crate::secret::token_hash;
 use crate::sessions::Sessions;
 use gwp_core::Timestamp;
-use gwp_engine::{AlarmDesk, EngineStatus, GatewayClock};
+use gwp_engine::{EngineStatus, GatewayClock};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,11 +24,8 @@ use tokio::sync::{Semaphore, watch};
 /// What runs, as it is seen from here.
 pub struct Running {
     pub node: String,
-    /// Identity of the plan.
-    pub plan: String,
     pub status: Arc<EngineStatus>,
     pub clock: Arc<GatewayClock>,
-    pub alarms: Option<Arc<AlarmDesk>>,
 }
 
 /// Users, sessions, attempts and the audit log of a data directory.

@@ -132,6 +132,23 @@ impl fmt::Display for PlanId {
     }
 }
 
+impl std::str::FromStr for PlanId {
+    type Err = &'static str;
+
+    /// Reads 32 hexadecimal digits, as they are shown.
+    fn from_str(text: &str) -> Result<PlanId, &'static str> {
+        let wrong = "a plan is named by 32 hexadecimal digits";
+        if text.len() != 32 || !text.is_ascii() {
+            return Err(wrong);
+        }
+        let mut id = [0; 16];
+        for (byte, at) in id.iter_mut().zip((0..32).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong)?;
+        }
+        Ok(PlanId(id))
+    }
+}
+
 impl fmt::Debug for PlanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PlanId({self})")
@@ -141,6 +158,15 @@ impl fmt::Debug for PlanId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_id_is_read_as_it_is_shown() {
+        let id = PlanId([0, 1, 0x7F, 0xFF, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for wrong in ["", "00", &"g".repeat(32), &"é".repeat(16)] {
+            assert!(wrong.parse::<PlanId>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn byte_order_is_the_order_of_cursors() {

@@ -150,6 +150,14 @@ impl Engine {
         self.status.graph().plan
     }
 
+    /// The plan in force, as a whole.
+    ///
+    /// # Errors
+    /// It is not in memory any more and cannot be read.
+    pub fn plan(&self) -> Result<Arc<Plan>, String> {
+        self.inner.shared.plans.get(self.plan_id())
+    }
+
     /// Completes when the engine cannot go on: the store failed.
     pub async fn failed(&self) -> Arc<str> {
         let mut failed = self.failed.clone();

@@ -14,16 +14,26 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub struct EngineStatus {
     graph: RwLock<Arc<GraphStatus>>,
     pub writer: Arc<WriterMeter>,
+    notice: Mutex<Option<Arc<str>>>,
 }
 
 impl EngineStatus {
     pub(crate) fn new(writer: Arc<WriterMeter>) -> EngineStatus {
-        EngineStatus { graph: RwLock::default(), writer }
+        EngineStatus { writer, ..EngineStatus::default() }
     }
 
     /// The graph as it is now; a change of the plan puts another one in its place.
     pub fn graph(&self) -> Arc<GraphStatus> {
         self.graph.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a person should know of the program, such as that changed files have errors.
+    pub fn notice(&self) -> Option<Arc<str>> {
+        self.notice.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_notice(&self, notice: Option<&str>) {
+        *self.notice.lock().unwrap_or_else(PoisonError::into_inner) = notice.map(Into::into);
     }
 
     pub(crate) fn show(&self, graph: GraphStatus) {

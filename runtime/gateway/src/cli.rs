@@ -123,8 +123,8 @@ pub struct ProjectArgs {
 /// What to run and how.
 #[derive(clap::Args)]
 pub struct RunArgs {
-    #[command(flatten)]
-    pub project: ProjectArgs,
+    /// Pipeline files; files they `use` are found by themselves [default: what was in force last on the data directory]
+    pub files: Vec<PathBuf>,
     /// The node.toml of this machine: data directory, secrets, variables
     #[arg(long, value_name = "FILE")]
     pub node: Option<PathBuf>,
@@ -137,6 +137,9 @@ pub struct RunArgs {
     /// Serve Prometheus metrics here, for example 127.0.0.1:9464; overrides node.toml
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<std::net::SocketAddr>,
+    /// Put saved files in force while it runs; files with errors change nothing
+    #[arg(long, requires = "files")]
+    pub watch: bool,
     /// Show no status line
     #[arg(long, short)]
     pub quiet: bool,

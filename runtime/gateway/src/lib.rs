@@ -4,6 +4,7 @@
 pub mod catalog;
 mod cli;
 mod commands;
+pub mod configuration;
 pub mod control;
 mod log;
 pub mod metrics;
@@ -11,6 +12,7 @@ pub mod node;
 pub mod reference;
 pub mod report;
 pub mod resolve;
+mod service;
 mod status_line;
 mod stop_signal;
 

@@ -3,7 +3,7 @@
 //! What each of them means stands in `runtime/README.md`; a test sees that none is missing there.
 
 use gwp_core::Clock;
-use gwp_engine::{EngineStatus, GatewayClock};
+use gwp_engine::{EngineStatus, GatewayClock, GraphStatus};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Exported {
     pub status: Arc<EngineStatus>,
     pub clock: Arc<GatewayClock>,
-    pub plan: String,
 }
 
 /// Serves `/metrics` until the runtime ends.
@@ -82,18 +81,18 @@ pub fn render(exported: &Exported) -> String {
         page.0,
         "gwp_info{{version=\"{}\",plan=\"{}\"}} 1",
         env!("CARGO_PKG_VERSION"),
-        exported.plan
+        exported.status.graph().plan
     );
-    let status = &exported.status;
-    sources(&mut page, status);
-    writes(&mut page, status);
-    edges_and_stages(&mut page, status);
-    sinks(&mut page, status, exported.clock.now().0);
-    writer(&mut page, status);
+    let graph = exported.status.graph();
+    sources(&mut page, &graph);
+    writes(&mut page, &graph);
+    edges_and_stages(&mut page, &graph);
+    sinks(&mut page, &graph, exported.clock.now().0);
+    writer(&mut page, &exported.status);
     page.0
 }
 
-fn sources(page: &mut Page, status: &EngineStatus) {
+fn sources(page: &mut Page, status: &GraphStatus) {
     macro_rules! each {
         ($name:literal, $kind:literal, |$source:ident| $value:expr) => {
             page.each($name, $kind, "source", status.sources.iter(), |$source| {
@@ -112,7 +111,7 @@ fn sources(page: &mut Page, status: &EngineStatus) {
     each!("gwp_source_devices_silent", "gauge", |source| number(&source.meter.devices_silent));
 }
 
-fn writes(page: &mut Page, status: &EngineStatus) {
+fn writes(page: &mut Page, status: &GraphStatus) {
     macro_rules! each {
         ($name:literal, $counter:ident) => {
             page.each($name, "counter", "write", status.writes.iter(), |write| {
@@ -130,7 +129,7 @@ fn short(name: &str) -> &str {
     name.split_once('/').map_or(name, |(_, name)| name)
 }
 
-fn edges_and_stages(page: &mut Page, status: &EngineStatus) {
+fn edges_and_stages(page: &mut Page, status: &GraphStatus) {
     let edges: Vec<(&str, &gwp_core::edge::EdgeMeter)> = status
         .sources
         .iter()
@@ -158,7 +157,7 @@ fn edges_and_stages(page: &mut Page, status: &EngineStatus) {
     });
 }
 
-fn sinks(page: &mut Page, status: &EngineStatus, now_ns: i64) {
+fn sinks(page: &mut Page, status: &GraphStatus, now_ns: i64) {
     macro_rules! each {
         ($name:literal, $kind:literal, |$sink:ident| $value:expr) => {
             page.each($name, $kind, "sink", status.sinks.iter(), |$sink| (&*$sink.name, $value))

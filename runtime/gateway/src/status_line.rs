@@ -29,7 +29,8 @@ pub async fn show(status: Arc<EngineStatus>, quiet: bool) {
 
 /// `00:01:05  100 values/s  sources 2/2  mqtt ok  db 1 200 waiting`
 fn line(status: &EngineStatus, up: Duration, rate: f64) -> String {
-    let connected = status.sources.iter().filter(|source| source.meter.connected.load(Relaxed) == 1).count();
+    let graph = status.graph();
+    let connected = graph.sources.iter().filter(|source| source.meter.connected.load(Relaxed) == 1).count();
     let seconds = up.as_secs();
     let mut line = format!(
         "{:02}:{:02}:{:02}  {} values/s  sources {connected}/{}",
@@ -37,20 +38,27 @@ fn line(status: &EngineStatus, up: Duration, rate: f64) -> String {
         seconds / 60 % 60,
         seconds % 60,
         grouped(rate as u64),
-        status.sources.len(),
+        graph.sources.len(),
     );
-    for sink in &status.sinks {
+    for sink in &graph.sinks {
         let waiting = sink.journal.pending_samples.load(Relaxed);
         let dropped = sink.journal.dropped_samples.load(Relaxed);
         let well = sink.meter.connected.load(Relaxed) == 1;
         line.push_str(&format!("  {} ", sink.name));
-        line.push_str(if well { "ok" } else { "DOWN" });
+        line.push_str(match (sink.leaving, well) {
+            (true, _) => "leaving",
+            (false, true) => "ok",
+            (false, false) => "DOWN",
+        });
         if waiting > 0 {
             line.push_str(&format!(" {} waiting", grouped(waiting)));
         }
         if dropped > 0 {
             line.push_str(&format!(" {} dropped", grouped(dropped)));
         }
+    }
+    if let Some(notice) = status.notice() {
+        line.push_str(&format!("  NOT IN FORCE: {}", notice.lines().next().unwrap_or_default()));
     }
     if status.writer.low_space.load(Relaxed) {
         line.push_str("  DISK FULL: nothing new is stored");

@@ -51,6 +51,39 @@ impl StopSignal {
     }
 }
 
+/// Asks for the files to be taken again: SIGHUP, where there is such a thing.
+pub struct ReloadSignal {
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
+}
+
+impl ReloadSignal {
+    pub fn new() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let hangup = signal(SignalKind::hangup());
+            if let Err(error) = &hangup {
+                tracing::warn!(%error, "a signal cannot be caught");
+            }
+            ReloadSignal { hangup: hangup.ok() }
+        }
+        #[cfg(not(unix))]
+        ReloadSignal {}
+    }
+
+    /// Waits for the next one.
+    pub async fn wait(&mut self) {
+        #[cfg(unix)]
+        if let Some(hangup) = &mut self.hangup
+            && hangup.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
 /// One signal; one that cannot be caught never comes.
 fn coming<S: Receive + 'static>(reason: &'static str, signal: std::io::Result<S>) -> Coming {
     Box::pin(async move {

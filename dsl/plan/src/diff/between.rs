@@ -111,7 +111,9 @@ fn notes(pair: &mut Pair<'_>) -> Vec<String> {
         return Vec::new();
     }
     let names = some_of(revising.iter());
-    vec![format!("{names}: rows issued before the switch are not issued again (`revise`), whatever comes late")]
+    vec![format!(
+        "{names}: rows issued before the switch are not issued again (`revise`), whatever comes late"
+    )]
 }
 
 fn summary(changes: &[Change], unchanged: usize) -> Summary {

@@ -37,7 +37,11 @@ pub(super) fn changed(pair: &Pair<'_>, i: usize, j: usize) -> Described {
     };
     let kept = new.operators.iter().zip(&old.operators).filter(|both| kept(*both)).count();
     if let (Some(before), Some(after)) = (&old.alarm, &new.alarm) {
-        return (details_of_alarm(details, pair, before, after), alarm_effect(before, after, kept, new), false);
+        return (
+            details_of_alarm(details, pair, before, after),
+            alarm_effect(before, after, kept, new),
+            false,
+        );
     }
     let (state, words) = match (new.operators.len(), old.operators.len()) {
         (0, 0) => (None, "counts from the next sample on"),

@@ -157,7 +157,9 @@ fn window(details: &mut Vec<Detail>, pair: &Pair<'_>, old: &Window, new: &Window
     compared(details, "window", (&old.kind, &new.kind), kind);
     compared(details, "wait", (&old.wait_ns, &new.wait_ns), span);
     compared(details, "revise", (&old.revise_ns, &new.revise_ns), span);
-    compared(details, "min_coverage", (&old.min_coverage, &new.min_coverage), |share| format!("{} %", share * 100.0));
+    compared(details, "min_coverage", (&old.min_coverage, &new.min_coverage), |share| {
+        format!("{} %", share * 100.0)
+    });
     let devices = |window: &Window| -> Vec<Arc<str>> {
         window.instances.iter().map(|one| one.device.clone()).collect()
     };

@@ -60,7 +60,8 @@ impl<'p> Lanes<'p> {
             let Some(two) = self.made.entry(index).or_insert_with(make).as_ref() else { continue };
             for window in two.new.routes.iter().filter_map(|route| route.window.as_ref()) {
                 let before = windows_before(&window.name, &two.old.routes, renames);
-                let goes_on = |one: &Instance| instance_before(one, &before, renames).is_some_and(Instance::revises);
+                let goes_on =
+                    |one: &Instance| instance_before(one, &before, renames).is_some_and(Instance::revises);
                 if window.instances.iter().any(goes_on) {
                     names.insert(window.name.clone());
                 }
@@ -81,9 +82,11 @@ fn two(old: &Arc<Plan>, new: &Arc<Plan>, renames: &Renames, sink: usize) -> Opti
 fn fate(two: &Two, renames: &Renames, flow: &str) -> Fate {
     let mut fate = Fate::default();
     let before = stages_before(&two.new.routes, &two.old.routes, renames);
-    let had_flow = two.old.routes.iter().any(|route| {
-        *route.flow == *flow || renames.flow(&route.flow).is_some_and(|now| *now == *flow)
-    });
+    let had_flow = two
+        .old
+        .routes
+        .iter()
+        .any(|route| *route.flow == *flow || renames.flow(&route.flow).is_some_and(|now| *now == *flow));
     for (route, before) in two.new.routes.iter().zip(before).filter(|(route, _)| *route.flow == *flow) {
         for (_, before) in route.stages.iter().zip(before).filter(|(stage, _)| stage.state().is_some()) {
             match before {
@@ -119,8 +122,7 @@ fn calcs_anew(two: &Two, renames: &Renames) -> BTreeSet<Arc<str>> {
     let now = |tag: &crate::plan::Tag| renames.path(tag).map_or_else(|| tag.info.path.clone(), Into::into);
     let computed: BTreeSet<Arc<str>> =
         results(&two.old).into_iter().filter_map(|tag| old.tag(tag)).map(now).collect();
-    let known: BTreeSet<Arc<str>> =
-        old.calcs.iter().filter_map(|calc| old.tag(calc.tag)).map(now).collect();
+    let known: BTreeSet<Arc<str>> = old.calcs.iter().filter_map(|calc| old.tag(calc.tag)).map(now).collect();
     let wanted: BTreeSet<_> = results(&two.new).into_iter().collect();
     new.calcs
         .iter()

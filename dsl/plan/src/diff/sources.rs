@@ -50,7 +50,8 @@ fn effect(same: bool) -> Effect {
 /// Devices, scan classes and tags of a source.
 fn groups(details: &mut Vec<Detail>, pair: &Pair<'_>, (old, new): (&[&Group], &[&Group])) {
     let periods = |groups: &[&Group]| -> String {
-        let periods: BTreeSet<i64> = groups.iter().map(|group| group.period_ns).filter(|ns| *ns > 0).collect();
+        let periods: BTreeSet<i64> =
+            groups.iter().map(|group| group.period_ns).filter(|ns| *ns > 0).collect();
         let periods: Vec<String> = periods.into_iter().map(written_duration).collect();
         words::or_none(&periods.join(", "))
     };
@@ -62,7 +63,8 @@ fn groups(details: &mut Vec<Detail>, pair: &Pair<'_>, (old, new): (&[&Group], &[
         groups.iter().map(|group| (group.device.clone(), group.device_settings.clone())).collect()
     };
     let (before, after) = (devices(old), devices(new));
-    let names = |devices: &BTreeMap<std::sync::Arc<str>, _>| -> BTreeSet<_> { devices.keys().cloned().collect() };
+    let names =
+        |devices: &BTreeMap<std::sync::Arc<str>, _>| -> BTreeSet<_> { devices.keys().cloned().collect() };
     let (had, has) = (names(&before), names(&after));
     fewer_or_more(details, "device", (had.difference(&has).count(), has.difference(&had).count()));
     for (device, old) in &before {
@@ -72,8 +74,10 @@ fn groups(details: &mut Vec<Detail>, pair: &Pair<'_>, (old, new): (&[&Group], &[
     }
     let told = |plan: &Plan, groups: &[&Group]| -> BTreeMap<_, _> {
         let tags = groups.iter().flat_map(|group| group.tags.iter().map(move |tag| (*tag, group.period_ns)));
-        tags.filter_map(|(id, period_ns)| plan.tag(id).map(|tag| (tag.info.path.clone(), (tag.clone(), period_ns))))
-            .collect()
+        tags.filter_map(|(id, period_ns)| {
+            plan.tag(id).map(|tag| (tag.info.path.clone(), (tag.clone(), period_ns)))
+        })
+        .collect()
     };
     let (before, after) = (told(pair.called, old), told(pair.new, new));
     let gone = before.keys().filter(|path| !after.contains_key(*path)).count();
@@ -130,7 +134,8 @@ pub(super) fn tag_changed(pair: &Pair<'_>, old_id: TagId, new_id: TagId) -> Desc
     compared(&mut details, "scan", periods, |ns| written_duration(*ns));
     tag_attributes(&mut details, old, new);
     let mut words = vec!["counts from its next sample on, state of what reads it is kept".to_owned()];
-    if let Some(source) = group_of(pair.new, new_id).and_then(|group| pair.new.sources.get(group.source as usize))
+    if let Some(source) =
+        group_of(pair.new, new_id).and_then(|group| pair.new.sources.get(group.source as usize))
         && reread
     {
         words.insert(0, format!("`{}` reconnects", source.name));

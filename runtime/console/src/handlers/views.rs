@@ -29,7 +29,8 @@ pub async fn status(console: Arc<Console>, _: Call) -> Handled {
 
 fn status_json(running: &Running) -> Value {
     let status = &running.status;
-    let sources = status.sources.iter().map(|source| {
+    let graph = status.graph();
+    let sources = graph.sources.iter().map(|source| {
         json!({
             "name": short(&source.stage.name),
             "connected": source.meter.connected.load(Relaxed) == 1,
@@ -43,9 +44,10 @@ fn status_json(running: &Running) -> Value {
             "problem": source.stage.last_error().as_deref(),
         })
     });
-    let sinks = status.sinks.iter().map(|sink| {
+    let sinks = graph.sinks.iter().map(|sink| {
         json!({
             "name": &*sink.name,
+            "leaving": sink.leaving,
             "connected": sink.meter.connected.load(Relaxed) == 1,
             "waiting": sink.journal.pending_samples.load(Relaxed),
             "waiting_bytes": sink.journal.pending_bytes.load(Relaxed),
@@ -55,16 +57,17 @@ fn status_json(running: &Running) -> Value {
             "problem": sink.stage.last_error().or_else(|| sink.lane_stage.last_error()).as_deref(),
         })
     });
-    let active = running.alarms.iter().flat_map(|desk| desk.board.alarms());
+    let active = graph.alarms.iter().flat_map(|desk| desk.board.alarms());
     let active = active.filter(|alarm| matches!(alarm.state, "unacknowledged" | "acknowledged")).count();
     json!({
         "node": running.node,
         "version": env!("CARGO_PKG_VERSION"),
-        "plan": running.plan,
+        "plan": graph.plan.to_string(),
         "time": running.clock.now().to_string(),
         "log_samples": status.writer.samples.load(Relaxed),
         "disk_low": status.writer.low_space.load(Relaxed),
         "alarms_active": active,
+        "notice": status.notice().as_deref(),
         "sources": sources.collect::<Vec<_>>(),
         "sinks": sinks.collect::<Vec<_>>(),
     })
@@ -76,7 +79,7 @@ fn short(name: &str) -> &str {
 }
 
 pub async fn alarms(console: Arc<Console>, _: Call) -> Handled {
-    let (alarms, events) = match &console.running().alarms {
+    let (alarms, events) = match &console.running().status.graph().alarms {
         Some(desk) => (desk.board.alarms(), desk.board.events()),
         None => Default::default(),
     };
@@ -120,9 +123,9 @@ pub async fn order(console: Arc<Console>, call: Call) -> Handled {
         note.target = body.device.clone();
         note.detail = json!({ "order": order.to_string() });
     });
-    let running = console.running();
+    let desk = console.running().status.graph().alarms.clone();
     let not_found = |error| Refused::new(StatusCode::NOT_FOUND, error);
-    let desk = running.alarms.as_ref().ok_or_else(|| not_found("the plan has no alarms".to_owned()))?;
+    let desk = desk.ok_or_else(|| not_found("the plan has no alarms".to_owned()))?;
     let events = desk.order(&body.device, &order).await.map_err(|error| match error {
         OrderRefused::NoAlarm(_) => not_found(error.to_string()),
         OrderRefused::Stopping => Refused::new(StatusCode::SERVICE_UNAVAILABLE, error),

@@ -1,42 +1,53 @@
-//! `gwp run`: from text to a running engine, and its orderly end.
+//! `gwp run`: from text to a running engine, its changes while it runs, and its orderly end.
 
 use super::program;
 use crate::cli::RunArgs;
-use crate::control::operations::Fixed;
+use crate::configuration::bundle::files_of;
+use crate::configuration::desk::ChangeDesk;
+use crate::configuration::prepare;
+use crate::configuration::start::{Begin, Given};
+use crate::control::operations::Gateway;
 use crate::metrics::{self, Exported};
 use crate::node::{self, Node};
-use crate::resolve::{lines, resolve};
-use crate::stop_signal::StopSignal;
-use crate::{catalog, log, report, status_line};
+use crate::service::Service;
+use crate::stop_signal::{ReloadSignal, StopSignal};
+use crate::{log, report, status_line};
 use anyhow::{Context, bail};
 use gwp_console::Running;
 use gwp_console::server::{Listen, bind};
-use gwp_core::Declaration;
-use gwp_core::manifest::Setting;
-use gwp_core::sink::SinkDeclaration;
-use gwp_core::source::Source;
-use gwp_engine::delivery::DeliveryLimits;
-use gwp_engine::{Engine, EngineConfig, PreparedSink};
-use gwp_plan::{Plan, SinkPlan, SourcePlan};
+use gwp_core::Clock;
+use gwp_engine::{Engine, EngineConfig};
 use gwp_syntax::{Diagnostics, SourceMap};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often watched files are looked at.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+
+/// How long the log may stand still before the service manager is no longer told that all is well.
+const STANDSTILL: Duration = Duration::from_secs(10);
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let Some(node) = load_node(args)? else { return Ok(ExitCode::FAILURE) };
     log::start(&node);
-    let program = program::load(&args.project.files)?;
-    report::print_problems(&program.diagnostics, &program.sources);
-    let Some(plan) = program.plan else { return Ok(ExitCode::FAILURE) };
-    let plan = Arc::new(plan);
-    let Some(config) = prepare(&plan, &node) else { return Ok(ExitCode::FAILURE) };
+    let given = match args.files.is_empty() {
+        true => None,
+        false => {
+            let program = program::load(&args.files)?;
+            report::print_problems(&program.diagnostics, &program.sources);
+            let Some(plan) = program.plan else { return Ok(ExitCode::FAILURE) };
+            Some(Given { files: files_of(&program.sources), plan: Arc::new(plan) })
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)))
         .build()
         .context("the operating system gives no threads")?;
-    let code = runtime.block_on(serve(args, &node, &plan, config));
+    let code = runtime.block_on(serve(args, node, given));
     // Blocking reads of a stuck disk or terminal must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(2));
     code
@@ -69,79 +80,29 @@ fn load_node(args: &RunArgs) -> anyhow::Result<Option<Node>> {
     Ok(Some(node))
 }
 
-/// Resolves references and prepares all components; every error is printed.
-fn prepare(plan: &Arc<Plan>, node: &Node) -> Option<EngineConfig> {
-    let mut errors = Vec::new();
-    let sources =
-        (0..plan.sources.len()).filter_map(|at| prepare_source(plan, at, node, &mut errors)).collect();
-    let sinks = plan.sinks.iter().filter_map(|sink| prepare_sink(plan, sink, node, &mut errors)).collect();
-    for error in &errors {
-        eprintln!("error: {error}");
-    }
-    errors.is_empty().then(|| EngineConfig {
-        plan: plan.clone(),
-        sources,
-        sinks,
+/// Starts the engine on what is to run; `None` if components refuse it, which is printed.
+async fn start(node: &Node, given: Option<Given>) -> anyhow::Result<Option<(Engine, Begin)>> {
+    let mut begin = Begin::new(node, given)?;
+    let components = match prepare::components(&begin.plan, node) {
+        Ok(components) => components,
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            return Ok(None);
+        }
+    };
+    begin.about_to_start()?;
+    let config = EngineConfig {
+        plan: begin.plan.clone(),
+        sources: components.sources,
+        sinks: components.sinks,
+        leaving: std::mem::take(&mut begin.leaving),
         data_dir: node.data.clone(),
         space: node.space,
-    })
+    };
+    Ok(Some((Engine::start(config).await?, begin)))
 }
 
-fn prepare_source(
-    plan: &Plan,
-    index: usize,
-    node: &Node,
-    errors: &mut Vec<String>,
-) -> Option<Arc<dyn Source>> {
-    let SourcePlan { name, driver, .. } = plan.sources.get(index)?;
-    let of = format!("source/{name}");
-    let mut declaration = plan.source_declaration(index)?;
-    let Some(driver) = catalog::driver(driver) else {
-        errors.push(format!("{of}: this gwp has no driver `{driver}`"));
-        return None;
-    };
-    let before = errors.len();
-    let (manifest, item) = (driver.manifest(), &mut declaration.item);
-    item.settings = resolve(&item.settings, manifest.settings, node, &of, errors);
-    let of_devices = manifest.source().map_or(&[] as &[Setting], |traits| traits.device_settings);
-    for group in &mut declaration.groups {
-        group.device_settings = resolve(&group.device_settings, of_devices, node, &of, errors);
-    }
-    // What has no value is said; a check finds what else is wrong, and takes that as right.
-    let prepared = match errors.len() > before {
-        true => Err(driver.check(&declaration)),
-        false => driver.prepare(declaration),
-    };
-    prepared.map(Arc::from).map_err(|found| errors.extend(lines(&of, found))).ok()
-}
-
-fn prepare_sink(plan: &Plan, sink: &SinkPlan, node: &Node, errors: &mut Vec<String>) -> Option<PreparedSink> {
-    let of = format!("sink/{}", sink.name);
-    let known = catalog::sink(&sink.driver).and_then(|driver| Some((driver, driver.manifest().sink()?)));
-    let Some((driver, traits)) = known else {
-        errors.push(format!("{of}: this gwp has no sink `{}`", sink.driver));
-        return None;
-    };
-    let before = errors.len();
-    let settings = resolve(&sink.settings, driver.manifest().settings, node, &of, errors);
-    let declaration = SinkDeclaration {
-        item: Declaration { name: sink.name.clone(), settings },
-        timezone: plan.gateway.timezone.clone(),
-    };
-    let prepared = match errors.len() > before {
-        true => Err(driver.check(&declaration)),
-        false => driver.prepare(declaration),
-    };
-    let limits = DeliveryLimits {
-        batch_samples: traits.batch_samples,
-        batch_bytes: traits.batch_bytes,
-        in_flight: traits.in_flight,
-    };
-    let prepared = prepared.map_err(|found| errors.extend(lines(&of, found))).ok()?;
-    Some(PreparedSink { sink: prepared.into(), limits })
-}
-
-async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -> anyhow::Result<ExitCode> {
+async fn serve(args: &RunArgs, node: Node, given: Option<Given>) -> anyhow::Result<ExitCode> {
     // Before the engine starts: a port in use must not cost an epoch and a connection to each device.
     let listener = match node.metrics {
         Some(address) => {
@@ -159,35 +120,39 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         bound => bound?,
     };
     // Before anything starts, so that a signal at any moment ends in order.
-    let stop = StopSignal::new();
-    let engine = Engine::start(config).await?;
-    tracing::info!(node = %node.id, plan = %plan.id(), data = %node.data.display(), "running");
+    let (stop, reload) = (StopSignal::new(), ReloadSignal::new());
+    let Some((engine, begin)) = start(&node, given).await? else { return Ok(ExitCode::FAILURE) };
+    let (node, engine) = (Arc::new(node), Arc::new(engine));
+    let (status, plan) = (engine.status.clone(), begin.plan.clone());
+    tracing::info!(node = %node.id, plan = %plan.id(), configuration = %begin.id, data = %node.data.display(), "running");
+    let desk = ChangeDesk::new(engine.clone(), node.clone(), begin.started()?);
     if let Some(listener) = listener {
         let bound = listener.local_addr()?;
-        let exported = Exported {
-            status: engine.status.clone(),
-            clock: engine.clock.clone(),
-            plan: plan.id().to_string(),
-        };
-        metrics::serve(listener, exported);
+        metrics::serve(listener, Exported { status: status.clone(), clock: engine.clock.clone() });
         tracing::info!("metrics on http://{bound}/metrics");
     }
-    let running = Running {
-        node: node.id.clone(),
-        plan: plan.id().to_string(),
-        status: engine.status.clone(),
-        clock: engine.clock.clone(),
-        alarms: engine.alarms.clone(),
-    };
-    let control = control.serve(running, Arc::new(Fixed), Arc::new(Fixed))?;
+    let running = Running { node: node.id.clone(), status: status.clone(), clock: engine.clock.clone() };
+    let (end, mut ended) = watch::channel(false);
+    let gateway = Arc::new(Gateway { desk: desk.clone(), end });
+    let control = control.serve(running, gateway.clone(), gateway)?;
+    let service = Arc::new(Service::new());
+    let tasks = [
+        tokio::spawn(watchdog(service.clone(), engine.clone())),
+        tokio::spawn(reload_on_signal(reload, desk.clone(), args.files.clone(), service.clone())),
+        tokio::spawn(watch_files(desk, if args.watch { args.files.clone() } else { Vec::new() })),
+    ];
     let draws_a_table = plan
         .sinks
         .iter()
         .any(|sink| &*sink.driver == "console" && gwp_sink_console::draws_table(&sink.settings));
-    let status = engine.status.clone();
+    service.tell("READY=1");
     let code = tokio::select! {
         reason = stop.wait(args.run_for) => {
             tracing::info!(reason, "stopping");
+            ExitCode::SUCCESS
+        }
+        _ = ended.wait_for(|end| *end) => {
+            tracing::info!(reason = "asked to by an operator", "stopping");
             ExitCode::SUCCESS
         }
         reason = engine.failed() => {
@@ -196,7 +161,82 @@ async fn serve(args: &RunArgs, node: &Node, plan: &Plan, config: EngineConfig) -
         }
         () = status_line::show(status, args.quiet || draws_a_table) => ExitCode::SUCCESS,
     };
+    service.tell("STOPPING=1");
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
     engine.stop().await;
     control.stop().await;
     Ok(code)
+}
+
+/// Tells the service manager that the process is alive, as long as gateway time gets into the log: a process that only
+/// seems to live is to be started again. A full disk is no reason: a restart would not mend it.
+async fn watchdog(service: Arc<Service>, engine: Arc<Engine>) {
+    let Some(every) = service.watchdog() else { return };
+    let writer = &engine.status.writer;
+    let mut last = (writer.durable(), engine.clock.now());
+    loop {
+        tokio::time::sleep(every).await;
+        let (durable, now) = (writer.durable(), engine.clock.now());
+        if durable != last.0 || writer.low_space.load(std::sync::atomic::Ordering::Relaxed) {
+            last = (durable, now);
+        }
+        if now.0.saturating_sub(last.1.0) < STANDSTILL.as_nanos() as i64 {
+            service.tell("WATCHDOG=1");
+        }
+    }
+}
+
+/// SIGHUP puts the files in force that the process was started with, as they are now.
+async fn reload_on_signal(
+    mut signal: ReloadSignal,
+    desk: Arc<ChangeDesk>,
+    files: Vec<PathBuf>,
+    service: Arc<Service>,
+) {
+    loop {
+        signal.wait().await;
+        if files.is_empty() {
+            tracing::warn!(
+                "SIGHUP: this gateway was started without files, so there are none to take; use `gwp apply`"
+            );
+            continue;
+        }
+        service.tell("RELOADING=1");
+        desk.take_files(&files, "SIGHUP").await;
+        service.tell("READY=1");
+    }
+}
+
+/// Puts saved files in force.
+async fn watch_files(desk: Arc<ChangeDesk>, files: Vec<PathBuf>) {
+    if files.is_empty() {
+        return;
+    }
+    let mut taken = stamp(&files);
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let before = stamp(&files);
+        if before == taken {
+            continue;
+        }
+        // An editor may still be writing.
+        tokio::time::sleep(WATCH_EVERY).await;
+        if stamp(&files) == before {
+            desk.take_files(&files, "saved").await;
+            taken = before;
+        }
+    }
+}
+
+/// Changes when a file of the program does. Files that cannot be read have none: they will be told when they are taken.
+fn stamp(files: &[PathBuf]) -> Vec<(PathBuf, Option<(std::time::SystemTime, u64)>)> {
+    let of = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.modified().ok()?, meta.len()))
+    };
+    let all = match program::load(files) {
+        Ok(program) => program.sources.names().map(PathBuf::from).collect(),
+        Err(_) => files.to_vec(),
+    };
+    all.into_iter().map(|path| (path.clone(), of(&path))).collect()
 }

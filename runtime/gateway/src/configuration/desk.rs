@@ -1,0 +1,422 @@
+//! Takes changes of the program while it runs: from the control interface, from SIGHUP, from saved files.
+
+use super::bundle::{Bundle, File, Leaves, compile, fingerprint};
+use super::history::{History, HistoryError, Pending, Probation};
+use super::prepare;
+use super::start::{left_behind, merged};
+use crate::commands::program::{self, Program};
+use crate::node::Node;
+use crate::report;
+use gwp_compile::Compiled;
+use gwp_console::console::utc;
+use gwp_console::{ApplyOptions, Refusal, Removed as Told};
+use gwp_engine::{ChangeError, Changed, Engine, Removed, Step, Target};
+use gwp_plan::Plan;
+use gwp_plan::diff::Changes;
+use gwp_syntax::{Diagnostic, Severity, SourceMap};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Takes changes of the program.
+pub struct ChangeDesk {
+    pub engine: Arc<Engine>,
+    node: Arc<Node>,
+    /// One change at a time.
+    history: tokio::sync::Mutex<History>,
+    /// Goes back unless it is confirmed.
+    probation: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A program that compiles, and is wanted.
+struct Wanted {
+    files: Vec<File>,
+    plan: Arc<Plan>,
+    warnings: Vec<Diagnostic>,
+    sources: SourceMap,
+}
+
+impl Wanted {
+    fn of(compiled: Compiled, files: Vec<File>) -> Result<Wanted, Refusal> {
+        let Compiled { plan, diagnostics, sources, .. } = compiled;
+        match plan {
+            Some(plan) => Ok(Wanted { files, plan: Arc::new(plan), warnings: diagnostics, sources }),
+            None => Err(Refusal::Invalid(report::json(&diagnostics, &sources))),
+        }
+    }
+
+    fn diagnostics(&self) -> Value {
+        report::json(&self.warnings, &self.sources)
+    }
+}
+
+/// Who wants a change and why.
+struct Reason<'a> {
+    by: &'a str,
+    message: String,
+    /// Fingerprint of files of this machine that were taken.
+    seen: Option<String>,
+}
+
+impl ChangeDesk {
+    pub fn new(engine: Arc<Engine>, node: Arc<Node>, history: History) -> Arc<ChangeDesk> {
+        let history = tokio::sync::Mutex::new(history);
+        Arc::new(ChangeDesk { engine, node, history, probation: Mutex::default() })
+    }
+
+    /// The difference between what runs and what these files say.
+    ///
+    /// # Errors
+    /// The files have errors.
+    pub async fn plan(&self, files: Vec<File>) -> Result<Value, Refusal> {
+        let wanted = read(files).await?;
+        let running = self.running()?;
+        let node = self.node.clone();
+        let compared = tokio::task::spawn_blocking(move || {
+            let problems = prepare::components(&wanted.plan, &node).err().unwrap_or_default();
+            (Changes::between(&running, &wanted.plan), problems, wanted)
+        });
+        let (changes, problems, wanted) = compared.await.map_err(|error| unavailable(&error))?;
+        Ok(json!({
+            "running": self.engine.plan_id().to_string(),
+            "plan": wanted.plan.id().to_string(),
+            "changes": encoded(&changes),
+            "journals": self.waiting(),
+            "problems": problems,
+            "diagnostics": wanted.diagnostics(),
+        }))
+    }
+
+    /// Puts the program of these files in force.
+    ///
+    /// # Errors
+    /// Why it is not; what ran before runs on.
+    pub async fn apply(
+        self: &Arc<Self>,
+        files: Vec<File>,
+        options: ApplyOptions,
+        by: &str,
+    ) -> Result<Value, Refusal> {
+        let wanted = read(files).await?;
+        let reason = Reason { by, message: options.message.clone(), seen: None };
+        self.put_in_force(wanted, &options, reason).await
+    }
+
+    /// Puts the files of this machine in force, as they are now.
+    pub async fn take_files(self: &Arc<Self>, files: &[PathBuf], why: &str) {
+        let paths = files.to_vec();
+        let loaded = tokio::task::spawn_blocking(move || program::load(&paths)).await;
+        let status = &self.engine.status;
+        let Program { plan, diagnostics, sources, .. } = match loaded {
+            Ok(Ok(program)) => program,
+            Ok(Err(error)) => return self.notice(&format!("{error:#}")),
+            Err(error) => return self.notice(&error.to_string()),
+        };
+        report::print_problems(&diagnostics, &sources);
+        let Some(plan) = plan else {
+            return self.notice(&summary(&diagnostics, &sources));
+        };
+        let files = super::bundle::files_of(&sources);
+        let seen = Some(fingerprint(&files));
+        let wanted = Wanted { files, plan: Arc::new(plan), warnings: diagnostics, sources };
+        let reason = Reason { by: &super::start::who(), message: why.to_owned(), seen };
+        match self.put_in_force(wanted, &ApplyOptions::default(), reason).await {
+            Ok(_) => status.set_notice(None),
+            Err(refusal) => self.notice(&told(&refusal)),
+        }
+    }
+
+    /// Something changed and is not in force.
+    fn notice(&self, text: &str) {
+        tracing::error!(reason = text, "the changed files are not in force; what ran before runs on");
+        self.engine.status.set_notice(Some(text));
+    }
+
+    /// Puts a configuration of the history in force again.
+    ///
+    /// # Errors
+    /// There is none such, or why it is not in force.
+    pub async fn rollback(
+        self: &Arc<Self>,
+        id: &str,
+        options: ApplyOptions,
+        by: &str,
+    ) -> Result<Value, Refusal> {
+        let (id, bundle) = self.history.lock().await.find(id).map_err(refused)?;
+        let wanted = read(bundle.files).await?;
+        let message = match options.message.as_str() {
+            "" => format!("rollback to {}: {}", &id[..8], bundle.message),
+            message => message.to_owned(),
+        };
+        // Going back is no change that could be waited with.
+        self.end_probation();
+        self.put_in_force(wanted, &options, Reason { by, message, seen: None }).await
+    }
+
+    /// What was applied stays.
+    ///
+    /// # Errors
+    /// Nothing waits to be confirmed.
+    pub async fn confirm(&self) -> Result<Value, Refusal> {
+        let mut history = self.history.lock().await;
+        if history.state.probation.take().is_none() {
+            return Err(Refusal::Conflict("nothing waits to be confirmed".into()));
+        }
+        self.end_probation();
+        history.save().map_err(refused)?;
+        Ok(json!({ "id": history.state.current }))
+    }
+
+    fn end_probation(&self) {
+        let task = self.probation.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+
+    /// What was in force, the newest first.
+    pub async fn history(&self) -> Value {
+        let history = self.history.lock().await;
+        let entry = |(id, bundle): (String, Bundle)| {
+            json!({
+                "id": id,
+                "parent": bundle.parent,
+                "author": bundle.author,
+                "time": bundle.time,
+                "message": bundle.message,
+                "plan": bundle.plan,
+                "files": bundle.files.iter().map(|file| file.name.clone()).collect::<Vec<_>>(),
+            })
+        };
+        let probation = history.state.probation.as_ref();
+        json!({
+            "current": history.state.current,
+            "unconfirmed_until": probation.map(|probation| gwp_core::Timestamp(probation.until_ms * 1_000_000).to_string()),
+            "configurations": history.list().into_iter().map(entry).collect::<Vec<_>>(),
+        })
+    }
+
+    /// One configuration with its files.
+    ///
+    /// # Errors
+    /// There is none such.
+    pub async fn configuration(&self, id: &str) -> Result<Value, Refusal> {
+        let (id, bundle) = self.history.lock().await.find(id).map_err(refused)?;
+        let mut value = encoded(&bundle);
+        value["id"] = id.into();
+        Ok(value)
+    }
+
+    /// Samples that wait, by sink.
+    pub fn waiting(&self) -> Value {
+        use std::sync::atomic::Ordering::Relaxed;
+        let graph = self.engine.status.graph();
+        let sinks = graph.sinks.iter();
+        sinks.map(|sink| (sink.name.to_string(), json!(sink.journal.pending_samples.load(Relaxed)))).collect()
+    }
+
+    fn running(&self) -> Result<Arc<Plan>, Refusal> {
+        self.engine.plan().map_err(Refusal::Unavailable)
+    }
+
+    async fn put_in_force(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        options: &ApplyOptions,
+        reason: Reason<'_>,
+    ) -> Result<Value, Refusal> {
+        let mut history = self.history.lock().await;
+        let (before, id) = (self.engine.plan_id().to_string(), wanted.plan.id().to_string());
+        if let Some(expected) = options.expected.as_ref().filter(|expected| **expected != before) {
+            return Err(Refusal::Conflict(format!("plan {before} runs, not {expected}: plan again")));
+        }
+        if history.state.probation.is_some() && self.on_probation() {
+            let what = "what was applied last waits to be confirmed: `gwp confirm`, or `gwp rollback` first";
+            return Err(Refusal::Conflict(what.into()));
+        }
+        let current = history.current().map_err(refused)?;
+        if let Some((current, _)) = current.as_ref().filter(|(_, bundle)| bundle.has_files(&wanted.files))
+            && before == id
+        {
+            history.state.seen = reason.seen.or(history.state.seen.take());
+            history.save().map_err(refused)?;
+            return Ok(json!({ "id": current, "plan": id, "unchanged": true }));
+        }
+        let running = self.running()?;
+        let (node, plan) = (self.node.clone(), wanted.plan.clone());
+        let prepared = tokio::task::spawn_blocking(move || {
+            let components = prepare::components(&plan, &node);
+            (components, Changes::between(&running, &plan))
+        });
+        let (components, changes) = prepared.await.map_err(|error| unavailable(&error))?;
+        let components = components.map_err(|errors| Refusal::Invalid(json!(errors)))?;
+        let removed = removed(options.removed);
+        let parent = current.as_ref().map(|(id, _)| id.clone());
+        let mut bundle =
+            Bundle::new(parent.clone(), reason.by, &reason.message, id.clone(), wanted.files.clone());
+        bundle.leaving = self.leaving(current.as_ref().map(|(_, bundle)| bundle), &wanted.plan, removed)?;
+        let bundle_id = history.put(&bundle).map_err(refused)?;
+        history.state.pending = Some(Pending { id: bundle_id.clone(), plan: id });
+        history.save().map_err(refused)?;
+        let target = Target {
+            plan: wanted.plan.clone(),
+            sources: components.sources,
+            sinks: components.sinks,
+            removed,
+        };
+        tracing::info!(id = %bundle_id, by = reason.by, message = %reason.message, "a change is being put in force");
+        let changed = self.engine.change(target, &observed).await;
+        history.state.pending = None;
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(error) => return Err(undone(&history, &bundle_id, &error)),
+        };
+        history.state.current = Some(bundle_id.clone());
+        history.state.seen = reason.seen.or(history.state.seen.take());
+        history.state.probation = self.probation(options, parent);
+        if let Err(error) = history.save() {
+            // What is pending on disk, and the plan the log names, say the same.
+            tracing::error!(%error, "the change is in force, but the history cannot be written");
+        }
+        history.prune();
+        self.engine.status.set_notice(None);
+        tracing::info!(id = %bundle_id, plan = %changed.plan, at = ?changed.at, "the change is in force");
+        Ok(answer(&bundle_id, &changed, &changes, &wanted, options))
+    }
+
+    /// Something waits to be confirmed.
+    fn on_probation(&self) -> bool {
+        self.probation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_some_and(|task| !task.is_finished())
+    }
+
+    /// Sinks that have not ended, and those that leave with this change.
+    fn leaving(
+        &self,
+        before: Option<&Bundle>,
+        plan: &Plan,
+        removed: Removed,
+    ) -> Result<Vec<Leaves>, Refusal> {
+        let running = self.running()?;
+        let graph = self.engine.status.graph();
+        let at_work =
+            |leaves: &&Leaves| graph.sinks.iter().any(|sink| sink.leaving && *sink.name == *leaves.sink);
+        let before: Vec<Leaves> =
+            before.iter().flat_map(|bundle| &bundle.leaving).filter(at_work).cloned().collect();
+        let now = left_behind(&running, &graph.plan.to_string(), plan, removed.into());
+        Ok(merged(&before, now, plan))
+    }
+
+    /// Goes back in time, unless it is confirmed.
+    fn probation(self: &Arc<Self>, options: &ApplyOptions, parent: Option<String>) -> Option<Probation> {
+        let seconds = options.confirm_within_s?;
+        let back_to = parent?;
+        let (desk, back) = (self.clone(), back_to.clone());
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+            tracing::warn!(id = %back, "what was applied was not confirmed in time; going back");
+            let message = format!("not confirmed within {seconds} s");
+            desk.history.lock().await.state.probation = None;
+            // Its own task must not be ended by going back.
+            desk.probation.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let options = ApplyOptions { message, ..ApplyOptions::default() };
+            if let Err(refusal) = desk.rollback(&back, options, "gwp").await {
+                desk.notice(&told(&refusal));
+            }
+        });
+        *self.probation.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        Some(Probation { back_to, until_ms: utc().0 / 1_000_000 + i64::from(seconds) * 1_000 })
+    }
+}
+
+/// Compiles what was sent.
+async fn read(files: Vec<File>) -> Result<Wanted, Refusal> {
+    let read = tokio::task::spawn_blocking(move || Wanted::of(compile(&files), files));
+    read.await.map_err(|error| unavailable(&error))?
+}
+
+fn observed(step: Step) -> Result<(), String> {
+    tracing::debug!(?step, "change");
+    Ok(())
+}
+
+fn answer(id: &str, changed: &Changed, changes: &Changes, wanted: &Wanted, options: &ApplyOptions) -> Value {
+    json!({
+        "id": id,
+        "before": changed.before.to_string(),
+        "plan": changed.plan.to_string(),
+        "at": changed.at.map(|at| at.to_string()),
+        "confirm_within_s": options.confirm_within_s,
+        "changes": encoded(changes),
+        "warnings": changed.warnings,
+        "diagnostics": wanted.diagnostics(),
+    })
+}
+
+/// A change that is not in force.
+fn undone(history: &History, id: &str, error: &ChangeError) -> Refusal {
+    if matches!(error, ChangeError::Stuck { .. }) {
+        tracing::error!(%error, "a person must act");
+    } else {
+        tracing::error!(%error, "a change is not in force");
+    }
+    history.take_back(id);
+    if let Err(error) = history.save() {
+        tracing::warn!(%error, "the state of the configurations cannot be written");
+    }
+    Refusal::Conflict(error.to_string())
+}
+
+fn removed(told: Told) -> Removed {
+    match told {
+        Told::Drain => Removed::Drain,
+        Told::Keep => Removed::Keep,
+        Told::Discard => Removed::Discard,
+    }
+}
+
+/// Plain data as JSON.
+fn encoded(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::Unavailable(error.to_string())
+}
+
+fn refused(error: HistoryError) -> Refusal {
+    match error {
+        HistoryError::Unknown(_) => Refusal::NotFound(error.to_string()),
+        HistoryError::Ambiguous(_) => Refusal::Conflict(error.to_string()),
+        HistoryError::File(..) | HistoryError::Damaged(_) => {
+            Refusal::Unavailable(gwp_core::sink::with_causes(&error))
+        }
+    }
+}
+
+/// A refusal in a line.
+fn told(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Invalid(Value::Array(all)) => {
+            let text =
+                |value: &Value| value.as_str().or_else(|| value["message"].as_str()).map(str::to_owned);
+            all.iter().filter_map(text).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The first error and how many there are.
+fn summary(diagnostics: &[Diagnostic], sources: &SourceMap) -> String {
+    let mut errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let Some(first) = errors.next() else { return String::new() };
+    let more = errors.count();
+    let place = sources.place(first.span);
+    let first = format!("{place}: {}: {}", first.code, first.message);
+    if more == 0 { first } else { format!("{first} (and {more} more)") }
+}

@@ -1,0 +1,192 @@
+//! What a start runs: the files it is given, or what was in force last.
+
+use super::bundle::{Bundle, File, Leaves, compile, fingerprint};
+use super::history::{History, Pending};
+use super::prepare;
+use crate::node::Node;
+use crate::report;
+use anyhow::{Context, bail};
+use gwp_core::PlanId;
+use gwp_engine::LeavingSink;
+use gwp_journal::Store;
+use gwp_plan::Plan;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A program that was given as files and compiles.
+pub struct Given {
+    pub files: Vec<File>,
+    pub plan: Arc<Plan>,
+}
+
+/// What is to run.
+pub struct Begin {
+    pub history: History,
+    /// Its id, and whether it is in force for the first time.
+    pub id: String,
+    pub bundle: Bundle,
+    pub plan: Arc<Plan>,
+    pub leaving: Vec<LeavingSink>,
+    seen: Option<String>,
+}
+
+impl Begin {
+    /// Finds out. Nobody else may use the data directory.
+    ///
+    /// # Errors
+    /// There is nothing to run, or it cannot be read.
+    pub fn new(node: &Node, given: Option<Given>) -> anyhow::Result<Begin> {
+        let mut history = History::open(&node.data)?;
+        if history.state.pending.is_some() {
+            let plan = with_store(&node.data, |store| Ok(store.plan()))?.unwrap_or_default();
+            history.resolve(&plan.to_string());
+        }
+        if let Some(probation) = history.state.probation.take() {
+            tracing::warn!(id = %probation.back_to, "what was applied last was not confirmed before the gateway ended; the configuration before it runs");
+            history.state.current = Some(probation.back_to);
+        }
+        let current = history.current()?;
+        let seen = given.as_ref().map(|given| fingerprint(&given.files));
+        let (id, bundle, plan) = match (given, &current) {
+            (None, None) => bail!(
+                "nothing has been put in force on {} yet: name the files of a program, as in `gwp run plant.gwp`",
+                node.data.display()
+            ),
+            (None, Some((id, bundle))) => (id.clone(), bundle.clone(), compiled(id, bundle)?),
+            (Some(given), Some((id, bundle))) if history.state.seen == seen => {
+                if !bundle.has_files(&given.files) {
+                    let (author, time) = (&bundle.author, &bundle.time);
+                    tracing::warn!(%id, %author, %time, "what was applied last is newer than the files of this command; it runs. `gwp apply` puts the files in force");
+                }
+                (id.clone(), bundle.clone(), compiled(id, bundle)?)
+            }
+            (Some(given), Some((id, bundle))) if bundle.has_files(&given.files) => {
+                (id.clone(), bundle.clone(), given.plan)
+            }
+            (Some(given), current) => {
+                let parent = current.as_ref().map(|(id, _)| id.clone());
+                let plan_id = given.plan.id().to_string();
+                let mut bundle = Bundle::new(parent, &who(), "gwp run", plan_id, given.files);
+                bundle.leaving = leaving(current.as_ref().map(|(_, bundle)| bundle), &given.plan, node)?;
+                (history.put(&bundle)?, bundle, given.plan)
+            }
+        };
+        let leaving = prepared(&bundle.leaving, &plan, node)?;
+        Ok(Begin { history, id, bundle, plan, leaving, seen })
+    }
+
+    /// Before the engine starts.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn about_to_start(&mut self) -> anyhow::Result<()> {
+        let plan = self.plan.id().to_string();
+        self.history.state.pending = Some(Pending { id: self.id.clone(), plan });
+        Ok(self.history.save()?)
+    }
+
+    /// Once it runs.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn started(mut self) -> anyhow::Result<History> {
+        let state = &mut self.history.state;
+        state.current = Some(self.id);
+        state.pending = None;
+        state.seen = self.seen.or(state.seen.take());
+        self.history.save()?;
+        self.history.prune();
+        Ok(self.history)
+    }
+}
+
+/// Who starts a program from the command line.
+pub fn who() -> String {
+    let name = ["SUDO_USER", "USER", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".into())
+}
+
+fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
+    let compiled = compile(&bundle.files);
+    match compiled.plan {
+        Some(plan) => Ok(Arc::new(plan)),
+        None => {
+            report::print_problems(&compiled.diagnostics, &compiled.sources);
+            bail!(
+                "configuration {id}, which was in force last, has errors for this version of gwp: mend its files and name them, as in `gwp run plant.gwp`"
+            )
+        }
+    }
+}
+
+/// Sinks that leave with the change from `before` to `plan`, and those that have been leaving.
+fn leaving(before: Option<&Bundle>, plan: &Plan, node: &Node) -> anyhow::Result<Vec<Leaves>> {
+    let Some(before) = before else { return Ok(Vec::new()) };
+    let read = with_store(&node.data, |store| Ok(read_plan(store, &before.plan)))?.flatten();
+    let left = read.map(|old| left_behind(&old, &before.plan, plan, super::bundle::How::Drain));
+    Ok(merged(&before.leaving, left.unwrap_or_default(), plan))
+}
+
+/// Sinks of `old` that `new` does not have, also not under another name.
+pub fn left_behind(old: &Plan, old_id: &str, new: &Plan, how: super::bundle::How) -> Vec<Leaves> {
+    let renames = new.renames();
+    let goes_on = |name: &str| {
+        new.sinks.iter().any(|sink| {
+            *sink.name == *name || renames.former_names_of_sink(&sink.name).iter().any(|old| **old == *name)
+        })
+    };
+    let left = old.sinks.iter().filter(|sink| !goes_on(&sink.name));
+    left.map(|sink| Leaves { sink: sink.name.to_string(), plan: old_id.to_owned(), how }).collect()
+}
+
+/// Those that were leaving and those that leave now; what the plan has is not among them.
+pub fn merged(before: &[Leaves], now: Vec<Leaves>, plan: &Plan) -> Vec<Leaves> {
+    let still = |leaves: &&Leaves| {
+        plan.sinks.iter().all(|sink| *sink.name != *leaves.sink)
+            && now.iter().all(|other| other.sink != leaves.sink)
+    };
+    let before: Vec<Leaves> = before.iter().filter(still).cloned().collect();
+    before.into_iter().chain(now).collect()
+}
+
+/// Sinks that have left and may not have ended, ready to run.
+fn prepared(leaving: &[Leaves], plan: &Plan, node: &Node) -> anyhow::Result<Vec<LeavingSink>> {
+    let in_plan = |leaves: &&Leaves| plan.sinks.iter().all(|sink| *sink.name != *leaves.sink);
+    let wanted: Vec<&Leaves> = leaving.iter().filter(in_plan).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sinks = with_store(&node.data, |store| {
+        let known: Vec<String> = store.sinks().map(|sink| sink.name.to_string()).collect();
+        let mut sinks = Vec::new();
+        for leaves in wanted.into_iter().filter(|leaves| known.contains(&leaves.sink)) {
+            let Some(old) = read_plan(store, &leaves.plan).map(Arc::new) else { continue };
+            let at = old.sinks.iter().position(|sink| *sink.name == *leaves.sink);
+            let Some(index) = at else { continue };
+            let mut errors = Vec::new();
+            match prepare::sink(&old, &old.sinks[index], node, &mut errors) {
+                Some(sink) => sinks.push(LeavingSink { plan: old, index, sink, how: leaves.how.into() }),
+                None => {
+                    tracing::warn!(sink = %leaves.sink, errors = errors.join("; "), "it has left the plan and cannot be run to deliver what waits; that is kept until it is too old")
+                }
+            }
+        }
+        Ok(sinks)
+    })?;
+    Ok(sinks.unwrap_or_default())
+}
+
+fn read_plan(store: &Store, id: &str) -> Option<Plan> {
+    let id: PlanId = id.parse().ok()?;
+    let bytes = store.plan_reader().get(id).ok()??;
+    Plan::from_bytes(&bytes).ok()
+}
+
+/// Looks into the store of a data directory, if there is one.
+fn with_store<T>(data: &Path, look: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    if !data.join("store").exists() {
+        return Ok(None);
+    }
+    let opened = Store::open(data).context("the store cannot be looked into")?;
+    look(&opened.store).map(Some)
+}
