@@ -212,8 +212,9 @@ pub(crate) fn stages_before<'r>(
     }
     let of_route = |(way, route): ((Arc<str>, usize), &RunningRoute)| {
         let stages = route.stages.iter().enumerate();
-        let before =
-            |(place, stage)| old.get(&(way.clone(), place, std::mem::discriminant::<Running>(stage))).copied();
+        let before = |(place, stage)| {
+            old.get(&(way.clone(), place, std::mem::discriminant::<Running>(stage))).copied()
+        };
         stages.map(before).collect()
     };
     ways(new_routes, Arc::clone).into_iter().zip(new_routes).map(of_route).collect()

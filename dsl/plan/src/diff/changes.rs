@@ -92,11 +92,21 @@ pub struct Change {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum Detail {
-    Value { what: String, old: String, new: String },
-    Added { what: String },
-    Removed { what: String },
+    Value {
+        what: String,
+        old: String,
+        new: String,
+    },
+    Added {
+        what: String,
+    },
+    Removed {
+        what: String,
+    },
     /// In a way that does not fit a line.
-    Changed { what: String },
+    Changed {
+        what: String,
+    },
 }
 
 /// What a change does to what runs.

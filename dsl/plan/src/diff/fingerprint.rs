@@ -341,5 +341,9 @@ macro_rules! in_order_by_name {
     };
 }
 
-in_order!(SerializeTuple::serialize_element, SerializeTupleStruct::serialize_field, SerializeTupleVariant::serialize_field);
+in_order!(
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field
+);
 in_order_by_name!(SerializeStruct, SerializeStructVariant);

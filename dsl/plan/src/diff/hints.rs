@@ -77,7 +77,8 @@ fn devices(old: &Plan, new: &Plan) -> Vec<Hint> {
         .into_iter()
         .map(|(was, is, family)| {
             let what = if family { "the families" } else { "the devices" };
-            let why = format!("{what} {was} and {is} have the same addresses; to keep what was computed of it");
+            let why =
+                format!("{what} {was} and {is} have the same addresses; to keep what was computed of it");
             Hint { add: moved(&was, &is), why }
         })
         .collect()

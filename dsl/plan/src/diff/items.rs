@@ -106,7 +106,8 @@ impl<'p> Items<'p> {
             .map(|p| (p.path.clone(), p.address.clone(), p.plc_type, p.writable, p.command))
             .collect();
         let groups = groups_of(self.plan, index);
-        let groups: Vec<Group> = groups.into_iter().map(|group| Group { source: 0, ..group.clone() }).collect();
+        let groups: Vec<Group> =
+            groups.into_iter().map(|group| Group { source: 0, ..group.clone() }).collect();
         let content = (source, connected, groups, points.into_iter().collect::<BTreeSet<_>>());
         self.item(format!("source/{}", source.name), Part::Source(index), &content)
     }
@@ -159,7 +160,8 @@ impl<'p> Items<'p> {
 
 /// Poll groups of a source, by device, period and the path of the first tag.
 pub(super) fn groups_of(plan: &Plan, source: usize) -> Vec<&Group> {
-    let mut groups: Vec<&Group> = plan.groups.iter().filter(|group| group.source as usize == source).collect();
+    let mut groups: Vec<&Group> =
+        plan.groups.iter().filter(|group| group.source as usize == source).collect();
     let first = |group: &Group| group.tags.iter().filter_map(|tag| Some(&plan.tag(*tag)?.info.path)).min();
     groups.sort_by(|a, b| (&a.device, a.period_ns, first(a)).cmp(&(&b.device, b.period_ns, first(b))));
     groups

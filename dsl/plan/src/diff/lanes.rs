@@ -30,8 +30,6 @@ pub(super) struct Fate {
     pub windows_kept: usize,
     /// Devices (or the flow itself) whose window was there and begins anew.
     pub windows_anew: usize,
-    /// Calcs with memory that the lane has not computed so far, by path.
-    pub calcs_anew: BTreeSet<Arc<str>>,
 }
 
 impl<'p> Lanes<'p> {
@@ -44,7 +42,13 @@ impl<'p> Lanes<'p> {
         let (old, new, renames) = (self.old, self.new, self.renames);
         let make = || two(old, new, renames, sink);
         let two = self.made.entry(sink).or_insert_with(make).as_ref()?;
-        Some(Fate { calcs_anew: calcs_anew(two, renames), ..fate(two, renames, flow) })
+        Some(fate(two, renames, flow))
+    }
+
+    /// By the index of a sink that was asked for: calcs with memory that its lane has not computed so far.
+    pub fn calcs_anew(&self) -> impl Iterator<Item = (usize, BTreeSet<Arc<str>>)> + '_ {
+        let made = self.made.iter().filter_map(|(sink, two)| Some((*sink, two.as_ref()?)));
+        made.map(|(sink, two)| (sink, calcs_anew(two, self.renames))).filter(|(_, calcs)| !calcs.is_empty())
     }
 
     /// Names of windows that go on in a lane and can issue rows again.
@@ -60,7 +64,8 @@ impl<'p> Lanes<'p> {
             let Some(two) = self.made.entry(index).or_insert_with(make).as_ref() else { continue };
             for window in two.new.routes.iter().filter_map(|route| route.window.as_ref()) {
                 let before = windows_before(&window.name, &two.old.routes, renames);
-                let goes_on = |one: &Instance| instance_before(one, &before, renames).is_some_and(Instance::revises);
+                let goes_on =
+                    |one: &Instance| instance_before(one, &before, renames).is_some_and(Instance::revises);
                 if window.instances.iter().any(goes_on) {
                     names.insert(window.name.clone());
                 }
@@ -81,9 +86,11 @@ fn two(old: &Arc<Plan>, new: &Arc<Plan>, renames: &Renames, sink: usize) -> Opti
 fn fate(two: &Two, renames: &Renames, flow: &str) -> Fate {
     let mut fate = Fate::default();
     let before = stages_before(&two.new.routes, &two.old.routes, renames);
-    let had_flow = two.old.routes.iter().any(|route| {
-        *route.flow == *flow || renames.flow(&route.flow).is_some_and(|now| *now == *flow)
-    });
+    let had_flow = two
+        .old
+        .routes
+        .iter()
+        .any(|route| *route.flow == *flow || renames.flow(&route.flow).is_some_and(|now| *now == *flow));
     for (route, before) in two.new.routes.iter().zip(before).filter(|(route, _)| *route.flow == *flow) {
         for (_, before) in route.stages.iter().zip(before).filter(|(stage, _)| stage.state().is_some()) {
             match before {
@@ -119,8 +126,7 @@ fn calcs_anew(two: &Two, renames: &Renames) -> BTreeSet<Arc<str>> {
     let now = |tag: &crate::plan::Tag| renames.path(tag).map_or_else(|| tag.info.path.clone(), Into::into);
     let computed: BTreeSet<Arc<str>> =
         results(&two.old).into_iter().filter_map(|tag| old.tag(tag)).map(now).collect();
-    let known: BTreeSet<Arc<str>> =
-        old.calcs.iter().filter_map(|calc| old.tag(calc.tag)).map(now).collect();
+    let known: BTreeSet<Arc<str>> = old.calcs.iter().filter_map(|calc| old.tag(calc.tag)).map(now).collect();
     let wanted: BTreeSet<_> = results(&two.new).into_iter().collect();
     new.calcs
         .iter()

@@ -34,7 +34,9 @@ pub(super) fn changed(pair: &Pair<'_>, i: usize, j: usize) -> Described {
 fn effect(same: bool) -> Effect {
     let (connection, words) = match same {
         true => (Connection::Kept, "journal kept, no reconnect"),
-        false => (Connection::Reconnects, "reconnects; journal kept, what waits goes to the new place in order"),
+        false => {
+            (Connection::Reconnects, "reconnects; journal kept, what waits goes to the new place in order")
+        }
     };
     Effect { connection: Some(connection), journal: Some(Journal::Kept), ..Effect::words(words) }
 }
