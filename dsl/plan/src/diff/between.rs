@@ -81,8 +81,10 @@ fn both(pair: &mut Pair<'_>, old: &Item, called: &Item, new: &Item) -> Change {
         effect = super::changes::Effect::words("computes the same");
     } else if same {
         details.clear();
-        if !moved {
-            details.push(Detail::changed("names"));
+        match new.part {
+            Part::Tag(_) | Part::Calc(_) => effect.words = vec!["state follows the name".to_owned()],
+            _ if !moved => details.push(Detail::changed("names")),
+            _ => {}
         }
     } else if details.is_empty() {
         details.push(Detail::changed("names or labels"));
@@ -106,14 +108,17 @@ fn connection(pair: &mut Pair<'_>, old: &Part, new: &Part) -> Option<Connection>
 }
 
 fn notes(pair: &mut Pair<'_>) -> Vec<String> {
+    let of_sink = |(sink, calcs): (usize, BTreeSet<Arc<str>>)| {
+        let name = &pair.new.sinks[sink].name;
+        format!("not computed for `{name}` so far, so it begins anew there: {}", some_of(calcs.iter()))
+    };
+    let mut notes: Vec<String> = pair.lanes.calcs_anew().map(of_sink).collect();
     let revising = pair.lanes.revising();
-    if revising.is_empty() {
-        return Vec::new();
+    if !revising.is_empty() {
+        let names = some_of(revising.iter());
+        notes.push(format!("rows of before the switch are not issued again, whatever comes late: {names}"));
     }
-    let names = some_of(revising.iter());
-    vec![format!(
-        "{names}: rows issued before the switch are not issued again (`revise`), whatever comes late"
-    )]
+    notes
 }
 
 fn summary(changes: &[Change], unchanged: usize) -> Summary {

@@ -37,11 +37,9 @@ pub(super) fn changed(pair: &Pair<'_>, i: usize, j: usize) -> Described {
     };
     let kept = new.operators.iter().zip(&old.operators).filter(|both| kept(*both)).count();
     if let (Some(before), Some(after)) = (&old.alarm, &new.alarm) {
-        return (
-            details_of_alarm(details, pair, before, after),
-            alarm_effect(before, after, kept, new),
-            false,
-        );
+        let mut details = details_of_alarm(details, pair, before, after);
+        when(&mut details);
+        return (details, alarm_effect(before, after, kept, new), false);
     }
     let (state, words) = match (new.operators.len(), old.operators.len()) {
         (0, 0) => (None, "counts from the next sample on"),
@@ -52,6 +50,25 @@ pub(super) fn changed(pair: &Pair<'_>, i: usize, j: usize) -> Described {
     };
     let replaced = state == Some(State::Anew) && !old.operators.is_empty();
     (details, Effect { state, ..Effect::words(words) }, replaced)
+}
+
+/// The description of an alarm is its condition as written, with its delay: that says it all.
+fn when(details: &mut Vec<Detail>) {
+    let text = |text: &str| text.trim_matches('"').strip_prefix("alarm when ").map(str::to_owned);
+    let written = details.iter().position(|detail| {
+        matches!(detail, Detail::Value { what, old, new }
+            if what == "description" && text(old).is_some() && text(new).is_some())
+    });
+    let Some(written) = written else { return };
+    if let Detail::Value { what, old, new } = &mut details[written] {
+        *what = "when".to_owned();
+        (*old, *new) = (text(old).unwrap_or_default(), text(new).unwrap_or_default());
+    }
+    details.retain(|detail| match detail {
+        Detail::Changed { what } => what != "condition",
+        Detail::Value { what, .. } => what != "for",
+        _ => true,
+    });
 }
 
 fn details_of_alarm(mut details: Vec<Detail>, pair: &Pair<'_>, old: &Alarm, new: &Alarm) -> Vec<Detail> {

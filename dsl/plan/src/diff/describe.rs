@@ -1,7 +1,7 @@
 //! What is different in an item, and what that does to what runs.
 
 use super::changes::{Change, Connection, Detail, Effect, Journal, Sign, State};
-use super::items::{Item, Part};
+use super::items::{Item, Part, routes_of};
 use super::lanes::Lanes;
 use super::{calcs, flows, sinks, sources};
 use crate::plan::Plan;
@@ -49,10 +49,15 @@ impl Pair<'_> {
             Part::Sink(_) => Effect {
                 connection: Some(Connection::Opens),
                 journal: Some(Journal::Begins),
-                words: vec!["begins with what comes from the switch on".to_owned()],
+                words: vec!["begins with what comes and is computed from the switch on".to_owned()],
                 ..Effect::default()
             },
-            Part::Flow(_) => Effect::words("begins with what comes from the switch on"),
+            Part::Flow(flow) => {
+                for (sink, _) in routes_of(self.new, flow) {
+                    self.lanes.fate(sink, flow);
+                }
+                Effect::words("begins with what comes from the switch on")
+            }
             Part::Gateway | Part::Moved => Effect::default(),
         };
         change(Sign::Added, item.name.clone(), effect, None, Some(item))

@@ -36,8 +36,7 @@ fn effect(plan: &Plan, flow: &str, fates: &BTreeMap<usize, Fate>, begins: &BTree
     let most = |of: &dyn Fn(&Fate) -> usize| fates.values().map(of).max().unwrap_or(0);
     let kept = sum(&|fate| fate.stages_kept + fate.windows_kept);
     let (stages, windows) = (sum(&|fate| fate.stages_anew), most(&|fate| fate.windows_anew));
-    let calcs: BTreeSet<&Arc<str>> = fates.values().flat_map(|fate| &fate.calcs_anew).collect();
-    let anew = stages + windows + calcs.len();
+    let anew = stages + windows;
     let mut words = Vec::new();
     let state = match (kept, anew) {
         (0, 0) => None,
@@ -49,14 +48,14 @@ fn effect(plan: &Plan, flow: &str, fates: &BTreeMap<usize, Fate>, begins: &BTree
         words.push("state kept".to_owned());
     }
     if windows > 0 {
-        let which = if windows == 1 { "the window begins" } else { "windows begin" };
-        words.push(format!("{which} anew: the row that is open covers the time from the switch on only"));
+        let (which, its) =
+            if windows == 1 { ("the window begins", "its") } else { ("windows begin", "their") };
+        words.push(format!("{which} anew"));
+        words
+            .push(format!("{its} open row is dropped, the next one covers the time from the switch on only"));
     }
     if stages > 0 {
         words.push("stages begin anew: the next sample of each tag passes".to_owned());
-    }
-    if !calcs.is_empty() {
-        words.push(format!("not computed here so far, begins anew: {}", some_of(calcs.into_iter())));
     }
     if !begins.is_empty() {
         words.push(format!("begins at {}", some_of(begins.iter())));
@@ -84,7 +83,15 @@ fn details(pair: &Pair<'_>, old: &Arc<str>, new: &Arc<str>) -> Vec<Detail> {
         compared(&mut details, "priority", (&old.high_priority, &new.high_priority), high);
         compared(&mut details, "standby", (&old.standby, &new.standby), |standby| words::standby(*standby));
     }
+    let written = details.len();
     windows(&mut details, pair, &before, &after);
+    if details.len() > written {
+        // The same once more, as written.
+        let window = |text: &str| ["every ", "on ", "while "].iter().any(|word| text.starts_with(word));
+        details.retain(|detail| {
+            !matches!(detail, Detail::Value { what, old, new } if what == "stage" && window(old) && window(new))
+        });
+    }
     tags(&mut details, pair, &before, &after);
     let bands = |plan: &Plan, routes: &[(usize, &Route)]| {
         let bands = routes.iter().flat_map(|(_, route)| &route.stages).filter_map(|stage| match stage {

@@ -30,8 +30,6 @@ pub(super) struct Fate {
     pub windows_kept: usize,
     /// Devices (or the flow itself) whose window was there and begins anew.
     pub windows_anew: usize,
-    /// Calcs with memory that the lane has not computed so far, by path.
-    pub calcs_anew: BTreeSet<Arc<str>>,
 }
 
 impl<'p> Lanes<'p> {
@@ -44,7 +42,13 @@ impl<'p> Lanes<'p> {
         let (old, new, renames) = (self.old, self.new, self.renames);
         let make = || two(old, new, renames, sink);
         let two = self.made.entry(sink).or_insert_with(make).as_ref()?;
-        Some(Fate { calcs_anew: calcs_anew(two, renames), ..fate(two, renames, flow) })
+        Some(fate(two, renames, flow))
+    }
+
+    /// By the index of a sink that was asked for: calcs with memory that its lane has not computed so far.
+    pub fn calcs_anew(&self) -> impl Iterator<Item = (usize, BTreeSet<Arc<str>>)> + '_ {
+        let made = self.made.iter().filter_map(|(sink, two)| Some((*sink, two.as_ref()?)));
+        made.map(|(sink, two)| (sink, calcs_anew(two, self.renames))).filter(|(_, calcs)| !calcs.is_empty())
     }
 
     /// Names of windows that go on in a lane and can issue rows again.

@@ -66,6 +66,13 @@ fn tags(plan: &mut Plan, old: &Plan, renames: &Renames) {
             }
             info.path = path.into();
         }
+        if let Some(member) = &mut tag.family
+            && info.device != before.info.device
+            && let Some(number) = before.info.device.strip_prefix(&*member.family)
+            && let Some(family) = info.device.strip_suffix(number)
+        {
+            member.family = family.into();
+        }
         if let Some(row) = row_now {
             info.row = row;
         }

@@ -6,9 +6,10 @@ use super::items::groups_of;
 use super::same::same_source;
 use super::words::{self, compared, counted};
 use crate::plan::{Group, Origin, Plan, Tag};
-use gwp_core::TagId;
-use gwp_core::manifest::written_duration;
+use gwp_core::manifest::{Settings, written_duration};
+use gwp_core::{TagId, TagInfo};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A source that is stopped and started connects anew within about this time, if its devices answer.
 const RECONNECT_MS: u32 = 300;
@@ -59,19 +60,14 @@ fn groups(details: &mut Vec<Detail>, pair: &Pair<'_>, (old, new): (&[&Group], &[
     if before != after {
         details.push(Detail::value("scan", before, after));
     }
-    let devices = |groups: &[&'_ Group]| -> BTreeMap<_, _> {
+    let devices = |groups: &[&'_ Group]| -> BTreeMap<Arc<str>, Settings> {
         groups.iter().map(|group| (group.device.clone(), group.device_settings.clone())).collect()
     };
     let (before, after) = (devices(old), devices(new));
-    let names =
-        |devices: &BTreeMap<std::sync::Arc<str>, _>| -> BTreeSet<_> { devices.keys().cloned().collect() };
+    let names = |devices: &BTreeMap<Arc<str>, _>| -> BTreeSet<Arc<str>> { devices.keys().cloned().collect() };
     let (had, has) = (names(&before), names(&after));
     fewer_or_more(details, "device", (had.difference(&has).count(), has.difference(&had).count()));
-    for (device, old) in &before {
-        if let Some(new) = after.get(device) {
-            words::settings(details, &format!("{device}."), old, new);
-        }
-    }
+    device_settings(details, &before, &after);
     let told = |plan: &Plan, groups: &[&Group]| -> BTreeMap<_, _> {
         let tags = groups.iter().flat_map(|group| group.tags.iter().map(move |tag| (*tag, group.period_ns)));
         tags.filter_map(|(id, period_ns)| {
@@ -91,6 +87,35 @@ fn groups(details: &mut Vec<Detail>, pair: &Pair<'_>, (old, new): (&[&Group], &[
     details.extend(differ("address or type", &|(old, _), (new, _)| old.origin != new.origin));
     details.extend(differ("scan class", &|(_, old), (_, new)| old != new));
     details.extend(differ("`writable`", &|(old, _), (new, _)| old.writable != new.writable));
+}
+
+/// Settings of devices that stay: of a few one by one, else how many devices each concerns.
+fn device_settings(
+    details: &mut Vec<Detail>,
+    before: &BTreeMap<Arc<str>, Settings>,
+    after: &BTreeMap<Arc<str>, Settings>,
+) {
+    const ONE_BY_ONE: usize = 3;
+    let both = || before.iter().filter_map(|(device, old)| Some((device, old, after.get(device)?)));
+    if both().filter(|(_, old, new)| old != new).count() <= ONE_BY_ONE {
+        both().for_each(|(device, old, new)| words::settings(details, &format!("{device}."), old, new));
+        return;
+    }
+    let mut devices: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, old, new) in both() {
+        let mut found = Vec::new();
+        words::settings(&mut found, "", old, new);
+        for detail in found {
+            if let Detail::Value { what, .. } = detail {
+                *devices.entry(what).or_default() += 1;
+            }
+        }
+    }
+    details.extend(
+        devices
+            .into_iter()
+            .map(|(what, count)| Detail::changed(&format!("`{what}` of {}", counted(count, "device")))),
+    );
 }
 
 fn fewer_or_more(details: &mut Vec<Detail>, what: &str, (gone, come): (usize, usize)) {
@@ -133,15 +158,22 @@ pub(super) fn tag_changed(pair: &Pair<'_>, old_id: TagId, new_id: TagId) -> Desc
     reread |= periods.0 != periods.1 || old.writable != new.writable;
     compared(&mut details, "scan", periods, |ns| written_duration(*ns));
     tag_attributes(&mut details, old, new);
-    let mut words = vec!["counts from its next sample on, state of what reads it is kept".to_owned()];
-    if let Some(source) =
-        group_of(pair.new, new_id).and_then(|group| pair.new.sources.get(group.source as usize))
-        && reread
-    {
-        words.insert(0, format!("`{}` reconnects", source.name));
-    }
+    let source = || group_of(pair.new, new_id).and_then(|group| pair.new.sources.get(group.source as usize));
+    let words = match source().filter(|_| reread) {
+        Some(source) => vec![format!("`{}` reconnects", source.name), "state kept".to_owned()],
+        None if is_described_only(old, new) => vec!["nothing restarts".to_owned()],
+        // What reads it goes on with the next value as if nothing had been.
+        None => vec!["from its next sample on".to_owned(), "state kept".to_owned()],
+    };
     let effect = Effect { state: Some(State::Kept), words, ..Effect::default() };
     (details, effect, old.kind != new.kind)
+}
+
+/// Only what people read is different.
+fn is_described_only(old: &Tag, new: &Tag) -> bool {
+    let mut old = old.clone();
+    old.info = TagInfo { desc: new.info.desc.clone(), labels: new.info.labels.clone(), ..old.info };
+    old == *new
 }
 
 /// What its samples are, whatever they come from.
