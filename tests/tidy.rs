@@ -30,6 +30,7 @@ fn rooms_know_only_what_they_may() {
         ("gwp-ide", &["gwp-core", "gwp-syntax", "gwp-plan", "gwp-compile"]),
         ("gwp-journal", core),
         ("gwp-engine", &["gwp-core", "gwp-plan", "gwp-journal"]),
+        ("gwp-console", &["gwp-core", "gwp-plan", "gwp-engine"]),
         ("gwp-driver-simulator", core),
         ("gwp-mqtt", core),
         ("gwp-driver-modbus", core),
@@ -71,7 +72,8 @@ fn heavy_crates_stay_in_their_rooms() {
         ("rumqttc", &["gwp-mqtt", "gwp-driver-mqtt", "gwp-sink-mqtt", "gwp-benches"]),
         ("tokio-modbus", &["gwp-driver-modbus", "gwp-benches"]),
         ("anyhow", &["gwp-gateway", "gwp-benches"]),
-        ("axum", &["gwp-gateway"]),
+        ("axum", &["gwp-console", "gwp-gateway"]),
+        ("argon2", &["gwp-console"]),
         ("gen-lsp-types", &["gwp-gateway"]),
     ]
     .into();

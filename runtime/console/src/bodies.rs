@@ -7,9 +7,13 @@ use crate::limits::{FILE_NAME_CHARS_MAX, FILES_MAX};
 use crate::operations::{ApplyOptions, Change, Removed};
 use crate::role::{ROLES, Role};
 use crate::secret::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Characters of a message, an order, a written text, an id, and of what names somebody at a login.
 const MESSAGE_CHARS_MAX: usize = 1_000;
@@ -38,9 +42,30 @@ pub trait Body: for<'a> Deserialize<'a> {
 /// What is wrong, with place and remedy.
 pub fn read<B: Body>(bytes: &[u8]) -> Result<B, String> {
     let wrong = |error| format!("the body is not what this takes: {error}; see /v1/openapi.json");
-    let body: B = serde_json::from_slice(bytes).map_err(wrong)?;
+    let Object(body): Object<B> = serde_json::from_slice(bytes).map_err(wrong)?;
     body.check()?;
     Ok(body)
+}
+
+/// What stands as a JSON object; a derived `Deserialize` takes a list of the fields' values, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OfMap<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        from.deserialize_map(OfMap(PhantomData))
+    }
 }
 
 fn object(required: &[&str], properties: Value) -> Value {
@@ -123,9 +148,9 @@ impl Body for Order {
 /// A file of a program.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct File {
-    pub name: String,
-    pub text: String,
+struct File {
+    name: String,
+    text: String,
 }
 
 fn files_schema() -> Value {
@@ -136,12 +161,12 @@ fn files_schema() -> Value {
     json!({ "type": "array", "minItems": 1, "maxItems": FILES_MAX, "items": file })
 }
 
-fn check_files(files: &[File]) -> Result<(), String> {
+fn check_files(files: &[Object<File>]) -> Result<(), String> {
     if !(1..=FILES_MAX).contains(&files.len()) {
         return Err(format!("`files` has 1 to {FILES_MAX} files"));
     }
     let mut names = HashSet::new();
-    for file in files {
+    for Object(file) in files {
         within("name", &file.name, 1, FILE_NAME_CHARS_MAX)?;
         let is_plain = |part: &str| !["", ".", ".."].contains(&part);
         let is_path = !file.name.contains(['\\', ':', '\0']) && file.name.split('/').all(is_plain);
@@ -158,15 +183,15 @@ fn check_files(files: &[File]) -> Result<(), String> {
     Ok(())
 }
 
-fn change(files: Vec<File>) -> Change {
-    Change { files: files.into_iter().map(|file| (file.name, file.text)).collect() }
+fn change(files: Vec<Object<File>>) -> Change {
+    Change { files: files.into_iter().map(|Object(file)| (file.name, file.text)).collect() }
 }
 
 /// `POST /v1/plan`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    pub files: Vec<File>,
+    files: Vec<Object<File>>,
 }
 
 impl Plan {
@@ -189,7 +214,7 @@ impl Body for Plan {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Apply {
-    pub files: Vec<File>,
+    files: Vec<Object<File>>,
     #[serde(default)]
     pub message: String,
     #[serde(default)]

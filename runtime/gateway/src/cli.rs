@@ -84,19 +84,42 @@ seen by all flows of `device.alarms`, and is kept over restarts. Exit code 1: th
     Alarm {
         #[command(subcommand)]
         command: commands::alarm::AlarmCommand,
-        /// Data directory of the gateway, as in its node.toml
-        #[arg(long, global = true, default_value = "data", value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        gateway: GatewayArgs,
     },
     /// What a running gateway says of itself; exit code 1 when something is down
     Status {
-        /// Data directory of the gateway, as in its node.toml
-        #[arg(long, default_value = "data", value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        gateway: GatewayArgs,
         /// Print as JSON
         #[arg(long)]
         json: bool,
     },
+    /// Users who may log in to a gateway from elsewhere: add, remove, passwd, role, ls
+    #[command(after_help = "\
+They are kept in users.json of the data directory. The gateway that runs on it changes them at once; while none runs,
+this command does.
+
+  gwp user add anna --role engineer
+  gwp user passwd anna --password-stdin < new-password")]
+    User {
+        #[command(subcommand)]
+        command: commands::people::UserCommand,
+        #[command(flatten)]
+        gateway: GatewayArgs,
+    },
+    /// Tokens of programs that control a gateway: add, remove, ls
+    #[command(after_help = "\
+  gwp token add scada --role operator --expires 365d > scada.token
+  gwp status --node-url https://gateway.plant.example:9465 --token-file scada.token --ca plant.pem")]
+    Token {
+        #[command(subcommand)]
+        command: commands::people::TokenCommand,
+        #[command(flatten)]
+        gateway: GatewayArgs,
+    },
+    /// Who changed what: the audit log of a data directory, also while no gateway runs on it
+    Audit(commands::audit::AuditArgs),
     /// Look into the journals of a data directory (not while a gateway runs on it)
     Journal {
         #[command(subcommand)]
@@ -118,6 +141,23 @@ pub struct ProjectArgs {
     /// Pipeline files; files they `use` are found by themselves
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+}
+
+/// Which gateway: the one on a data directory, or one elsewhere.
+#[derive(clap::Args)]
+pub struct GatewayArgs {
+    /// Data directory of the gateway, as in its node.toml
+    #[arg(long, global = true, default_value = "data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// A gateway elsewhere instead: https://host:9465; needs --token-file
+    #[arg(long, global = true, value_name = "URL")]
+    pub node_url: Option<String>,
+    /// File with the token for --node-url, as `gwp token add` printed it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// PEM file of the authority to trust with --node-url [default: those of this machine]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 /// What to run and how.
@@ -190,8 +230,8 @@ pub enum JournalCommand {
     },
 }
 
-/// Parses `10s`, `5 min`, `250ms`, `2h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// Parses `10s`, `5 min`, `250ms`, `2h`, `90d`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -201,7 +241,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         "s" | "" => 1.0,
         "min" | "m" => 60.0,
         "h" => 3600.0,
-        other => return Err(format!("`{other}` is not a unit of time: ms, s, min, h")),
+        "d" => 86_400.0,
+        other => return Err(format!("`{other}` is not a unit of time: ms, s, min, h, d")),
     };
     Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())
 }
@@ -222,8 +263,11 @@ pub fn main() -> ExitCode {
         Command::Explain { code } => commands::check::explain(code.as_deref()),
         Command::Plan { project, json } => commands::plan::plan(&project.files, json),
         Command::Graph { project, form } => commands::graph::graph(&project.files, form),
-        Command::Alarm { command, data } => commands::alarm::alarm(&command, &data),
-        Command::Status { data, json } => commands::status::status(&data, json),
+        Command::Alarm { command, gateway } => commands::alarm::alarm(&command, &gateway),
+        Command::Status { gateway, json } => commands::status::status(&gateway, json),
+        Command::User { command, gateway } => commands::people::user(&command, &gateway),
+        Command::Token { command, gateway } => commands::people::token(&command, &gateway),
+        Command::Audit(args) => commands::audit::audit(&args),
         Command::Journal { command, data } => commands::journal::journal(&command, &data),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "gwp", &mut std::io::stdout());
@@ -249,6 +293,7 @@ mod tests {
     fn durations_are_read_as_people_write_them() {
         assert_eq!(parse_duration("10s").unwrap(), Duration::from_secs(10));
         assert_eq!(parse_duration("250ms").unwrap(), Duration::from_millis(250));
+        assert_eq!(parse_duration("2d").unwrap(), Duration::from_secs(172_800));
         assert_eq!(parse_duration("1.5 h").unwrap(), Duration::from_secs(5400));
         assert!(parse_duration("10 fortnights").unwrap_err().contains("fortnights"));
         assert!(parse_duration("soon").is_err());

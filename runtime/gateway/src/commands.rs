@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 pub mod alarm;
+pub mod audit;
 pub mod check;
 pub mod editor;
 pub mod fmt;
@@ -8,6 +9,7 @@ pub mod graph;
 pub mod import;
 pub mod journal;
 pub mod lsp;
+pub mod people;
 pub mod plan;
 pub mod program;
 pub mod run;

@@ -1,11 +1,11 @@
 //! `gwp alarm`: alarms of a running gateway, and what operators do to them.
 
+use crate::cli::GatewayArgs;
 use crate::control::client::ask;
 use anyhow::bail;
 use clap::Subcommand;
 use hyper::Method;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Subcommand)]
@@ -49,9 +49,9 @@ pub struct Which {
     by: Option<String>,
 }
 
-pub fn alarm(command: &AlarmCommand, data: &Path) -> anyhow::Result<ExitCode> {
+pub fn alarm(command: &AlarmCommand, gateway: &GatewayArgs) -> anyhow::Result<ExitCode> {
     let (action, which, time) = match command {
-        AlarmCommand::Ls { all, json } => return ls(data, *all, *json),
+        AlarmCommand::Ls { all, json } => return ls(gateway, *all, *json),
         AlarmCommand::Ack { which } => ("acknowledge", which, None),
         AlarmCommand::Shelve { which, time } => ("shelve", which, Some(time)),
         AlarmCommand::Unshelve { which } => ("unshelve", which, None),
@@ -64,7 +64,7 @@ pub fn alarm(command: &AlarmCommand, data: &Path) -> anyhow::Result<ExitCode> {
     // As JSON, so that no name has to be quoted.
     let order = json!({ "command": action, "alarm": alarm, "for": time, "by": by });
     let body = json!({ "device": device, "order": order.to_string() });
-    let answer = ask(data, Method::POST, "/v1/alarms", Some(&body))?;
+    let answer = ask(gateway, Method::POST, "/v1/alarms", Some(&body))?;
     if answer.status.is_client_error() {
         eprintln!("{}: {}", which.alarm, text(&answer.body, "error"));
         return Ok(ExitCode::FAILURE);
@@ -90,8 +90,8 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or("-")
 }
 
-fn ls(data: &Path, all: bool, as_json: bool) -> anyhow::Result<ExitCode> {
-    let answer = ask(data, Method::GET, "/v1/alarms", None)?.done()?;
+fn ls(gateway: &GatewayArgs, all: bool, as_json: bool) -> anyhow::Result<ExitCode> {
+    let answer = ask(gateway, Method::GET, "/v1/alarms", None)?.done()?;
     if as_json {
         println!("{answer:#}");
         return Ok(ExitCode::SUCCESS);

@@ -1,15 +1,15 @@
 //! `gwp status`: what a running gateway says of itself.
 
+use crate::cli::GatewayArgs;
 use crate::control::client::ask;
 use crate::status_line::grouped;
 use hyper::Method;
 use serde_json::Value;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit code 0: everything is connected and nothing is dropped; 1: something needs a look.
-pub fn status(data: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
-    let answer = ask(data, Method::GET, "/v1/status", None)?.done()?;
+pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
+    let answer = ask(gateway, Method::GET, "/v1/status", None)?.done()?;
     let list = |name: &str| answer.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let (sources, sinks) = (list("sources"), list("sinks"));
     let is_up = |one: &Value| one.get("connected").and_then(Value::as_bool) == Some(true);

@@ -1,21 +1,36 @@
-//! Asks a running gateway.
+//! Asks a running gateway: the one on a data directory, or one elsewhere over TLS.
 
+use crate::cli::GatewayArgs;
 use anyhow::{Context, bail};
 use gwp_console::access::Access;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// A longer answer is not read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// How long to wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long to wait for an answer: longer than a gateway takes to say that it needs longer.
+const TIMEOUT: Duration = Duration::from_secs(70);
+
+/// A larger file holds no token.
+const TOKEN_FILE_BYTES_MAX: u64 = 4_096;
+
+/// Port of a URL that names none.
+const PORT: u16 = 9465;
 
 /// What a gateway answered.
 pub struct Answer {
@@ -39,37 +54,124 @@ impl Answer {
     }
 }
 
-/// Asks the gateway that runs on a data directory.
+/// Where a gateway is, and how to be let in.
+struct Target {
+    /// As messages name it.
+    name: String,
+    host: String,
+    port: u16,
+    tls: Option<TlsConnector>,
+    token: String,
+}
+
+impl Target {
+    fn of(args: &GatewayArgs) -> anyhow::Result<Target> {
+        let Some(url) = &args.node_url else {
+            if args.token_file.is_some() || args.ca.is_some() {
+                bail!("--token-file and --ca belong to --node-url");
+            }
+            let Access { address, token } = Access::of(&args.data)?;
+            let (host, port) = (address.ip().to_string(), address.port());
+            return Ok(Target { name: args.data.display().to_string(), host, port, tls: None, token });
+        };
+        let Some(token_file) = &args.token_file else {
+            bail!("--node-url needs --token-file FILE, with a token of `gwp token add` on that gateway");
+        };
+        let wrong = || format!("`{url}` is no address of a gateway: https://host:{PORT}");
+        let uri: Uri = url.parse().with_context(wrong)?;
+        let host = uri.host().with_context(wrong)?.trim_matches(['[', ']']).to_owned();
+        let is_loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        let tls = match uri.scheme_str() {
+            Some("https") => Some(connector(args.ca.as_deref())?),
+            Some("http") if is_loopback => None,
+            Some("http") => bail!("{url}: a token must not travel readable; use https://"),
+            _ => bail!("{}", wrong()),
+        };
+        let port = uri.port_u16().unwrap_or(PORT);
+        Ok(Target { name: url.clone(), host, port, tls, token: token(token_file)? })
+    }
+}
+
+fn token(path: &Path) -> anyhow::Result<String> {
+    let unreadable = || format!("the token file {} cannot be read", path.display());
+    let size = std::fs::metadata(path).with_context(unreadable)?.len();
+    if size > TOKEN_FILE_BYTES_MAX {
+        bail!("{} is too large for a token", path.display());
+    }
+    Ok(std::fs::read_to_string(path).with_context(unreadable)?.trim().to_owned())
+}
+
+/// TLS that trusts the authorities of a file, else those of this machine.
+fn connector(ca: Option<&Path>) -> anyhow::Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(path) => {
+            let unreadable = || format!("the certificates of {} cannot be read", path.display());
+            for certificate in CertificateDer::pem_file_iter(path).with_context(unreadable)? {
+                roots.add(certificate.with_context(unreadable)?).with_context(unreadable)?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    if roots.is_empty() {
+        bail!("no authority to trust was found; name one with --ca FILE");
+    }
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Asks a gateway.
 ///
 /// # Errors
 /// There is none, or it does not answer.
-pub fn ask(data: &Path, method: Method, route: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
-    let access = Access::of(data)?;
+pub fn ask(args: &GatewayArgs, method: Method, route: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
+    let target = Target::of(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let answer = tokio::time::timeout(TIMEOUT, exchange(&access, method, route, body)).await;
+        let answer = tokio::time::timeout(TIMEOUT, exchange(&target, method, route, body)).await;
         answer
-            .with_context(|| format!("the gateway on {} does not answer", data.display()))?
-            .with_context(|| format!("the gateway on {} cannot be asked; does it still run?", data.display()))
+            .with_context(|| format!("the gateway on {} does not answer", target.name))?
+            .with_context(|| format!("the gateway on {} cannot be asked; does it still run?", target.name))
     })
 }
 
 async fn exchange(
-    access: &Access,
+    target: &Target,
     method: Method,
     route: &str,
     body: Option<&Value>,
 ) -> anyhow::Result<Answer> {
-    let stream = tokio::net::TcpStream::connect(access.address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let request = Request::builder()
+    let host = match target.host.contains(':') {
+        true => format!("[{}]:{}", target.host, target.port),
+        false => format!("{}:{}", target.host, target.port),
+    };
+    let mut request = Request::builder()
         .method(method)
         .uri(route)
-        .header(HOST, access.address.to_string())
-        .header(AUTHORIZATION, format!("Bearer {}", access.token))
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))?;
+        .header(HOST, host)
+        .header(AUTHORIZATION, format!("Bearer {}", target.token));
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let request = request.body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))?;
+    let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+    match &target.tls {
+        None => send(stream, request).await,
+        Some(tls) => {
+            let name = ServerName::try_from(target.host.clone())?;
+            send(tls.connect(name, stream).await?, request).await
+        }
+    }
+}
+
+async fn send<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Answer> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
     let answer = sender.send_request(request).await?;
     let status = answer.status();
     let bytes = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;

@@ -1,5 +1,6 @@
 //! The gateway's side of its control interface, which is served by `gwp-console`: what its operations do here, and
 //! how the commands of this program ask.
 
-pub mod client;
+pub(crate) mod client;
+pub(crate) mod offline;
 pub mod operations;
