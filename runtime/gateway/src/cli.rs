@@ -57,14 +57,32 @@ stands in dsl/README.md.")]
         /// A code like E202; without one all codes are listed
         code: Option<String>,
     },
-    /// Show what would run: actors, requests and load per device, journal hours
-    Plan {
+    /// Show what would run: actors, requests and load per device, journal hours; with --against what would change
+    #[command(after_help = "\
+With --against DIR, or --node-url, the program is compared with what runs on that gateway. Nothing is changed.
+Exit code 0: nothing would change, 1: the program has errors or could not run there, 2: the gateway cannot be asked,
+3: something would change.
+
+  gwp plan plant.gwp
+  gwp plan plant.gwp --against /var/lib/gwp --markdown > change.md")]
+    Plan(commands::plan::PlanArgs),
+    /// Put a program in force on a running gateway, without stopping what does not change
+    #[command(after_help = "\
+Everything is checked first; then the gateway changes at one position of its log. What fails leaves the program before
+in force. Sinks that are not in the program any more deliver what waits for them, and are then deleted.
+
+  gwp apply plant.gwp --message 'meters of hall 3'
+  gwp apply plant.gwp --confirm-within 60s && gwp confirm")]
+    Apply(commands::change::ApplyArgs),
+    /// Keep what was applied with --confirm-within
+    Confirm {
         #[command(flatten)]
-        project: ProjectArgs,
-        /// Print as JSON
-        #[arg(long)]
-        json: bool,
+        gateway: GatewayArgs,
     },
+    /// Programs that were in force on a gateway, the newest first
+    History(commands::change::HistoryArgs),
+    /// Put a program of the history in force again
+    Rollback(commands::change::RollbackArgs),
     /// Draw the way from sources to sinks, for Mermaid or Graphviz
     Graph {
         #[command(flatten)]
@@ -158,6 +176,35 @@ pub struct GatewayArgs {
     /// PEM file of the authority to trust with --node-url [default: those of this machine]
     #[arg(long, global = true, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+}
+
+/// A gateway elsewhere.
+#[derive(clap::Args)]
+pub struct ElsewhereArgs {
+    /// A gateway elsewhere instead: https://host:9465; needs --token-file
+    #[arg(long, value_name = "URL")]
+    node_url: Option<String>,
+    /// File with the token for --node-url, as `gwp token add` printed it
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// PEM file of the authority to trust with --node-url [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl ElsewhereArgs {
+    /// The gateway on a data directory or elsewhere, if one is named.
+    pub fn gateway(&self, data: Option<&std::path::Path>) -> Option<GatewayArgs> {
+        if data.is_none() && self.node_url.is_none() {
+            return None;
+        }
+        Some(GatewayArgs {
+            data: data.map_or_else(PathBuf::new, Into::into),
+            node_url: self.node_url.clone(),
+            token_file: self.token_file.clone(),
+            ca: self.ca.clone(),
+        })
+    }
 }
 
 /// What to run and how.
@@ -261,7 +308,11 @@ pub fn main() -> ExitCode {
         Command::Editor { command } => commands::editor::editor(&command),
         Command::Lsp(args) => commands::lsp::lsp(&args),
         Command::Explain { code } => commands::check::explain(code.as_deref()),
-        Command::Plan { project, json } => commands::plan::plan(&project.files, json),
+        Command::Plan(args) => commands::plan::plan(&args),
+        Command::Apply(args) => commands::change::apply(&args),
+        Command::Confirm { gateway } => commands::change::confirm(&gateway),
+        Command::History(args) => commands::change::history(&args),
+        Command::Rollback(args) => commands::change::rollback(&args),
         Command::Graph { project, form } => commands::graph::graph(&project.files, form),
         Command::Alarm { command, gateway } => commands::alarm::alarm(&command, &gateway),
         Command::Status { gateway, json } => commands::status::status(&gateway, json),

@@ -2,6 +2,7 @@
 
 pub mod alarm;
 pub mod audit;
+pub mod change;
 pub mod check;
 pub mod editor;
 pub mod fmt;

@@ -120,10 +120,8 @@ pub struct Bench {
 pub fn running() -> Running {
     Running {
         node: "alpha".into(),
-        plan: "p1".into(),
         status: Arc::new(EngineStatus::default()),
         clock: Arc::new(GatewayClock::new(None)),
-        alarms: None,
     }
 }
 

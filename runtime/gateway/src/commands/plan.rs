@@ -2,6 +2,7 @@
 
 use super::program;
 use crate::catalog;
+use crate::cli::{ElsewhereArgs, ProjectArgs};
 use crate::report::{self, counted};
 use gwp_core::source::{GroupDeclaration, GroupLoad};
 use gwp_plan::plan::ROW_BUILT_IN;
@@ -19,7 +20,29 @@ const FRAME_BYTES: f64 = 112.0;
 /// Commits a second, as far as slots are not together anyway.
 const COMMITS_PER_S: f64 = 100.0;
 
-pub fn plan(files: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
+/// What to look at, and how.
+#[derive(clap::Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    project: ProjectArgs,
+    /// Compare with what runs on the gateway of this data directory
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print a table for a merge request; with --against
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+}
+
+pub fn plan(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let (files, json) = (&args.project.files, args.json);
+    if let Some(gateway) = args.elsewhere.gateway(args.against.as_deref()) {
+        return super::change::plan_against(files, &gateway, json, args.markdown);
+    }
     let program = program::load(files)?;
     report::print_problems(&program.diagnostics, &program.sources);
     let Some(plan) = program.plan else { return Ok(ExitCode::FAILURE) };

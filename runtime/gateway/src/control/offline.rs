@@ -4,7 +4,7 @@
 //! answer that a gateway has: one code checks, writes and records either way.
 
 use super::client::{self, Answer};
-use super::operations::Fixed;
+use super::operations::Nothing;
 use crate::cli::GatewayArgs;
 use anyhow::{Context, bail};
 use axum::Extension;
@@ -51,12 +51,10 @@ fn answer(records: Records, method: Method, route: &str, body: Option<&Value>) -
     let request = request.body(Body::from(body.map(Value::to_string).unwrap_or_default()))?;
     let nothing = Running {
         node: String::new(),
-        plan: String::new(),
         status: Arc::default(),
         clock: Arc::new(GatewayClock::new(None)),
-        alarms: None,
     };
-    let console = Console::new(access, records, nothing, Arc::new(Fixed), Arc::new(Fixed));
+    let console = Console::new(access, records, nothing, Arc::new(Nothing), Arc::new(Nothing));
     let routes = router(Arc::new(console)).layer(Extension(Peer(here)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -110,3 +110,62 @@ impl LiveView for Gateway {
         Box::pin(async { unsupported("write to tags from here") })
     }
 }
+
+/// Nothing runs: all that needs a gateway is refused.
+pub struct Nothing;
+
+fn refuse() -> BoxFuture<'static, Outcome> {
+    Box::pin(async { Err(Refusal::Unavailable("no gateway runs here".into())) })
+}
+
+impl Operations for Nothing {
+    fn plan(&self, _: Change) -> BoxFuture<'_, Outcome> {
+        refuse()
+    }
+
+    fn apply<'a>(&'a self, _: Change, _: ApplyOptions, _: &'a str) -> BoxFuture<'a, Outcome> {
+        refuse()
+    }
+
+    fn confirm<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
+        refuse()
+    }
+
+    fn history(&self) -> BoxFuture<'_, Outcome> {
+        refuse()
+    }
+
+    fn configuration<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
+        refuse()
+    }
+
+    fn rollback<'a>(&'a self, _: &'a str, _: ApplyOptions, _: &'a str) -> BoxFuture<'a, Outcome> {
+        refuse()
+    }
+
+    fn journals(&self) -> BoxFuture<'_, Outcome> {
+        refuse()
+    }
+
+    fn drain<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
+        refuse()
+    }
+
+    fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
+        refuse()
+    }
+}
+
+impl LiveView for Nothing {
+    fn tags(&self) -> Result<Vec<LiveTag>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    fn watch(&self, _: Vec<Arc<str>>) -> Result<LiveReceiver, Refusal> {
+        Err(Refusal::Unavailable("no gateway runs here".into()))
+    }
+
+    fn write<'a>(&'a self, _: &'a str, _: &'a Value, _: &'a str) -> BoxFuture<'a, Outcome> {
+        refuse()
+    }
+}

@@ -1,0 +1,270 @@
+//! `gwp apply`, `confirm`, `history`, `rollback`, and `plan --against`: changes of a running gateway.
+
+use super::program;
+use crate::cli::{GatewayArgs, ProjectArgs, parse_duration};
+use crate::configuration::bundle::{File, files_of};
+use crate::control::client::{Answer, ask};
+use crate::report;
+use anyhow::{Context, bail};
+use gwp_plan::diff::Changes;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What to put in force, and how.
+#[derive(clap::Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    project: ProjectArgs,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// How a change is made.
+#[derive(clap::Args)]
+struct HowArgs {
+    /// Why, for the history
+    #[arg(long, short, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    message: String,
+    /// Go back by itself unless `gwp confirm` comes within this time, for example 60s
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    confirm_within: Option<Duration>,
+    /// Give up what waits for sinks that leave; the gap ledger counts it
+    #[arg(long)]
+    discard: bool,
+    /// Keep what waits for sinks that leave, for them to come back
+    #[arg(long, conflicts_with = "discard")]
+    keep: bool,
+    /// Only if this plan runs now, as `gwp plan --json` names it
+    #[arg(long, value_name = "PLAN")]
+    expect: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl HowArgs {
+    fn added_to(&self, mut body: Value) -> Value {
+        let removed = match (self.discard, self.keep) {
+            (true, _) => "discard",
+            (_, true) => "keep",
+            _ => "drain",
+        };
+        body["message"] = self.message.clone().into();
+        body["removed"] = removed.into();
+        body["confirm_within_s"] = self.confirm_within.map(|within| within.as_secs()).into();
+        body["expected"] = self.expect.clone().into();
+        body
+    }
+}
+
+/// Which programs to list.
+#[derive(clap::Args)]
+pub struct HistoryArgs {
+    /// Print the files of this one
+    id: Option<String>,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to go back to.
+#[derive(clap::Args)]
+pub struct RollbackArgs {
+    /// Beginning of its id, as `gwp history` shows it
+    id: String,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// Reads and checks files here first: findings are shown with their lines.
+fn read(files: &[PathBuf]) -> anyhow::Result<Option<Vec<File>>> {
+    let program = program::load(files)?;
+    report::print_problems(&program.diagnostics, &program.sources);
+    Ok(program.plan.map(|_| relative(files_of(&program.sources))))
+}
+
+/// File names that mean the same everywhere: what leads to the folder they share is cut off, if they are absolute or
+/// lead out of where this command runs.
+fn relative(mut files: Vec<File>) -> Vec<File> {
+    let leads_out = |file: &File| {
+        file.name.starts_with("../") || file.name.starts_with('/') || file.name.get(1..2) == Some(":")
+    };
+    if !files.iter().any(leads_out) {
+        return files;
+    }
+    let folder = |file: &File| file.name.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let folders: Vec<String> = files.iter().map(folder).collect();
+    let shared = folders.iter().fold(folders.first().cloned().unwrap_or_default(), |shared, folder| {
+        let parts = shared.split('/').zip(folder.split('/')).take_while(|(a, b)| a == b);
+        parts.map(|(part, _)| part).collect::<Vec<_>>().join("/")
+    });
+    for file in &mut files {
+        if let Some(rest) = file.name.strip_prefix(&shared) {
+            file.name = rest.trim_start_matches('/').to_owned();
+        }
+    }
+    files
+}
+
+fn sent(files: &[File]) -> Value {
+    json!({ "files": files })
+}
+
+/// What the gateway did, or `None` if the program has errors for it, which are printed.
+fn done(answer: Answer) -> anyhow::Result<Option<Value>> {
+    if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+        let found = answer.body["diagnostics"].as_array().cloned().unwrap_or_default();
+        for found in &found {
+            let text = found.as_str().or_else(|| found["message"].as_str()).unwrap_or_default();
+            let place = &found["place"];
+            match place["file"].as_str() {
+                Some(file) => eprintln!("error: {file}:{}: {text}", place["line"]),
+                None => eprintln!("error: {text}"),
+            }
+        }
+        if found.is_empty() {
+            eprintln!("error: {}", answer.body["error"].as_str().unwrap_or("the program has errors"));
+        }
+        return Ok(None);
+    }
+    answer.done().map(Some)
+}
+
+fn changes(answer: &Value) -> anyhow::Result<Changes> {
+    serde_json::from_value(answer["changes"].clone()).context("the gateway is of another version")
+}
+
+/// Compares a program with what runs.
+pub fn plan_against(
+    files: &[PathBuf],
+    gateway: &GatewayArgs,
+    as_json: bool,
+    markdown: bool,
+) -> anyhow::Result<ExitCode> {
+    let Some(files) = read(files)? else { return Ok(ExitCode::FAILURE) };
+    let answer = ask(gateway, Method::POST, "/v1/plan", Some(&sent(&files)))?;
+    let Some(answer) = done(answer)? else { return Ok(ExitCode::FAILURE) };
+    let changes = changes(&answer)?;
+    if as_json {
+        println!("{answer:#}");
+    } else if markdown {
+        print!("{}", super::changes::markdown(&changes, &answer["journals"]));
+    } else {
+        print!("{}", super::changes::text(&changes, &answer["journals"]));
+    }
+    let problems: Vec<&str> = answer["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+    Ok(match (problems.is_empty(), changes.is_empty()) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::SUCCESS,
+        (true, false) => ExitCode::from(3),
+    })
+}
+
+pub fn apply(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
+    let Some(files) = read(&args.project.files)? else { return Ok(ExitCode::FAILURE) };
+    let body = args.how.added_to(sent(&files));
+    let answer = ask(&args.gateway, Method::POST, "/v1/apply", Some(&body))?;
+    in_force(answer, &args.how)
+}
+
+pub fn rollback(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+    let body = args.how.added_to(json!({ "id": args.id }));
+    let answer = ask(&args.gateway, Method::POST, "/v1/rollback", Some(&body))?;
+    in_force(answer, &args.how)
+}
+
+/// Shows what is in force now.
+fn in_force(answer: Answer, how: &HowArgs) -> anyhow::Result<ExitCode> {
+    if answer.status == StatusCode::CONFLICT {
+        eprintln!("not in force: {}", answer.body["error"].as_str().unwrap_or_default());
+        return Ok(ExitCode::FAILURE);
+    }
+    let Some(answer) = done(answer)? else { return Ok(ExitCode::FAILURE) };
+    if how.json {
+        println!("{answer:#}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let id = answer["id"].as_str().unwrap_or_default();
+    if answer["unchanged"] == true {
+        println!("nothing to change: configuration {id} is in force");
+        return Ok(ExitCode::SUCCESS);
+    }
+    print!("{}", super::changes::text(&changes(&answer)?, &Value::Null));
+    for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        eprintln!("warning: {warning}");
+    }
+    println!("configuration {id} is in force");
+    if let Some(seconds) = answer["confirm_within_s"].as_u64() {
+        println!("`gwp confirm` within {seconds} s keeps it; else the one before comes back");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn confirm(gateway: &GatewayArgs) -> anyhow::Result<ExitCode> {
+    let answer = ask(gateway, Method::POST, "/v1/confirm", None)?.done()?;
+    println!("configuration {} stays in force", answer["id"].as_str().unwrap_or_default());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn history(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
+    if let Some(id) = &args.id {
+        if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            bail!("`{id}` is no id of a configuration; `gwp history` lists them");
+        }
+        let bundle = ask(&args.gateway, Method::GET, &format!("/v1/history/{id}"), None)?.done()?;
+        if args.json {
+            println!("{bundle:#}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        for file in bundle["files"].as_array().into_iter().flatten() {
+            println!("// {}", file["name"].as_str().unwrap_or_default());
+            println!("{}", file["text"].as_str().unwrap_or_default());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answer = ask(&args.gateway, Method::GET, "/v1/history", None)?.done()?;
+    if args.json {
+        println!("{answer:#}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    for entry in answer["configurations"].as_array().into_iter().flatten() {
+        let id = text(entry, "id");
+        let mark = if answer["current"] == entry["id"] { '*' } else { ' ' };
+        let time = text(entry, "time").chars().take(19).collect::<String>();
+        println!("{mark} {}  {time}  {:<12} {}", &id[..8.min(id.len())], text(entry, "author"), text(entry, "message"));
+    }
+    if let Some(until) = answer["unconfirmed_until"].as_str() {
+        println!("* goes back at {until} unless `gwp confirm` keeps it");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(given: &[&str]) -> Vec<String> {
+        let file = |name: &&str| File { name: (*name).into(), text: String::new() };
+        relative(given.iter().map(file).collect()).into_iter().map(|file| file.name).collect()
+    }
+
+    #[test]
+    fn names_lead_into_no_folder_of_this_machine() {
+        assert_eq!(names(&["plant/a.gwp", "b.gwp"]), ["plant/a.gwp", "b.gwp"]);
+        assert_eq!(names(&["/etc/gwp/a.gwp", "/etc/gwp/parts/b.gwp"]), ["a.gwp", "parts/b.gwp"]);
+        assert_eq!(names(&["../x/a.gwp"]), ["a.gwp"]);
+        assert_eq!(names(&["/a.gwp"]), ["a.gwp"]);
+        assert_eq!(names(&["C:/gwp/a.gwp", "C:/gwp/b.gwp"]), ["a.gwp", "b.gwp"]);
+    }
+}
