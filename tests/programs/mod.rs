@@ -247,7 +247,7 @@ impl Program {
             false => Way::Rows {
                 minutes: dice.one_of(&MINUTES),
                 revise: dice.chance(30),
-                columns: vec![(dice.one_of(&AGGREGATES), self.name("w"))],
+                columns: (0..1 + dice.below(3)).map(|_| (dice.one_of(&AGGREGATES), self.name("w"))).collect(),
             },
         };
         let name = self.name("l");

@@ -1,5 +1,9 @@
 //! `gwp plan`: what would run, before it runs.
 
+// What `plan --against` and `apply` print.
+#[allow(dead_code)]
+pub mod changes;
+
 use super::program;
 use crate::catalog;
 use crate::cli::{ElsewhereArgs, ProjectArgs};
