@@ -5,6 +5,8 @@
 mod alarms;
 #[path = "black_box/command_line.rs"]
 mod command_line;
+#[path = "black_box/console.rs"]
+mod console;
 #[path = "black_box/disk_full.rs"]
 mod disk_full;
 #[path = "black_box/editors.rs"]

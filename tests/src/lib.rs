@@ -105,10 +105,16 @@ pub fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Python with the pinned packages of the peers, made by a script at first use.
+/// Python with the pinned packages of the protocol peers, made by a script at first use.
 pub fn peer_python() -> PathBuf {
+    python_with(&[])
+}
+
+/// Python with other pinned packages, made by a script at first use.
+pub fn python_with(packages: &[&str]) -> PathBuf {
     let script = workspace().join("tests/peers/venv.sh");
-    let out = Command::new("bash").arg(script).stderr(Stdio::inherit()).output().expect("bash");
+    let out =
+        Command::new("bash").arg(script).args(packages).stderr(Stdio::inherit()).output().expect("bash");
     assert!(out.status.success(), "the peers' Python packages cannot be installed");
     let text = String::from_utf8_lossy(&out.stdout);
     PathBuf::from(text.lines().last().unwrap_or_default().trim())

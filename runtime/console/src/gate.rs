@@ -102,7 +102,7 @@ fn let_in(
     route: &Route,
     from: SocketAddr,
     headers: &HeaderMap,
-) -> Result<Option<Caller>, (Refused, Option<Caller>)> {
+) -> Result<Option<Caller>, (Refused, Option<Box<Caller>>)> {
     let Some(least) = route.role else { return Ok(None) };
     let caller = console.admit(bearer(headers), from.ip()).map_err(|denied: Denied| (denied.into(), None))?;
     if caller.role >= least {
@@ -110,7 +110,7 @@ fn let_in(
     }
     let (name, role) = (&caller.name, caller.role);
     let error = format!("`{name}` is {role}; this needs the role {least}");
-    Err((Refused::new(StatusCode::FORBIDDEN, error), Some(caller)))
+    Err((Refused::new(StatusCode::FORBIDDEN, error), Some(Box::new(caller))))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -244,13 +244,13 @@ async fn record_refused(
     console: &Console,
     route: &Route,
     from: SocketAddr,
-    caller: Option<Caller>,
+    caller: Option<Box<Caller>>,
     refused: Refused,
 ) -> Refused {
     let is_known = caller.is_some() || refused.status == StatusCode::UNAUTHORIZED;
     if route.is_audited && is_known {
         let (status, outcome) = (refused.status.as_u16(), refused.error.clone());
-        let event = event(route, from, caller.as_ref(), &Note::default(), status, outcome);
+        let event = event(route, from, caller.as_deref(), &Note::default(), status, outcome);
         if let Err(error) = record(console, event).await {
             tracing::error!(%error, "the audit log cannot be written");
         }
