@@ -1,6 +1,6 @@
 //! `gwp apply`, `confirm`, `history`, `rollback`, and `plan --against`: changes of a running gateway.
 
-use super::program;
+use super::{plan, program};
 use crate::cli::{GatewayArgs, ProjectArgs, parse_duration};
 use crate::configuration::bundle::{File, files_of};
 use crate::control::client::{Answer, ask};
@@ -143,6 +143,12 @@ fn changes(answer: &Value) -> anyhow::Result<Changes> {
     serde_json::from_value(answer["changes"].clone()).context("the gateway is of another version")
 }
 
+/// Samples that wait for each sink.
+fn waiting(answer: &Value) -> plan::changes::Waiting {
+    let journals = answer["journals"].as_object().into_iter().flatten();
+    journals.filter_map(|(sink, waits)| Some((sink.clone(), waits.as_u64()?))).collect()
+}
+
 /// Compares a program with what runs.
 pub fn plan_against(
     files: &[PathBuf],
@@ -157,9 +163,9 @@ pub fn plan_against(
     if as_json {
         println!("{answer:#}");
     } else if markdown {
-        print!("{}", super::changes::markdown(&changes, &answer["journals"]));
+        print!("{}", plan::changes::markdown(&changes, &waiting(&answer)));
     } else {
-        print!("{}", super::changes::text(&changes, &answer["journals"]));
+        print!("{}", plan::changes::text(&changes, &waiting(&answer)));
     }
     let problems: Vec<&str> = answer["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     problems.iter().for_each(|problem| eprintln!("error: {problem}"));
@@ -199,7 +205,7 @@ fn in_force(answer: Answer, how: &HowArgs) -> anyhow::Result<ExitCode> {
         println!("nothing to change: configuration {id} is in force");
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{}", super::changes::text(&changes(&answer)?, &Value::Null));
+    print!("{}", plan::changes::text(&changes(&answer)?, &waiting(&answer)));
     for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         eprintln!("warning: {warning}");
     }
