@@ -3,6 +3,8 @@
 
 #[path = "black_box/alarms.rs"]
 mod alarms;
+#[path = "black_box/changes.rs"]
+mod changes;
 #[path = "black_box/command_line.rs"]
 mod command_line;
 #[path = "black_box/console.rs"]
@@ -25,6 +27,9 @@ mod recompute;
 mod silent_slave;
 #[path = "black_box/writes.rs"]
 mod writes;
+
+#[path = "programs/mod.rs"]
+mod programs;
 
 use gwp_tests::{Process, gwp};
 use rusqlite::Connection;

@@ -2,7 +2,7 @@
 //!
 //! Every program compiles without errors, with the real components as with those of the compiler's tests. All
 //! follows from a seed. Names are never used twice, so that `moved` lines always stay right.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod edits;
 

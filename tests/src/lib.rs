@@ -3,6 +3,8 @@
 //! Tests against peers that must be installed run when `GWP_PEER_TESTS=1` is set
 //! (`.ci/run` sets it) and say clearly when they are skipped.
 
+pub mod modbus;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -99,6 +99,10 @@ impl Source for ModbusSource {
             Ok(())
         })
     }
+
+    fn drill<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async { self.dial.drill().await.map_err(|message| SourceError { message }) })
+    }
 }
 
 struct ModbusPoller<'s> {

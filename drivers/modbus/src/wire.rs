@@ -83,6 +83,14 @@ impl AsyncWrite for Wire {
 /// A way to get a wire.
 pub trait Dial: Send + Sync + fmt::Debug {
     fn dial(&self) -> BoxFuture<'_, io::Result<Wire>>;
+
+    /// Tries whether this machine has what is needed; devices are not asked.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    fn drill(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// A TCP connection to `host:port`.
@@ -121,6 +129,13 @@ impl Dial for SerialDial {
                 .stop_bits(self.stop_bits)
                 .flow_control(tokio_serial::FlowControl::None);
             Ok(Wire::new(SerialStream::open(&builder)?))
+        })
+    }
+
+    fn drill(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async {
+            let opened = self.dial().await;
+            opened.map(drop).map_err(|error| format!("the port {} cannot be opened: {error}", self.port))
         })
     }
 }

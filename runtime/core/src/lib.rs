@@ -11,6 +11,7 @@
 pub mod backoff;
 pub mod batch;
 pub mod command;
+pub mod drill;
 pub mod edge;
 pub mod limits;
 pub mod manifest;

@@ -77,4 +77,9 @@ impl Sink for Folder {
     fn run<'a>(&'a self, cx: SinkContext) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(run::run(&self.options, &self.failed, cx))
     }
+
+    fn drill<'a>(&'a self) -> BoxFuture<'a, Result<(), SinkError>> {
+        let tried = gwp_core::drill::folder(&self.options.path.fixed_folder());
+        Box::pin(std::future::ready(tried.map_err(SinkError::halt)))
+    }
 }

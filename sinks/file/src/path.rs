@@ -56,6 +56,17 @@ impl Template {
         Ok(Template { pieces, sink })
     }
 
+    /// The folder of all its files, as far as that is always the same.
+    pub fn fixed_folder(&self) -> PathBuf {
+        match self.pieces.first() {
+            Some(Piece::Fixed(text)) => {
+                let end = text.rfind(std::path::is_separator).map_or(0, |at| at + 1);
+                PathBuf::from(&text[..end])
+            }
+            _ => PathBuf::new(),
+        }
+    }
+
     /// The file of a sample with this time. Times that the calendar does not know go where 1970 goes.
     pub fn render(&self, time: Timestamp, zone: &TimeZone) -> PathBuf {
         let time =

@@ -66,4 +66,19 @@ impl Sink for Broker {
     fn run<'a>(&'a self, cx: SinkContext) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(run::run(&self.options, &self.lessons, cx))
     }
+
+    fn drill<'a>(&'a self) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async {
+            let broker = &self.options.link.broker;
+            let connect = tokio::net::TcpStream::connect((broker.host.as_str(), broker.port));
+            match tokio::time::timeout(DRILL_TIME, connect).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(SinkError::retry(format!("{broker} cannot be reached: {error}"))),
+                Err(_) => Err(SinkError::retry(format!("{broker} does not answer"))),
+            }
+        })
+    }
 }
+
+/// How long a drill waits for a broker.
+const DRILL_TIME: std::time::Duration = std::time::Duration::from_secs(1);

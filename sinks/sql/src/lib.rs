@@ -69,4 +69,9 @@ impl Sink for File {
     fn run<'a>(&'a self, cx: SinkContext) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(run::run(&self.options, cx))
     }
+
+    fn drill<'a>(&'a self) -> BoxFuture<'a, Result<(), SinkError>> {
+        let folder = self.options.path.parent().unwrap_or(std::path::Path::new(""));
+        Box::pin(std::future::ready(gwp_core::drill::folder(folder).map_err(SinkError::halt)))
+    }
 }
