@@ -295,7 +295,7 @@ fn saved_files_signals_and_probation_change_the_program_and_bring_it_back() {
     let folder = folder.path();
     let program = |limit: u32| {
         format!(
-            "source s : simulator {{ scan = 100 ms\n  tag a at \"ramp 0..10 over 10 s\" : real\n}}\n\
+            "source s : simulator {{ scan = 100 ms\n  tag a at \"ramp 0..10 every 10 s\" : real\n}}\n\
              sink o : csv {{ path = \"o.csv\" }}\nflow f = s -> where s.a > {limit} -> o\n"
         )
     };

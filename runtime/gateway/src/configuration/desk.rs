@@ -266,7 +266,7 @@ impl ChangeDesk {
             sinks: components.sinks,
             removed,
         };
-        tracing::info!(id = %bundle_id, by = reason.by, message = %reason.message, "a change is being put in force");
+        tracing::info!(id = %bundle_id, by = reason.by, why = %reason.message, "a change is being put in force");
         let changed = self.engine.change(target, &observed).await;
         history.state.pending = None;
         let changed = match changed {
@@ -282,7 +282,7 @@ impl ChangeDesk {
         }
         history.prune();
         self.engine.status.set_notice(None);
-        tracing::info!(id = %bundle_id, plan = %changed.plan, at = ?changed.at, "the change is in force");
+        tracing::info!(id = %bundle_id, plan = %changed.plan, at = %changed.at.map_or_else(String::new, |at| at.to_string()), "the change is in force");
         Ok(answer(&bundle_id, &changed, &changes, &wanted, options))
     }
 
