@@ -1,15 +1,15 @@
 //! The way of every request: let in, read within bounds, done to its end, recorded, answered.
 //!
 //! ```text
-//! request -> place free? -> who is it? -> may it? -> query -> body -> audit log writable? -> handler -> audit -> answer
-//!               503           401, 429     403        400   408 413 415       503
+//! request -> who is it? -> may it? -> query -> body -> place free? -> audit log writable? -> handler -> audit -> answer
+//!             401, 429      403        400   408 413 415    503              503
 //! ```
 //! From the handler on it runs as a task of its own: what was begun ends and is recorded, also when the client is gone.
 
 use crate::answer::{Answer, Call, Handled, Note, Refused};
 use crate::audit::chain::Event;
 use crate::console::{Console, Denied};
-use crate::limits::{ANSWER_TIME, BODY_BYTES_MAX, BODY_TIME};
+use crate::limits::{ANSWER_TIME, BODY_BYTES_MAX, BODY_TIME, FILES_TIME};
 use crate::role::Caller;
 use crate::routes::{ROUTES, Route, Verb};
 use axum::body::Bytes;
@@ -74,7 +74,6 @@ async fn answer(
     request: Request,
 ) -> Handled {
     let busy = || Refused::busy("too many requests at once");
-    let place = console.requests.clone().try_acquire_owned().map_err(|_| busy())?;
     let caller = match let_in(&console, route, from, request.headers()) {
         Ok(caller) => caller,
         Err((refused, caller)) => return Err(record_refused(&console, route, from, caller, refused).await),
@@ -87,6 +86,8 @@ async fn answer(
         false => None,
     };
     let body = body(route, request).await?;
+    // Not before the body is here: who sends it slowly must not keep others out.
+    let place = console.requests.clone().try_acquire_owned().map_err(|_| busy())?;
     let call = Call { caller, from, path, query, body, note: Note::default() };
     let work = tokio::spawn(done(console, route, call, (place, large)));
     match tokio::time::timeout(ANSWER_TIME, work).await {
@@ -158,7 +159,8 @@ async fn body(route: &Route, request: Request) -> Result<Bytes, Refused> {
         }
     }
     let read = Limited::new(request.into_body(), bytes_max).collect();
-    match tokio::time::timeout(BODY_TIME, read).await {
+    let time = if bytes_max > BODY_BYTES_MAX { FILES_TIME } else { BODY_TIME };
+    match tokio::time::timeout(time, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let error = match bytes_max {

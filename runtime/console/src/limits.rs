@@ -33,10 +33,11 @@ pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Lines of audit in an answer.
 pub const AUDIT_LINES_MAX: usize = 1_000;
 
-/// For the head of a request, for TLS to be agreed on, and for a body.
+/// For the head of a request, for TLS to be agreed on, for a body, and for one that holds files.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-pub const BODY_TIME: Duration = Duration::from_secs(60);
+pub const BODY_TIME: Duration = Duration::from_secs(10);
+pub const FILES_TIME: Duration = Duration::from_secs(120);
 
 /// For an answer.
 pub const ANSWER_TIME: Duration = Duration::from_secs(60);
