@@ -3,7 +3,8 @@
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
 use crate::event::Progress;
 use crate::event::output::Outputs;
-use crate::event::window::{Instance, Rule};
+use crate::event::rule::Rule;
+use crate::event::window::Instance;
 use crate::lane::{Entry, Payload};
 use crate::mask::{Scene, retain_quality};
 use crate::plan::{BadPolicy, Origin, Plan, Route, Window};
@@ -154,8 +155,8 @@ impl RunningWindow {
         };
         for group in groups {
             let instance = &mut self.instances[group.instance as usize];
-            let all = group.feeds.iter().all(|(index, feed)| passes(*index, feed));
-            if let (true, Times::Same(time)) = (all && group.alone, &batch.times)
+            let all = group.alone && group.feeds.iter().all(|(index, feed)| passes(*index, feed));
+            if let (true, Times::Same(time)) = (all, &batch.times)
                 && instance.take_slot(
                     batch,
                     *time,
@@ -273,7 +274,9 @@ impl RunningRoute {
         let any = self.selection(batch, kind.full, &mut pass);
         if any {
             let pass = &mut pass;
-            let bad_skipped = around.bad == BadPolicy::Skip && self.window.is_none();
+            let bad_skipped = around.bad == BadPolicy::Skip
+                && self.window.is_none()
+                && !matches!(&batch.qualities, Qualities::Same(quality) if !quality.is_bad());
             if pass.is_empty() && (!self.stages.is_empty() || bad_skipped) {
                 pass.resize(batch.len(), true);
             }
@@ -318,6 +321,9 @@ impl RunningRoute {
         out: &mut Vec<Entry>,
     ) {
         let Some(window) = &mut self.window else { return };
+        if !all && window.fed.is_empty() && window.rows.is_empty() {
+            return;
+        }
         let mut rows = std::mem::take(&mut window.rows);
         if all {
             window.fed.clear();
