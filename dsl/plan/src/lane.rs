@@ -125,7 +125,10 @@ struct GroupReads {
 impl GroupReads {
     /// Whether nobody here has anything to do with a full batch.
     fn is_idle(&self) -> bool {
-        self.stages.is_empty() && self.circuits.is_empty() && self.waiting.is_empty() && self.routes.is_empty()
+        self.stages.is_empty()
+            && self.circuits.is_empty()
+            && self.waiting.is_empty()
+            && self.routes.is_empty()
     }
 
     /// Whether these are the tags of the group.

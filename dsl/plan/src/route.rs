@@ -76,6 +76,8 @@ struct GroupFeed {
     instance: u32,
     /// Index in the batch.
     feeds: Vec<(u32, Feed)>,
+    /// Some of it comes through the stages of the route.
+    through_stages: bool,
     /// The same as (index, slot), and the steps they reach.
     reads: Vec<(u32, usize)>,
     reached: Vec<u32>,
@@ -120,7 +122,8 @@ impl RunningWindow {
                 let slots = reads.iter().map(|(_, slot)| *slot);
                 let reached = instances[number as usize].reached(slots);
                 let alone = instances[number as usize].inputs().len() == feeds.len();
-                GroupFeed { instance: number, feeds, reads, reached, alone }
+                let through_stages = feeds.iter().any(|(_, feed)| feed.through_stages);
+                GroupFeed { instance: number, feeds, through_stages, reads, reached, alone }
             };
             by_group.push(of_group.into_iter().map(group_feed).collect());
         }
@@ -155,7 +158,9 @@ impl RunningWindow {
         };
         for group in groups {
             let instance = &mut self.instances[group.instance as usize];
-            let all = group.alone && group.feeds.iter().all(|(index, feed)| passes(*index, feed));
+            let every_sample = pass.is_some_and(<[bool]>::is_empty) || !group.through_stages;
+            let all =
+                group.alone && (every_sample || group.feeds.iter().all(|(index, feed)| passes(*index, feed)));
             if let (true, Times::Same(time)) = (all, &batch.times)
                 && instance.take_slot(
                     batch,

@@ -541,7 +541,7 @@ impl<'a> Compiler<'_, '_, 'a> {
             stages: way.stages.clone(),
             window: window.map(Box::new),
             row_conditions: way.row_conditions.clone(),
-            names: way.names.clone(),
+            names: self.names_at_sink(way, at),
             high_priority: flow.high_priority,
         });
     }

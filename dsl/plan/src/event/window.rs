@@ -155,8 +155,7 @@ impl Instance {
         let column_slots = slots(&mut circuit, first_column, plan.columns.len());
         circuit.finish();
         let standing = |aggregate: &crate::plan::Aggregate| aggregate.function.sees_only_what_stands();
-        let timeless =
-            circuit.is_timeless() && condition.is_none() && plan.aggregates.iter().all(standing);
+        let timeless = circuit.is_timeless() && condition.is_none() && plan.aggregates.iter().all(standing);
         Instance {
             row_tags: plan.built_in.iter().copied().chain(plan.columns.iter().map(|c| c.tag)).collect(),
             held: vec![Held::default(); plan.aggregates.len()],
