@@ -236,7 +236,7 @@ impl Compiler<'_, '_, '_> {
     }
 
     /// What the tags on a way are called at its sink: as `rename` has said, else with the place of their device
-    /// before their path, if it has one. Two must not get the same.
+    /// before their path, if it has one. No two get the same: a path has no `/`.
     pub(super) fn names_at_sink(&mut self, way: &Way, at: Span) -> BTreeMap<TagId, Arc<str>> {
         let mut names = way.names.clone();
         let tags = way.rows.as_ref().map_or(way.tags.as_slice(), |rows| &rows.tags);
@@ -248,21 +248,6 @@ impl Compiler<'_, '_, '_> {
                 return names;
             }
             names.insert(*tag, name.into());
-        }
-        if names.len() == way.names.len() {
-            return names;
-        }
-        let mut taken: HashMap<Arc<str>, TagId> = HashMap::new();
-        for tag in tags {
-            let Some(path) = self.told(*tag).map(|told| told.path) else { continue };
-            let name = names.get(tag).cloned().unwrap_or(path);
-            if let Some(other) = taken.insert(name.clone(), *tag).filter(|other| other != tag) {
-                let path = |tag| self.told(tag).map_or("".into(), |told| told.path);
-                let message = format!("`{}` and `{}` would both be called `{name}`", path(other), path(*tag));
-                let fault = Diagnostic::new("E307", at, message);
-                self.checker.report.push(fault.help("change the `path` of a device, or add a `rename`"));
-                break;
-            }
         }
         names
     }
