@@ -1,6 +1,7 @@
 //! `gwp test` over a simulated day of 1,000 tags each second, in all modes, on one core.
 //!
-//! `cargo bench -p gwp-benches --bench day` plays two hours and tells what a day takes; with `-- 24` it plays the day.
+//! `cargo bench -p gwp-benches --bench day` plays two hours and tells what a day takes; with `-- 24` it plays the day,
+//! with `-- 24 100` that of 100 devices only.
 //! Beside it a plain loop that folds the same samples into the same four aggregates.
 
 #[path = "support/programs.rs"]
@@ -15,11 +16,13 @@ const SHAPES: [(usize, usize); 4] = [(1, 1_000), (10, 100), (100, 10), (1_000, 1
 
 fn main() {
     // Cargo adds an argument of its own.
-    let hours = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(2usize);
+    let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse::<usize>().ok());
+    let hours = numbers.next().unwrap_or(2);
+    let only = numbers.next();
     let per_day = 24.0 / hours as f64;
     println!("| Devices x tags | Mode | s per day | ns per sample |");
     println!("|---|---|---|---|");
-    for (devices, tags) in SHAPES {
+    for (devices, tags) in SHAPES.into_iter().filter(|shape| only.is_none_or(|only| only == shape.0)) {
         let compiled = programs::compiled(&programs::day(devices, tags, hours));
         let plan = compiled.plan.as_ref().expect("checked");
         let scenario = &compiled.scenarios[0].scenario;

@@ -65,6 +65,7 @@ pub(crate) fn empty<'a>(name: &str, decl: Decl<'a>) -> Device<'a> {
         check_only: false,
         settings: Settings::default(),
         scan_ns: None,
+        place: None,
     }
 }
 

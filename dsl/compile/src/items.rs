@@ -184,11 +184,6 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
     gwp_syntax::nearest(word, sorted)
 }
 
-/// The diagnostic for a part of the language that this version does not run.
-pub(crate) fn not_built(span: Span, what: &str) -> Diagnostic {
-    Diagnostic::new("E390", span, format!("{what} is not available in this version yet"))
-}
-
 /// Names of one space, each once, also when capital letters are ignored.
 #[derive(Default)]
 pub(crate) struct Names<'a> {

@@ -125,7 +125,7 @@ const WORDS: &[Word] = &[
     word("where", Group::Stage, "where condition", "Passes what is true; bad counts as no."),
     word("changes", Group::Stage, "changes(deadband = 0.5 kW, heartbeat = 10 min)", "Passes news, and a sample at least this often."),
     word("sample", Group::Stage, "sample(10 s)", "The first sample of each tag in each period."),
-    word("rename", Group::Stage, "rename(\"{device}_{tag}\")", "Names at the sinks behind it."),
+    word("rename", Group::Stage, "rename(\"{device}_{tag}\")", "Names at the sinks behind it, of `{place}`, `{device}`, `{tag}`, `{path}`, `{flow}` and `{index}`."),
     word("split", Group::Stage, "split { when c -> a; else -> b, each on its line }", "The first branch that matches takes the sample; `else` is mandatory."),
     word("drop", Group::Stage, "-> drop", "Says that samples may vanish here."),
     word("every", Group::Window, "every 1 h { columns }", "A row per stretch of the calendar."),
@@ -280,12 +280,15 @@ const SOURCE: &[Special] = &[special(
     "What happens to the tags when the connection is lost; `hold` when the device buffers.",
 )];
 
-const DEVICE: &[Special] = &[special(
-    "scan",
-    "scan = 10 s",
-    &[],
-    "Period in which its tags are read, instead of that of the source.",
-)];
+const DEVICE: &[Special] = &[
+    special("scan", "scan = 10 s", &[], "Period in which its tags are read, instead of that of the source."),
+    special(
+        "path",
+        "path = \"site/energy\"",
+        &[],
+        "Its place in the plant, which goes before the names of its tags at destinations.",
+    ),
+];
 
 const SINK: &[Special] = &[
     special(

@@ -54,6 +54,7 @@ fn devices(world: &mut World<'_>, catalog: &Catalog, report: &mut Diagnostics) {
         let fields = settings::device(item, driver, &mut Checker::new(world, report), &scope);
         if let Some(device) = world.devices.get_mut(index) {
             (device.settings, device.scan_ns) = (fields.settings, fields.scan_ns);
+            device.place = fields.place;
         }
     }
 }

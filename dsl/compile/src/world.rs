@@ -102,6 +102,8 @@ pub(crate) struct Device<'a> {
     pub settings: Settings,
     /// `scan` of the device.
     pub scan_ns: Option<i64>,
+    /// `path` of the device: where it stands in the plant.
+    pub place: Option<Arc<str>>,
 }
 
 /// Where a device is declared.

@@ -382,3 +382,45 @@ fn unsigned_integers_of_64_bits_keep_their_kind() {
     let kinds: Vec<_> = plan.tags.iter().map(|tag| tag.kind).collect();
     assert_eq!(kinds, [Kind::UInt, Kind::Float, Kind::Int, Kind::Bool]);
 }
+
+#[test]
+fn a_place_goes_before_names_at_destinations_only() {
+    let text = r#"
+template T(hall: int) { tag p at "a" : real kW
+  alarm high when p > 5 kW }
+source src : modbus_tcp { address = "h:502" }
+device m[1..2] : T(hall = index * 10) on src { unit_id = index, path = "site/hall {hall}" }
+device free : T(hall = 1) on src { unit_id = 9 }
+device sums { path = "site"
+  calc all = sum_of(m[*].p) }
+sink out : csv { path = "x.csv", bad = null }
+flow raw = m[*].p, free.p, sums -> out
+flow named = m[*].p -> rename("{place}/{device}/{tag}") -> out
+flow rows = m[*].p -> every 1 h by device { mean = avg(p) } -> out
+flow events = m1.alarms -> out
+"#;
+    let with = plan(text);
+    let names = |flow: &str| -> Vec<String> {
+        let routes = with.sinks[0].routes.iter().filter(|route| &*route.flow == flow);
+        routes.flat_map(|route| route.names.values().map(ToString::to_string)).collect()
+    };
+    assert_eq!(names("raw"), ["site/hall 10/m1.p", "site/hall 20/m2.p", "site/sums.all"]);
+    assert_eq!(names("named"), ["site/hall 10/m1/p", "site/hall 20/m2/p"]);
+    assert!(names("rows").contains(&"site/hall 20/m2.rows.mean".into()), "{:?}", names("rows"));
+    assert!(names("events").contains(&"site/hall 10/m1.alarms.event".into()), "{:?}", names("events"));
+
+    let mut without = plan(
+        &text
+            .replace(", path = \"site/hall {hall}\"", "")
+            .replace("path = \"site\"", "")
+            .replace("flow named = m[*].p -> rename(\"{place}/{device}/{tag}\") -> out\n", ""),
+    );
+    let mut same = with.clone();
+    same.sinks[0].routes.retain(|route| &*route.flow != "named");
+    for plan in [&mut same, &mut without] {
+        plan.sinks[0].routes.iter_mut().for_each(|route| route.names.clear());
+    }
+    assert_eq!(same.tags, without.tags);
+    assert_eq!(same.sinks, without.sinks);
+    assert_eq!(same.groups.len(), without.groups.len());
+}

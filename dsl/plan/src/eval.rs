@@ -87,6 +87,15 @@ impl Latest {
         }
     }
 
+    /// Whether sample `index` of a batch is what the slot has already, whenever it was. A text counts as another one.
+    pub fn has(&self, slot: usize, batch: &Batch, index: usize) -> bool {
+        let Slot { cell, quality, kind, .. } = self.slots[slot];
+        kind != Kind::Text
+            && kind == batch.values.kind(index)
+            && batch.values.cells.get(index) == Some(&cell)
+            && batch.qualities.get(index) == quality
+    }
+
     /// Sets a slot from a single value.
     pub fn set(&mut self, slot: usize, value: Value, quality: Quality, time: Timestamp) {
         let kind = value.kind();

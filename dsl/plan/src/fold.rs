@@ -129,6 +129,14 @@ impl AggregateFunction {
         Fold { upto: start, held, covered_ns: 0, samples: 0, memory }
     }
 
+    /// Whether a sample changes nothing if it says again what stands: only how long that stands counts.
+    pub(crate) fn sees_only_what_stands(&self) -> bool {
+        matches!(
+            self,
+            Self::Avg | Self::Integral | Self::TimeIn | Self::Min | Self::Max | Self::First | Self::Last
+        )
+    }
+
     /// The value if it is good and of a kind that this function can fold.
     fn admit(&self, value: &Value, quality: Quality) -> Option<Value> {
         let fits = match (self, value) {
@@ -154,6 +162,11 @@ impl Fold {
 
     /// The next sample of the argument: in order of time, not before the start.
     pub fn sample(&mut self, function: &AggregateFunction, time: Timestamp, value: &Value, quality: Quality) {
+        // What a sample has said and this one says again goes on standing: it is taken in once it has ended.
+        let again = self.samples > 0 && quality.is_good() && self.held.as_ref() == Some(value);
+        if again && function.sees_only_what_stands() {
+            return;
+        }
         let held_ns = self.held_ns(time);
         self.covered_ns = self.covered_ns.saturating_add(held_ns);
         if let Some(held) = self.held.as_ref().filter(|_| held_ns > 0) {

@@ -123,6 +123,14 @@ struct GroupReads {
 }
 
 impl GroupReads {
+    /// Whether nobody here has anything to do with a full batch.
+    fn is_idle(&self) -> bool {
+        self.stages.is_empty()
+            && self.circuits.is_empty()
+            && self.waiting.is_empty()
+            && self.routes.is_empty()
+    }
+
     /// Whether these are the tags of the group.
     fn is_full(&mut self, tags: &Arc<[TagId]>) -> bool {
         if Arc::ptr_eq(&self.tags, tags) {
@@ -258,8 +266,13 @@ impl Lane {
 
     fn samples(&mut self, batch: &Arc<Batch>, out: &mut Vec<Entry>) {
         // A device that reports on its own may report one tag several times in a batch.
-        let reads = self.groups.get_mut(batch.group.index());
-        let full = reads.is_some_and(|reads| reads.is_full(&batch.tags));
+        let mut full = false;
+        if let Some(reads) = self.groups.get_mut(batch.group.index()) {
+            full = reads.is_full(&batch.tags);
+            if full && reads.is_idle() {
+                return;
+            }
+        }
         let arrival = !self.progress.keeps_order(batch.group);
         self.take(batch, full, arrival);
         let derived = self.circuits_compute(false);
@@ -399,13 +412,16 @@ impl Lane {
             let number = number as usize;
             let one = &mut self.circuits[number];
             one.fed = false;
-            let mut outputs = std::mem::take(&mut one.ready);
             one.circuit.begin_at(self.progress.now());
             let wanted = one.circuit.wanted();
             let until = match wanted {
                 Some(time) => self.progress.watermark_from(&one.groups, time, &mut one.laggard),
                 None => None,
             };
+            if until.is_none() && one.ready.is_empty() {
+                continue;
+            }
+            let mut outputs = std::mem::take(&mut one.ready);
             if let Some(until) = until {
                 one.circuit.advance(until, &mut outputs);
             }

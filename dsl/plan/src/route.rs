@@ -3,7 +3,8 @@
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
 use crate::event::Progress;
 use crate::event::output::Outputs;
-use crate::event::window::{Instance, Rule};
+use crate::event::rule::Rule;
+use crate::event::window::Instance;
 use crate::lane::{Entry, Payload};
 use crate::mask::{Scene, retain_quality};
 use crate::plan::{BadPolicy, Origin, Plan, Route, Window};
@@ -75,6 +76,8 @@ struct GroupFeed {
     instance: u32,
     /// Index in the batch.
     feeds: Vec<(u32, Feed)>,
+    /// Some of it comes through the stages of the route.
+    through_stages: bool,
     /// The same as (index, slot), and the steps they reach.
     reads: Vec<(u32, usize)>,
     reached: Vec<u32>,
@@ -119,7 +122,8 @@ impl RunningWindow {
                 let slots = reads.iter().map(|(_, slot)| *slot);
                 let reached = instances[number as usize].reached(slots);
                 let alone = instances[number as usize].inputs().len() == feeds.len();
-                GroupFeed { instance: number, feeds, reads, reached, alone }
+                let through_stages = feeds.iter().any(|(_, feed)| feed.through_stages);
+                GroupFeed { instance: number, feeds, through_stages, reads, reached, alone }
             };
             by_group.push(of_group.into_iter().map(group_feed).collect());
         }
@@ -154,8 +158,10 @@ impl RunningWindow {
         };
         for group in groups {
             let instance = &mut self.instances[group.instance as usize];
-            let all = group.feeds.iter().all(|(index, feed)| passes(*index, feed));
-            if let (true, Times::Same(time)) = (all && group.alone, &batch.times)
+            let every_sample = pass.is_some_and(<[bool]>::is_empty) || !group.through_stages;
+            let all =
+                group.alone && (every_sample || group.feeds.iter().all(|(index, feed)| passes(*index, feed)));
+            if let (true, Times::Same(time)) = (all, &batch.times)
                 && instance.take_slot(
                     batch,
                     *time,
@@ -273,7 +279,9 @@ impl RunningRoute {
         let any = self.selection(batch, kind.full, &mut pass);
         if any {
             let pass = &mut pass;
-            let bad_skipped = around.bad == BadPolicy::Skip && self.window.is_none();
+            let bad_skipped = around.bad == BadPolicy::Skip
+                && self.window.is_none()
+                && !matches!(&batch.qualities, Qualities::Same(quality) if !quality.is_bad());
             if pass.is_empty() && (!self.stages.is_empty() || bad_skipped) {
                 pass.resize(batch.len(), true);
             }
@@ -318,6 +326,9 @@ impl RunningRoute {
         out: &mut Vec<Entry>,
     ) {
         let Some(window) = &mut self.window else { return };
+        if !all && window.fed.is_empty() && window.rows.is_empty() {
+            return;
+        }
         let mut rows = std::mem::take(&mut window.rows);
         if all {
             window.fed.clear();

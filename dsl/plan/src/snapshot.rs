@@ -4,8 +4,8 @@
 //! moves it to the new lane by the names of tags and flows, so state follows
 //! what did not change, and what `moved` says has another name.
 
-use crate::event::circuit::CircuitState;
 use crate::event::progress::ProgressState;
+use crate::event::saved::CircuitState;
 use crate::event::window::{Instance, InstanceState};
 use crate::lane::{Lane, LaneCircuit};
 use crate::moved::Renames;

@@ -93,6 +93,11 @@ struct Flow {
     topic_numbers: HashMap<Arc<str>, u32>,
 }
 
+/// Whether `rename` has given a tag its name; that its path stands behind the place of its device is no new name.
+fn is_renamed(name: &str, path: &str) -> bool {
+    name.strip_suffix(path).is_none_or(|place| !place.is_empty() && !place.ends_with('/'))
+}
+
 /// One tag of a flow: where its key stands in the text, and its topic. Length 0: not made yet.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
@@ -130,7 +135,7 @@ impl Flow {
         }
         let names = self.names.clone();
         let name = match (shape.keys, names.info(tag)) {
-            (KeyForm::Tag, Some(info)) if !names.renamed.contains_key(&tag) => &*info.tag,
+            (KeyForm::Tag, Some(info)) if !is_renamed(names.name(tag), &info.path) => &*info.tag,
             _ => names.name(tag),
         };
         let topic = shape.topic.render(&names, tag);

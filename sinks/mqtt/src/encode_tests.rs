@@ -146,6 +146,21 @@ fn keys_follow_renames_and_may_leave_the_device_out() {
 }
 
 #[test]
+fn the_place_of_a_device_is_no_new_name() {
+    let renamed = [(TagId(0), "site/hall 1/m1.p".into()), (TagId(1), "site.m1.q".into())].into();
+    let flow = FlowNames { flow: "live".into(), tags: names(&["m1.p", "m1.q"]).tags.clone(), renamed };
+    let part = part(1, &Arc::new(flow), batch(NOON, vec![Value::Int(1), Value::Int(2)]));
+    let long = encoded(&mut Encoder::new(shape("gwp/{device}"), 1 << 20), &part);
+    assert_eq!(long[0].1["values"], json!({"site/hall 1/m1.p": 1, "site.m1.q": 2}));
+    let short = Shape { keys: KeyForm::Tag, ..shape("gwp/{device}") };
+    let short = encoded(&mut Encoder::new(short, 1 << 20), &part);
+    assert_eq!(short[0].1["values"], json!({"p": 1, "site.m1.q": 2}));
+    let each = Shape { grouping: Grouping::Tag, ..shape("{path}") };
+    let each = encoded(&mut Encoder::new(each, 1 << 20), &part);
+    assert_eq!(each[0].0, "site/hall 1/m1.p");
+}
+
+#[test]
 fn enums_show_their_label_where_they_have_one() {
     let labels: Arc<[(i64, Arc<str>)]> = Arc::new([(0, "stopped".into()), (1, "running".into())]);
     let info = TagInfo { labels, ..names(&["m.s"]).tags.tags[0].clone() };

@@ -535,13 +535,14 @@ impl<'a> Compiler<'_, '_, 'a> {
             let revised = self.flows.revised.entry(sink).or_insert(Revised { at, many });
             revised.many |= many;
         }
+        let names = self.names_at_sink(way, at);
         self.flows.routes.entry(sink).or_default().push(Route {
             flow: flow.name.text.as_str().into(),
             tags: way.tags.clone(),
             stages: way.stages.clone(),
             window: window.map(Box::new),
             row_conditions: way.row_conditions.clone(),
-            names: way.names.clone(),
+            names,
             high_priority: flow.high_priority,
         });
     }

@@ -57,6 +57,7 @@ struct Told {
     tag: Arc<str>,
     device: Arc<str>,
     index: Option<i64>,
+    place: Option<Arc<str>>,
 }
 
 impl Compiler<'_, '_, '_> {
@@ -226,18 +227,45 @@ impl Compiler<'_, '_, '_> {
         }
     }
 
+    fn without_place(&mut self, device: &str, at: Span) -> Option<String> {
+        let fault = Diagnostic::new("E307", at, format!("`{device}` has no `path`, so nothing is its place"));
+        self.checker
+            .report
+            .push(fault.help("give the device a `path`, or send it through a flow of its own"));
+        None
+    }
+
+    /// What the tags on a way are called at its sink: as `rename` has said, else with the place of their device
+    /// before their path, if it has one. No two get the same: a path has no `/`.
+    pub(super) fn names_at_sink(&mut self, way: &Way, at: Span) -> BTreeMap<TagId, Arc<str>> {
+        let mut names = way.names.clone();
+        let tags = way.rows.as_ref().map_or(way.tags.as_slice(), |rows| &rows.tags);
+        for tag in tags.iter().filter(|tag| !way.names.contains_key(tag)) {
+            let Some(Told { path, place: Some(place), .. }) = self.told(*tag) else { continue };
+            let name = format!("{place}/{path}");
+            if let Err(fault) = self.checker.world.unfolded.text(name.len(), at) {
+                self.checker.report.extend(fault);
+                return names;
+            }
+            names.insert(*tag, name.into());
+        }
+        names
+    }
+
     /// The words by which a tag or a column of rows can be told.
     fn told(&self, tag: TagId) -> Option<Told> {
         let world = self.checker.world;
         if let Some(found) = world.tag(tag) {
             let device = world.device(found.device)?;
             let (path, tag) = (found.path.clone(), found.name.clone());
-            return Some(Told { path, tag, device: device.name.clone(), index: device.index });
+            let place = device.place.clone();
+            return Some(Told { path, tag, device: device.name.clone(), index: device.index, place });
         }
         let info = &self.flows.row_tags.get(tag.index().checked_sub(world.tags.len())?)?.info;
         let device = world.by_name.get(&info.device).and_then(|device| world.device(*device));
         let (path, tag, device_name) = (info.path.clone(), info.tag.clone(), info.device.clone());
-        Some(Told { path, tag, device: device_name, index: device.and_then(|device| device.index) })
+        let (index, place) = device.map_or((None, None), |device| (device.index, device.place.clone()));
+        Some(Told { path, tag, device: device_name, index, place })
     }
 
     fn new_name(&mut self, flow: &Flow<'_>, tag: TagId, pattern: &Text) -> Option<String> {
@@ -256,6 +284,10 @@ impl Compiler<'_, '_, '_> {
                     match word {
                         "device" => out.push_str(&told.device),
                         "tag" => out.push_str(&told.tag),
+                        "place" => match &told.place {
+                            Some(place) => out.push_str(place),
+                            None => return self.without_place(&told.device, insert.span),
+                        },
                         "path" => out.push_str(&told.path),
                         "flow" => out.push_str(&flow.name.text),
                         "index" if let Some(index) = told.index => out.push_str(&index.to_string()),

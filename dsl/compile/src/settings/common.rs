@@ -14,7 +14,7 @@ use gwp_syntax::{Diagnostic, Span};
 
 use super::Fields;
 use crate::check::{Checker, Scope};
-use crate::items::{ItemKind, not_built};
+use crate::items::ItemKind;
 use crate::units::Unit;
 
 const YEAR_MS: i64 = 366 * 86_400_000;
@@ -166,6 +166,8 @@ pub(crate) struct SinkFields {
 pub(crate) struct DeviceFields {
     pub settings: Settings,
     pub scan_ns: Option<i64>,
+    /// `path`: where it stands in the plant.
+    pub place: Option<Arc<str>>,
 }
 
 /// The gateway's part of the plan.
@@ -280,9 +282,7 @@ pub(crate) fn device(
     let what = owner("device", &item.name);
     let mut fields =
         Fields::new(what, item.name.span, &item.body.settings, &item.body.broken, checker.report);
-    if let Some(path) = fields.take("path") {
-        checker.report.push(not_built(path.name.span, "the `path` of a device"));
-    }
+    let place = fields.take("path").and_then(|path| checker.place(path, scope));
     let scan_ns = fields.take("scan").and_then(|scan| match &scan.value {
         ast::SettingValue::Range(range) if range.high.is_none() => checker.scan(&range.low, scope),
         _ => {
@@ -297,10 +297,10 @@ pub(crate) fn device(
         None => &[],
     };
     if item.source.is_some() && driver.is_none() {
-        return DeviceFields { settings: Settings::default(), scan_ns };
+        return DeviceFields { settings: Settings::default(), scan_ns, place };
     }
-    let settings = fields.finish(table, &["scan"], true, checker, scope);
-    DeviceFields { settings, scan_ns }
+    let settings = fields.finish(table, &["scan", "path"], true, checker, scope);
+    DeviceFields { settings, scan_ns, place }
 }
 
 /// Device settings of the tags that stand in the source itself: the defaults.

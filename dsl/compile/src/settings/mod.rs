@@ -1,6 +1,7 @@
 //! Settings: names, types, units and bounds against the table of whoever takes them.
 
 mod common;
+mod place;
 mod value;
 
 pub(crate) use common::{

@@ -307,7 +307,12 @@ impl Checker<'_, '_> {
 
     /// A text for a component: inserts that are known now are filled in, words that are not stay for the component
     /// to fill in (`{device}`, `{date}`).
-    fn text_value(&mut self, value: &Expr, written: &ast::Setting, scope: &Scope<'_>) -> Option<Arc<str>> {
+    pub(super) fn text_value(
+        &mut self,
+        value: &Expr,
+        written: &ast::Setting,
+        scope: &Scope<'_>,
+    ) -> Option<Arc<str>> {
         let ExprKind::Text(text) = &value.kind else {
             let fault = Diagnostic::new(
                 "E407",

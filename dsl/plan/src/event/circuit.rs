@@ -10,18 +10,17 @@
 //! is due by itself (a timer, a schedule) runs at that very time and gives a sample only if its
 //! result has changed.
 
-use crate::alarm::AlarmState;
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
 use crate::event::alarms::AlarmStep;
 use crate::event::bits::Bits;
 use crate::event::output::{Output, Outputs};
 use crate::event::progress::Watermark;
+use crate::event::saved::{CircuitState, SavedInput, StepState};
 use crate::expr::{Expr, Function};
 use crate::plan::{AlarmSeverity, Calc, Operator};
 use crate::schedule::WeekSchedule;
 use crate::state::{State, StateFunction};
 use gwp_core::{Batch, Quality, TagId, Timestamp, Value};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Inputs that may wait; beyond it the oldest are computed before their time has come.
@@ -58,55 +57,14 @@ struct Input {
     quality: Quality,
 }
 
-/// State of a circuit as plain data; only for the circuit of the same plan.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(crate) struct CircuitState {
-    /// By slot.
-    latest: Vec<(Value, Quality, Timestamp)>,
-    steps: Vec<StepState>,
-    pending: BTreeMap<Timestamp, Vec<SavedInput>>,
-    at: Timestamp,
-    begin: Option<Timestamp>,
-    round: u32,
-    late: u64,
-    started: bool,
-}
-
-/// Slot, value, quality.
-type SavedInput = (u32, Value, Quality);
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct StepState {
-    operator: Option<State>,
-    /// With the message it was raised with.
-    alarm: Option<(AlarmState, Value)>,
-    change: Option<Timestamp>,
-    has_run: bool,
-}
-
-impl CircuitState {
-    /// Forgets what waits and what stands in these slots.
-    pub fn clear<'s>(&mut self, slots: impl Iterator<Item = &'s usize>) {
-        self.pending.clear();
-        for slot in slots {
-            if let Some(latest) = self.latest.get_mut(*slot) {
-                *latest = (Value::Nothing, Quality::WAITING, Timestamp(0));
-            }
-        }
-    }
-
-    /// Equal values and states, whenever they were computed and whatever waits.
-    pub fn is_like(&self, other: &CircuitState) -> bool {
-        self.latest == other.latest && self.steps == other.steps
-    }
-}
-
 pub(crate) struct Circuit {
     slots: Slots,
     latest: Latest,
     steps: Vec<Step>,
     /// Steps that read each slot, by slot, ascending.
     readers: Vec<Vec<u32>>,
+    /// Some step looks at times, not only at values.
+    reads_time: bool,
     /// Slots whose values hold for one computation only: orders to alarms.
     momentary: BTreeSet<usize>,
     dirty: Bits,
@@ -134,6 +92,7 @@ impl Circuit {
             latest: Latest::new(0),
             steps: Vec::new(),
             readers: Vec::new(),
+            reads_time: false,
             momentary: BTreeSet::new(),
             dirty: Bits::default(),
             timers: Vec::new(),
@@ -200,6 +159,9 @@ impl Circuit {
         let mut reads = Vec::new();
         let mut schedules = Vec::new();
         for expr in exprs {
+            expr.for_each(&mut |part| {
+                self.reads_time |= matches!(part, Expr::TimeOf(_) | Expr::Word(_));
+            });
             expr.for_each(&mut |part| match part {
                 Expr::Tag(tag, _) | Expr::TimeOf(tag) => reads.push(self.slots.slot(*tag)),
                 Expr::Local(local, _) => reads.push(self.slots.local(*local)),
@@ -354,6 +316,22 @@ impl Circuit {
     /// True if nothing waits and nothing is due up to `time`.
     pub fn has_nothing_due(&self, time: Timestamp) -> bool {
         self.started && self.pending.is_empty() && self.next_due.is_none_or(|due| due > time)
+    }
+
+    /// Whether its results follow from the values of its inputs alone: no time, and nothing remembered.
+    pub fn is_timeless(&self) -> bool {
+        self.timers.is_empty() && !self.reads_time
+    }
+
+    /// Takes all samples of a slot at once if they say what its inputs say already; only when idle until its time.
+    /// In a timeless circuit no result changes then.
+    pub fn take_same(&mut self, batch: &Batch, time: Timestamp, reads: &[(u32, usize)]) -> bool {
+        let same = reads.iter().all(|&(index, slot)| self.latest.has(slot, batch, index as usize));
+        if same {
+            reads.iter().for_each(|&(index, slot)| self.latest.take(slot, batch, index as usize));
+            (self.at, self.round) = (time, 0);
+        }
+        same
     }
 
     /// Takes all samples of a slot at once and computes `reached`; only when idle until its time.

@@ -14,6 +14,8 @@ mod bits;
 pub(crate) mod circuit;
 pub(crate) mod output;
 pub mod progress;
+pub(crate) mod rule;
+pub(crate) mod saved;
 pub(crate) mod window;
 
 pub use progress::{Progress, Watermark};

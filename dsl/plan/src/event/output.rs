@@ -35,3 +35,10 @@ pub(crate) struct Outputs {
     pub samples: Vec<Output>,
     pub events: Vec<Happened>,
 }
+
+impl Outputs {
+    /// Whether nothing came out.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.events.is_empty()
+    }
+}

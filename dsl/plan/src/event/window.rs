@@ -12,11 +12,13 @@
 
 use crate::calendar::Calendar;
 use crate::eval::Compiled;
-use crate::event::circuit::{Circuit, CircuitState};
+use crate::event::circuit::Circuit;
 use crate::event::output::Outputs;
 use crate::event::progress::{Progress, Watermark};
+use crate::event::rule::Rule;
+use crate::event::saved::CircuitState;
 use crate::fold::{AggregateFunction, Fold};
-use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, Window, WindowInstance, WindowKind};
+use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, WindowInstance, WindowKind};
 use gwp_core::time::NS_PER_S;
 use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
@@ -118,32 +120,13 @@ pub(crate) struct Instance {
     kept: BTreeMap<Timestamp, Vec<Kept>>,
     kept_count: usize,
     may_be_late: bool,
+    /// Its results follow from the values of its inputs alone, and its folds see only how long these stand: a slot
+    /// that says again what stands changes nothing.
+    timeless: bool,
+    /// All open windows have taken in what stands.
+    settled: bool,
     /// Times of late samples that change what has been folded.
     changed: Vec<Timestamp>,
-}
-
-/// What all instances of a window share.
-pub(crate) struct Rule {
-    pub window: Window,
-    pub zone: jiff::tz::TimeZone,
-}
-
-impl Rule {
-    pub fn new(window: &Window) -> Rule {
-        let zone = match &window.kind {
-            WindowKind::Every { calendar, .. } => calendar.zone(),
-            _ => jiff::tz::TimeZone::UTC,
-        };
-        // Every instance has its own part of it.
-        Rule { window: Window { instances: Vec::new(), ..window.clone() }, zone }
-    }
-
-    fn calendar(&self) -> Option<(&Calendar, Option<i64>)> {
-        match &self.window.kind {
-            WindowKind::Every { calendar, over_ns } => Some((calendar, *over_ns)),
-            _ => None,
-        }
-    }
 }
 
 impl Instance {
@@ -171,6 +154,8 @@ impl Instance {
         let aggregate_slots = slots(&mut circuit, aggregates, plan.aggregates.len());
         let column_slots = slots(&mut circuit, first_column, plan.columns.len());
         circuit.finish();
+        let standing = |aggregate: &crate::plan::Aggregate| aggregate.function.sees_only_what_stands();
+        let timeless = circuit.is_timeless() && condition.is_none() && plan.aggregates.iter().all(standing);
         Instance {
             row_tags: plan.built_in.iter().copied().chain(plan.columns.iter().map(|c| c.tag)).collect(),
             held: vec![Held::default(); plan.aggregates.len()],
@@ -195,6 +180,8 @@ impl Instance {
             kept: BTreeMap::new(),
             kept_count: 0,
             may_be_late: false,
+            timeless,
+            settled: false,
             changed: Vec::new(),
         }
     }
@@ -345,9 +332,13 @@ impl Instance {
             return false;
         }
         self.empty_rows = 0;
+        if self.timeless && self.settled && self.circuit.take_same(batch, time, reads) {
+            return true;
+        }
         outputs.samples.clear();
         self.circuit.take_slot(batch, time, reads, reached, outputs);
         self.fold(time, outputs, rows);
+        self.settled = true;
         true
     }
 
@@ -448,6 +439,7 @@ impl Instance {
         if self.revises() {
             self.start = Some(self.as_start());
         }
+        self.settled = false;
         let begin = |(aggregate, held): (&crate::plan::Aggregate, &Held)| {
             let mut fold = aggregate.function.begin(start, held.now.as_ref());
             fold.count_from(held.good.as_ref());
@@ -660,6 +652,7 @@ impl Instance {
         (self.condition_held, self.empty_rows) = (state.condition, state.empty_rows);
         (self.start, self.issued, self.kept) = (state.start, state.issued, state.kept);
         self.kept_count = self.kept.values().map(Vec::len).sum();
+        self.settled = false;
     }
 
     /// True if a state of `other` means the same here, but for the numbers of tags; `called`: what
@@ -680,6 +673,7 @@ impl Instance {
         self.circuit.adopt(&old.circuit, renumber, &Some);
         (self.open, self.next, self.held) = (old.open.clone(), old.next, old.held.clone());
         (self.condition_held, self.empty_rows) = (old.condition_held, old.empty_rows);
+        self.settled = false;
     }
 }
 

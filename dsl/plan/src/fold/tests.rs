@@ -40,6 +40,32 @@ fn bad_at(time: i64) -> (i64, Value, Quality) {
 }
 
 #[test]
+fn a_sample_that_says_again_what_stands_changes_nothing() {
+    let functions = [A::Avg, A::Integral, A::TimeIn, A::Min, A::Max, A::First, A::Last];
+    for function in functions {
+        assert!(function.sees_only_what_stands());
+        let value = |high: bool| match function {
+            A::TimeIn => Value::Bool(high),
+            _ => Value::Float(if high { 0.3 } else { 0.1 }),
+        };
+        for held in [None, Some((value(true), GOOD)), Some((value(false), GOOD))] {
+            let once =
+                [(10, value(true), GOOD), (40, value(false), GOOD), bad_at(70), (80, value(false), GOOD)];
+            let mut again = Vec::new();
+            for (index, (time, value, quality)) in once.iter().enumerate() {
+                let end = once.get(index + 1).map_or(100, |(time, ..)| *time);
+                again.extend((*time..end).map(|time| (time, value.clone(), *quality)));
+            }
+            let fold = |samples| fold(&function, 0, 100, held.as_ref(), samples);
+            assert_eq!(fold(&once), fold(&again), "{function:?}");
+        }
+    }
+    for function in [A::Mean, A::Sum, A::Count, A::Stddev, A::Percentile(50.0)] {
+        assert!(!function.sees_only_what_stands());
+    }
+}
+
+#[test]
 fn a_quiet_window_is_made_of_the_held_value() {
     let held = (Value::Int(7), GOOD);
     for (function, expected) in [

@@ -95,7 +95,7 @@ pub fn play(plan: &Plan, scenario: &Scenario, mode: Mode) -> Result<Outcome, Sce
     }
     let mut player = Player::new(plan, scenario, mode)?;
     let start = scenario.start;
-    player.send(Fact::Activated { previous: Position::default(), running_hash: 0, anchor: start });
+    player.send(vec![Fact::Activated { previous: Position::default(), running_hash: 0, anchor: start }]);
     let mut next = 0;
     let times: BTreeSet<i64> = scenario.steps.iter().map(|step| step.at_ns).collect();
     for at_ns in times {
@@ -119,13 +119,20 @@ struct Device {
     id: GroupId,
     tags: Arc<[TagId]>,
     period_ns: i64,
-    next: Timestamp,
     values: Vec<(Value, Quality)>,
     /// The newest record, until something is fed: the next one has the same values.
     batch: Option<Arc<Batch>>,
     source: u32,
     /// The connection is broken: whether that has been said.
     broken: Option<bool>,
+}
+
+/// Poll groups with one period: their slots are due together.
+struct Grid {
+    period_ns: i64,
+    next: Timestamp,
+    /// Indexes of devices, ascending.
+    devices: Vec<usize>,
 }
 
 /// A sample that is under way.
@@ -142,6 +149,7 @@ struct Player<'p> {
     digests: Vec<u64>,
     watching: Watch<'p>,
     devices: Vec<Device>,
+    grids: Vec<Grid>,
     /// Poll group and index in it of each tag of a device.
     places: BTreeMap<TagId, (usize, usize)>,
     writes: Writes,
@@ -170,14 +178,10 @@ impl<'p> Player<'p> {
             for (index, tag) in group.tags.iter().enumerate() {
                 places.insert(*tag, (devices.len(), index));
             }
-            let first = |period: i64| {
-                Timestamp(scenario.start.0.saturating_add(period - 1).div_euclid(period) * period)
-            };
             devices.push(Device {
                 id,
                 tags: group.tags.clone(),
                 period_ns: group.period_ns,
-                next: if group.period_ns > 0 { first(group.period_ns) } else { Timestamp(i64::MAX) },
                 values: vec![(Value::Nothing, Quality::WAITING); group.tags.len()],
                 batch: None,
                 source: group.source,
@@ -196,6 +200,7 @@ impl<'p> Player<'p> {
             digests: vec![0; lanes.len()],
             lanes,
             watching: Watch::new(plan, unordered),
+            grids: grids(&devices, scenario.start),
             devices,
             places,
             writes: Writes::new(plan),
@@ -294,7 +299,7 @@ impl<'p> Player<'p> {
     /// Lets time pass up to `to`, itself included or not.
     fn run_to(&mut self, to: Timestamp, included: bool) {
         loop {
-            let slot = self.devices.iter().map(|device| device.next).min().unwrap_or(Timestamp(i64::MAX));
+            let slot = self.grids.iter().map(|grid| grid.next).min().unwrap_or(Timestamp(i64::MAX));
             let sample = self.under_way.iter().map(|sample| sample.at).min().unwrap_or(Timestamp(i64::MAX));
             let next = slot.min(sample).min(self.ticked.plus(NS_PER_S));
             if next > to || (next == to && !included) {
@@ -310,9 +315,7 @@ impl<'p> Player<'p> {
                     index += 1;
                 }
             }
-            for device in self.devices.iter_mut().filter(|device| device.next == next) {
-                facts.push(device.slot());
-            }
+            self.slots(next, &mut facts);
             if self.mode == Mode::Shuffled {
                 for last in (1..facts.len()).rev() {
                     let other = self.random(last as u64 + 1) as usize;
@@ -323,18 +326,40 @@ impl<'p> Player<'p> {
                 self.ticked = next;
                 facts.push(Fact::Tick { now: next });
             }
-            facts.into_iter().for_each(|fact| self.send(fact));
+            self.send(facts);
         }
     }
 
-    fn send(&mut self, fact: Fact) {
-        self.seq += 1;
-        let record = Record { position: Position::new(1, self.seq), fact };
-        self.samples += record.samples() as u64;
+    /// The records of all slots due at a time, in the order of the groups.
+    fn slots(&mut self, now: Timestamp, facts: &mut Vec<Fact>) {
+        let first = facts.len();
+        let mut grids = 0;
+        for grid in self.grids.iter_mut().filter(|grid| grid.next == now) {
+            facts.extend(grid.devices.iter().map(|device| self.devices[*device].slot(now)));
+            grid.next = now.plus(grid.period_ns);
+            grids += 1;
+        }
+        if grids > 1 {
+            facts[first..].sort_by_key(|fact| match fact {
+                Fact::Samples { batch, .. } => batch.group,
+                Fact::Failed { group, .. } => *group,
+                _ => GroupId::NONE,
+            });
+        }
+    }
+
+    /// Records of one time. Each lane takes all of them before the next lane does, while its state is at hand.
+    fn send(&mut self, facts: Vec<Fact>) {
+        let mut records = Vec::with_capacity(facts.len());
+        for fact in facts {
+            self.seq += 1;
+            records.push(Record { position: Position::new(1, self.seq), fact });
+        }
+        self.samples += records.iter().map(|record| record.samples() as u64).sum::<u64>();
         let watcher = self.lanes.len().saturating_sub(1);
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             self.out.clear();
-            lane.step(&record, &mut self.out);
+            records.iter().for_each(|record| lane.step(record, &mut self.out));
             for entry in self.out.drain(..) {
                 if index == watcher {
                     self.watching.take(entry.payload.batch(), self.now);
@@ -401,9 +426,7 @@ impl Device {
     }
 
     /// The record of the slot that is due.
-    fn slot(&mut self) -> Fact {
-        let time = self.next;
-        self.next = time.plus(self.period_ns);
+    fn slot(&mut self, time: Timestamp) -> Fact {
         let number = time.0.div_euclid(self.period_ns.max(1)) as u64;
         let slot = SlotMark { number, skipped: 0 };
         match self.broken {
@@ -429,6 +452,19 @@ impl Device {
         Arc::make_mut(batch).times = Times::Same(time);
         Fact::Samples { slot, batch: batch.clone() }
     }
+}
+
+/// Polled groups by period, each with its first slot since the start.
+fn grids(devices: &[Device], start: Timestamp) -> Vec<Grid> {
+    let mut by_period: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for (index, device) in devices.iter().enumerate().filter(|(_, device)| device.period_ns > 0) {
+        by_period.entry(device.period_ns).or_default().push(index);
+    }
+    let grid = |(period_ns, devices): (i64, Vec<usize>)| {
+        let slots = start.0.saturating_add(period_ns - 1).div_euclid(period_ns);
+        Grid { period_ns, next: Timestamp(slots * period_ns), devices }
+    };
+    by_period.into_iter().map(grid).collect()
 }
 
 fn one(group: GroupId, tag: TagId, time: Timestamp, value: Value, quality: Quality) -> Batch {

@@ -123,12 +123,4 @@ pub(super) const CODES: &[Code] = &[
         wrong: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 7 h { a = avg(x) } -> out",
         right: "source s : simulator {\n  tag x at \"constant 5\" : real\n  tag n at \"constant 5\" : udint counter\n}\nsink out : console { }\nflow f = s -> every 8 h at 06:00 { a = avg(x) } -> out",
     },
-    Code {
-        code: "E390",
-        title: "this part of the language is not available in this version yet",
-        explanation: "The program is right, but this version cannot run that part: `path` of a device. Nothing is \
-                      silently left out: take the part out to run the rest.",
-        wrong: "source s : simulator { }\ndevice d on s { path = \"site\", tag x at \"constant 5\" : real }\nsink out : console { }\nflow f = d -> out",
-        right: "source s : simulator { }\ndevice d on s { tag x at \"constant 5\" : real }\nsink out : console { }\nflow f = d -> out",
-    },
 ];
