@@ -165,49 +165,138 @@ fn shown(edits: &[(&str, &str)]) -> String {
     out
 }
 
+/// What one edit of the program shows.
+fn says(edits: &[(&str, &str)], expected: &str) {
+    let shown = shown(edits);
+    let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(lines(&shown), lines(expected.trim()), "\n{shown}");
+}
+
 #[test]
-fn look() {
-    let cases: &[&[(&str, &str)]] = &[
-        &[("scan = 500 ms", "scan = 250 ms")],
-        &[("real kW scale 0.1", "real kW scale 0.2 range 0..5 kW")],
-        &[("\"40001\"", "\"40003\"")],
+fn sources_and_tags() {
+    says(
+        &[("scan = 500 ms", "scan = 250 ms"), ("  tag hot at \"2\" : bool\n", "")],
+        r#"
+        ~ flow/live | 1 tag removed | state kept
+        ~ source/press | scan 500 ms -> 250 ms, 1 tag removed, scan class of 2 tags changed | reconnects, about 300 ms without samples
+        ~ tag/press.flow | scan 500 ms -> 250 ms | `press` reconnects; state kept
+        - tag/press.hot |  | no more samples
+        ~ tag/press.made | scan 500 ms -> 250 ms | `press` reconnects; state kept
+        "#,
+    );
+}
+
+#[test]
+fn scale_range_and_deadband_leave_the_connection_alone() {
+    says(
+        &[
+            ("\"1\" : real m3/h", "\"1\" : real m3/h scale 0.5 range 0..5 m3/h desc \"feed\""),
+            ("udint counter", "udint counter 0..99"),
+        ],
+        r#"
+        ~ tag/press.flow | scale none -> 0.5, range none -> 0..5, description none -> "feed" | from its next sample on; state kept
+        ~ tag/press.made | counter counter -> 0..99 | from its next sample on; state kept
+        "#,
+    );
+}
+#[test]
+fn calcs_and_alarms() {
+    says(
         &[("integral(flow)", "integral(flow) * 2"), ("moving_avg(flow, 1 min)", "moving_avg(flow, 2 min)")],
+        "
+        ~ calc/press.level | functions moving_avg(1 min), delta -> moving_avg(2 min), delta | functions that have changed begin anew, the others keep their state
+        ~ calc/press.total | expression changed | state kept, counts from the next sample on
+        ",
+    );
+    says(
         &[("> 3 m3/h for 5 s { severity = high }", "> 4 m3/h for 6 s { severity = low }")],
+        "~ alarm/press.high | when flow > 3 m3/h for 5 s -> flow > 4 m3/h for 6 s, severity high -> low | the alarm stays as it is; a delay that runs counts from its beginning",
+    );
+}
+
+#[test]
+fn windows_and_stages() {
+    let anew = "the window begins anew; its open row is dropped, the next one covers the time from the switch on only";
+    says(
         &[("peak = max(flow) }", "peak = max(flow), least = min(flow) }")],
-        &[("max(flow)", "max(flow * 2)")],
+        &format!("! flow/hourly | column `least` added | {anew}"),
+    );
+    says(
         &[("every 1 h", "every 30 min")],
-        &[("every 1 h", "every 1 h revise 1 d")],
-        &[("where good(value) -> ", "")],
-        &[("meter[*] -> lake, pi", "meter[*] -> lake, pi\nflow more = press.total -> lake")],
-        &[(
-            "where good(value) -> changes(heartbeat = 10 s) -> erp",
-            "where good(value) -> changes(heartbeat = 10 s) -> erp, lake",
-        )],
-        &[
-            ("sink pi : csv { path = \"c\" }\n", "sink pi2 : csv { path = \"c\" }\n"),
-            ("lake, pi", "lake, pi2"),
-        ],
-        &[
-            ("sink pi : csv { path = \"c\" }\n", "sink pi2 : csv { path = \"c\" }\nmoved pi -> pi2\n"),
-            ("lake, pi", "lake, pi2"),
-        ],
-        &[
-            ("path = \"a\", journal { keep = 7 d }", "path = \"x\", journal { keep = 7 d }"),
-            ("keep = 14 d", "keep = 15 d"),
-        ],
+        &format!("! flow/hourly | window every 1 h in UTC -> every 30 min in UTC | {anew}"),
+    );
+    says(
         &[("\"UTC\"", "\"Europe/Berlin\"")],
-        &[("01..40", "01..42")],
-        &[("meter[", "energy[")],
-        &[("meter[", "energy["), ("sink erp", "moved meter -> energy\nsink erp")],
-        &[("sink pi : csv { path = \"c\" }\n", ""), ("lake, pi", "lake")],
+        &format!(
+            "! flow/hourly | window every 1 h in UTC -> every 1 h in Europe/Berlin | {anew}
+            ~ gateway | timezone \"UTC\" -> \"Europe/Berlin\" | all sinks reconnect with their journals"
+        ),
+    );
+    says(
+        &[("every 1 h", "every 1 h revise 1 d")],
+        "~ flow/hourly | revise 0 s -> 1 d | state kept; the row that is open is finished in the new way",
+    );
+    says(
+        &[("where good(value) -> ", "")],
+        "~ flow/live | `where good(value)` removed | stages begin anew: the next sample of each tag passes",
+    );
+    says(
+        &[(
+            "good(value) -> changes(heartbeat = 10 s) -> erp",
+            "good(value) -> changes(heartbeat = 10 s) -> erp, lake",
+        )],
+        "~ flow/live | output `lake` added | state kept; begins at `lake`
+        not computed for `lake` so far, so it begins anew there: `press.high`, `press.level`, `press.total`",
+    );
+}
+
+#[test]
+fn sinks_and_their_journals() {
+    let renamed = ("sink pi : csv", "sink pi2 : csv");
+    says(
+        &[renamed, ("lake, pi", "lake, pi2")],
+        "
+        ~ flow/meters | output `pi2` added, output `pi` removed | begins at `pi2`
+        - sink/pi |  | drains up to 7 d
+        + sink/pi2 |  | begins with what comes and is computed from the switch on
+        moved pi -> pi2: sink/pi and sink/pi2 deliver to the same place with the driver csv; to keep its journal
+        ",
+    );
+    says(
+        &[renamed, ("lake, pi", "lake, pi2"), ("flow live", "moved pi -> pi2\nflow live")],
+        "> sink/pi -> sink/pi2 |  | reconnects; journal kept, what waits goes to the new place in order",
+    );
+    says(
+        &[("path = \"a\"", "path = \"x\""), ("keep = 14 d", "keep = 15 d")],
+        "
+        ~ sink/erp | path \"a\" -> \"x\" | reconnects; journal kept, what waits goes to the new place in order
+        ~ sink/lake | journal.keep 14 d -> 15 d | journal kept, no reconnect
+        ",
+    );
+}
+
+#[test]
+fn names_that_change() {
+    says(
         &[("press", "press1"), ("sink erp", "moved press -> press1\nsink erp")],
-        &[("modbus_tcp", "simulator"), ("address = \"10.0.0.1:502\"", ""), ("{ unit_id = index }", "")],
-    ];
-    for case in cases {
-        let text = shown(case);
-        let lines: Vec<&str> = text.lines().collect();
-        println!("== {case:?}");
-        lines.iter().take(9).for_each(|line| println!("{line}"));
-        println!("  ({} lines)", lines.len());
-    }
+        "
+        > alarm/press.high -> alarm/press1.high | message changed | the alarm stays as it is
+        > calc/press.level -> calc/press1.level |  | state follows the name
+        > calc/press.total -> calc/press1.total |  | state follows the name
+        > source/press -> source/press1 |  | reconnects, about 300 ms without samples
+        > tag/press.flow -> tag/press1.flow |  | state follows the name
+        > tag/press.hot -> tag/press1.hot |  | state follows the name
+        > tag/press.made -> tag/press1.made |  | state follows the name
+        ",
+    );
+    let without_line = shown(&[("meter[", "energy[")]);
+    let hint = "moved meter -> energy: the families meter and energy have the same addresses; to keep what was computed of it";
+    assert_eq!(without_line.lines().last(), Some(hint));
+    let with_line = shown(&[("meter[", "energy["), ("sink erp", "moved meter -> energy\nsink erp")]);
+    let moved = with_line.lines().filter(|line| line.starts_with("> ")).count();
+    assert_eq!(moved, 80, "{with_line}");
+    assert!(
+        with_line.contains("~ source/line | names changed | reconnects, about 300 ms without samples"),
+        "{with_line}"
+    );
 }

@@ -4,7 +4,6 @@ use super::fingerprint::Fingerprint;
 use super::same::dead_letter;
 use crate::plan::{Calc, Group, Origin, Plan, Route, SinkPlan, Tag};
 use gwp_core::TagId;
-use gwp_core::source::PlcType;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -100,7 +99,7 @@ impl<'p> Items<'p> {
         let source = &self.plan.sources[index];
         let connected = self.tags([source.connected]);
         let told = self.plan.source_declaration(index).map(|told| told.groups).unwrap_or_default();
-        let points: Vec<(Arc<str>, Arc<str>, PlcType, bool, bool)> = told
+        let points: BTreeSet<_> = told
             .iter()
             .flat_map(|group| &group.points)
             .map(|p| (p.path.clone(), p.address.clone(), p.plc_type, p.writable, p.command))
@@ -108,7 +107,7 @@ impl<'p> Items<'p> {
         let groups = groups_of(self.plan, index);
         let groups: Vec<Group> =
             groups.into_iter().map(|group| Group { source: 0, ..group.clone() }).collect();
-        let content = (source, connected, groups, points.into_iter().collect::<BTreeSet<_>>());
+        let content = (source, connected, groups, points);
         self.item(format!("source/{}", source.name), Part::Source(index), &content)
     }
 

@@ -48,6 +48,9 @@ fn effect(same: bool) -> Effect {
     }
 }
 
+/// A tag with the period at which it is read.
+type Read = (Tag, i64);
+
 /// Devices, scan classes and tags of a source.
 fn groups(details: &mut Vec<Detail>, pair: &Pair<'_>, (old, new): (&[&Group], &[&Group])) {
     let periods = |groups: &[&Group]| -> String {
@@ -80,7 +83,7 @@ fn groups(details: &mut Vec<Detail>, pair: &Pair<'_>, (old, new): (&[&Group], &[
     let come = after.keys().filter(|path| !before.contains_key(*path)).count();
     fewer_or_more(details, "tag", (gone, come));
     let both = || before.iter().filter_map(|(path, old)| Some((old, after.get(path)?)));
-    let differ = |what: &str, differs: &dyn Fn(&(Tag, i64), &(Tag, i64)) -> bool| {
+    let differ = |what: &str, differs: &dyn Fn(&Read, &Read) -> bool| {
         let count = both().filter(|(old, new)| differs(old, new)).count();
         (count > 0).then(|| Detail::changed(&format!("{what} of {}", counted(count, "tag"))))
     };

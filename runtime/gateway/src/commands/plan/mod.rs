@@ -1,7 +1,7 @@
 //! `gwp plan`: what would run, before it runs.
 
 // What `plan --against` and `apply` print.
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 pub mod changes;
 
 use super::program;

@@ -57,10 +57,10 @@ fn waiting() -> Waiting {
 #[test]
 fn columns_stand_under_each_other() {
     let expected = "\
-~ flow/hourly                   column `oee` added             state kept
-~ source/press                  scan 500 ms -> 250 ms          no reconnect
-> sink/pi -> sink/pi2 (moved)                                  reconnects, journal kept: 214 samples
-- sink/lake                     journal holds 12,431 samples   drains up to 14 d
+~ flow/hourly                  column `oee` added            state kept
+~ source/press                 scan 500 ms -> 250 ms         no reconnect
+> sink/pi -> sink/pi2 (moved)                                reconnects, journal kept: 214 samples
+- sink/lake                    journal holds 12,431 samples  drains up to 14 d
 hint: a and b are alike; to keep it add `moved a -> b`
 note: rows of `x_y` *
 0 added, 2 changed in place, 1 moved, 1 removed, 0 replaced, 1,812 unchanged
