@@ -15,7 +15,7 @@ use gwp_plan::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use support::until;
+use support::{stopped, until};
 use tokio::sync::mpsc;
 
 const S: i64 = 1_000_000_000;
