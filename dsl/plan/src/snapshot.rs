@@ -4,6 +4,7 @@
 //! moves it to the new lane by the names of tags and flows, so state follows
 //! what did not change, and what `moved` says has another name.
 
+use crate::diff::Fingerprint;
 use crate::event::progress::ProgressState;
 use crate::event::saved::CircuitState;
 use crate::event::window::{Instance, InstanceState};
@@ -157,7 +158,7 @@ impl Lane {
             state.iter().filter_map(|(tag, last)| Some((renumber(*tag)?, last.clone()))).collect()
         };
         adopt_stages(&mut next.routes, &self.routes, &renames, &moved);
-        adopt_windows(&mut next.routes, &self.routes, &renames, &renumber);
+        adopt_windows((&next_plan, &mut next.routes), (&self.plan, &self.routes), &renames, &renumber);
         next.usable = moved(&self.usable);
         next
     }
@@ -222,19 +223,29 @@ pub(crate) fn stages_before<'r>(
 
 /// Windows of the same rows and device keep their states.
 fn adopt_windows(
-    new_routes: &mut [RunningRoute],
-    old_routes: &[RunningRoute],
+    (new_plan, new_routes): (&Plan, &mut [RunningRoute]),
+    (old_plan, old_routes): (&Plan, &[RunningRoute]),
     renames: &Renames,
     renumber: &dyn Fn(TagId) -> Option<TagId>,
 ) {
     for new in new_routes.iter_mut().filter_map(|route| route.window.as_mut()) {
         let before = windows_before(&new.name, old_routes, renames);
         for instance in &mut new.instances {
-            if let Some(same) = instance_before(instance, &before, renames) {
-                instance.adopt(same, renumber);
+            match instance_before(instance, &before, renames) {
+                Some(same) if is_same((new_plan, instance), (old_plan, same)) => {
+                    instance.set_state(same.state())
+                }
+                Some(same) => instance.adopt(same, renumber),
+                None => {}
             }
         }
     }
+}
+
+/// True if two instances make the same rows of the same samples, so that all of a state goes from one to the other:
+/// also what rows that were issued are issued again from. State goes by slots, whose order is that of the paths.
+pub(crate) fn is_same((new_plan, new): (&Plan, &Instance), (old_plan, old): (&Plan, &Instance)) -> bool {
+    Fingerprint::of(new_plan, &new.definition()) == Fingerprint::of(old_plan, &old.definition())
 }
 
 /// Older instances of the windows that give rows of this name.

@@ -16,7 +16,7 @@ pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
     /// Of anything whose tags are those of `plan`.
-    pub(super) fn of(plan: &Plan, part: &impl Serialize) -> Fingerprint {
+    pub(crate) fn of(plan: &Plan, part: &impl Serialize) -> Fingerprint {
         let mut writer = Writer { plan, bytes: Vec::new(), tag: Tag::No };
         // The writer takes every type; only a `Serialize` of its own could refuse, and a plan has none.
         part.serialize(&mut writer).expect("a part of a plan can always be written");

@@ -4,7 +4,7 @@ use crate::event::window::Instance;
 use crate::lane::Lane;
 use crate::moved::Renames;
 use crate::plan::Plan;
-use crate::snapshot::{instance_before, stages_before, windows_before};
+use crate::snapshot::{instance_before, is_same, stages_before, windows_before};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl<'p> Lanes<'p> {
         made.map(|(sink, two)| (sink, calcs_anew(two, self.renames))).filter(|(_, calcs)| !calcs.is_empty())
     }
 
-    /// Names of windows that go on in a lane and can issue rows again.
+    /// Names of windows that go on in another way and could issue rows again.
     pub fn revising(&mut self) -> BTreeSet<Arc<str>> {
         let mut names = BTreeSet::new();
         for (index, sink) in self.new.sinks.iter().enumerate() {
@@ -64,8 +64,10 @@ impl<'p> Lanes<'p> {
             let Some(two) = self.made.entry(index).or_insert_with(make).as_ref() else { continue };
             for window in two.new.routes.iter().filter_map(|route| route.window.as_ref()) {
                 let before = windows_before(&window.name, &two.old.routes, renames);
-                let goes_on =
-                    |one: &Instance| instance_before(one, &before, renames).is_some_and(Instance::revises);
+                let goes_on = |one: &Instance| {
+                    let before = instance_before(one, &before, renames).filter(|before| before.revises());
+                    before.is_some_and(|before| !is_same((new, one), (old, before)))
+                };
                 if window.instances.iter().any(goes_on) {
                     names.insert(window.name.clone());
                 }

@@ -18,7 +18,7 @@ use crate::event::progress::{Progress, Watermark};
 use crate::event::rule::Rule;
 use crate::event::saved::CircuitState;
 use crate::fold::{AggregateFunction, Fold};
-use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, WindowInstance, WindowKind};
+use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, Window, WindowInstance, WindowKind};
 use gwp_core::time::NS_PER_S;
 use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
@@ -666,6 +666,12 @@ impl Instance {
             && functions(self) == functions(other)
             && self.plan.operators.len() == other.plan.operators.len()
             && self.plan.columns.len() == other.plan.columns.len()
+    }
+
+    /// What makes its rows: the declaration of its window and its own.
+    pub fn definition(&self) -> impl serde::Serialize + '_ {
+        let Window { kind, wait_ns, revise_ns, min_coverage, .. } = &self.rule.window;
+        (kind, wait_ns, revise_ns, min_coverage, &self.plan)
     }
 
     /// Adopts the state of the same window under another plan.
