@@ -4,6 +4,7 @@ use super::*;
 use crate::condition::Conditioner;
 use crate::expr::Function;
 use crate::mask::{Mask, Scene};
+use gwp_core::TagId;
 use gwp_core::{Column, GroupId, Qualities, Times};
 use proptest::prelude::*;
 
