@@ -144,6 +144,12 @@ pub fn parse(text: &str) -> Result<Address, AddressError> {
     let Some(first) = words.next() else {
         return Err(AddressError::new("the address is empty", FORMS));
     };
+    if is_s7(first) {
+        return Err(AddressError::new(
+            format!("`{first}` is an address of a Siemens S7, and this source speaks Modbus"),
+            format!("look up the register in the manual of the device: {FORMS}"),
+        ));
+    }
     let (table, start, bit) = match Table::of_word(first) {
         Some(table) => wire_location(table, words.next().unwrap_or_default())?,
         None => manual_location(first)?,
@@ -162,6 +168,17 @@ pub fn parse(text: &str) -> Result<Address, AddressError> {
         }
     }
     Ok(address)
+}
+
+/// `DB1.DBW0`, `%MW10`, `M0.1`, `EW4`: how an S7 names its memory.
+fn is_s7(text: &str) -> bool {
+    let upper = text.trim_start_matches('%').to_ascii_uppercase();
+    let digit = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
+    if upper.strip_prefix("DB").is_some_and(digit) {
+        return true;
+    }
+    let area = upper.strip_prefix(['M', 'I', 'Q', 'E', 'A']);
+    area.is_some_and(|rest| digit(rest.strip_prefix(['B', 'W', 'D', 'X']).unwrap_or(rest)))
 }
 
 type Location = (Table, u16, Option<u8>);
@@ -305,6 +322,9 @@ mod tests {
             ("hr -1", "`hr` needs a number", "`hr 100`"),
             ("ir 65536", "ir 65536 is beyond the table", "0..65535"),
             ("holding 5", "`holding` is no Modbus address", "co, di, ir, hr"),
+            ("DB1.DBW0", "`DB1.DBW0` is an address of a Siemens S7", "40101"),
+            ("%MW10", "`%MW10` is an address of a Siemens S7", "hr 100"),
+            ("I0.1", "`I0.1` is an address of a Siemens S7", "hr 100"),
             ("50001", "`50001` is in no table", "4 holding registers"),
             ("40000", "`40000` does not exist", "`40001`, on the wire `hr 0`"),
             ("465537", "`465537` is beyond the table", "`465536`"),

@@ -118,6 +118,7 @@ fn lower(checker: &mut Checker<'_, '_>, computed: &Computed<'_>, calc: &ast::Cal
     let value = match &calc.ty {
         Some(ty) => {
             let wanted = checker.world.tag(computed.tag).map_or(Ty::Error, |tag| tag.ty.clone());
+            checker.percent_twice(&calc.value, &value, &wanted);
             checker.declared(value, &wanted, calc.value.span, ty.span, &format!("`{}`", calc.name))
         }
         None if value.ty == Ty::Json => {

@@ -164,7 +164,7 @@ impl<'a> Items<'a> {
             return Some(fault.label(named.span, "declared here"));
         }
         let fault = Diagnostic::new("E101", name.span, format!("nothing is called `{}` here", name.text));
-        Some(match nearest(&name.text, self.names_of(wanted)) {
+        Some(match nearest_name(&name.text, self.names_of(wanted)) {
             Some(near) => {
                 let place = self.get(near).map(|named| named.span);
                 let fault = fault.did_you_mean(near);
@@ -175,6 +175,20 @@ impl<'a> Items<'a> {
             None => fault,
         })
     }
+}
+
+/// The nearest of the names that are known at a place. These are few, so that a short one may be a letter away, if
+/// only one is.
+pub(crate) fn nearest_name<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let candidates: Vec<&str> = candidates.collect();
+    nearest(word, candidates.iter().copied()).or_else(|| {
+        let first = |name: &str| name.chars().next().map(|first| first.to_ascii_lowercase());
+        let is_short = |name: &str| name.chars().count() <= 2;
+        let alike = |name: &&&str| is_short(name) && first(name) == first(word);
+        let mut short = candidates.iter().filter(alike).filter(|_| is_short(word));
+        let only = short.next()?;
+        short.all(|other| other == only).then_some(*only)
+    })
 }
 
 /// The nearest candidate, whatever order they come in.
@@ -188,7 +202,8 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
 #[derive(Default)]
 pub(crate) struct Names<'a> {
     by_name: HashMap<&'a str, Named>,
-    by_lower: HashMap<String, (&'a str, Span)>,
+    /// Templates apart: a device is told from its template by where it stands (`device meter : Meter()`).
+    by_lower: HashMap<(String, bool), (&'a str, Span)>,
 }
 
 impl<'a> Names<'a> {
@@ -204,7 +219,7 @@ impl<'a> Names<'a> {
             );
             return false;
         }
-        let lower = name.text.to_lowercase();
+        let lower = (name.text.to_lowercase(), kind == ItemKind::Template);
         if let Some((other, span)) = self.by_lower.get(&lower) {
             let message = format!("`{}` and `{other}` differ in capital letters only", name.text);
             let fault = Diagnostic::new("E106", name.span, message);

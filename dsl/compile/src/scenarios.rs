@@ -216,10 +216,7 @@ impl Reader<'_, '_, '_> {
                 };
                 (action, path.span.to(value.span))
             }
-            Action::ExpectRow { path, columns } => {
-                let end = columns.last().map_or(path.span, |(_, value)| value.span);
-                (self.row(path, columns)?, path.span.to(end))
-            }
+            Action::ExpectRow { path, columns, block } => (self.row(path, columns)?, path.span.to(*block)),
             Action::ExpectNo { path } => {
                 let what = match self.target(path)? {
                     Target::Tag(tag, _) | Target::Quality(tag) => Subject::Tag(tag),

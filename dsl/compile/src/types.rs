@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gwp_core::{Kind, Timestamp, Value};
 use gwp_plan::eval::{Frame, Latest, Slots, compile};
-use gwp_plan::{BinaryOp, Expr, Function, Type};
+use gwp_plan::{BinaryOp, Expr, Function, Linear, Type};
 
 use crate::units::{Unit, quantity_name};
 
@@ -144,12 +144,14 @@ impl Typed {
         }
         let mut expr = self.into_real().expr;
         let with = |op, expr, by| Expr::Binary(op, Box::new(expr), Box::new(Expr::Const(Value::Float(by))));
-        if gain != 1.0 {
-            // Folded at once, so that a constant stays one when an offset follows (degF to degC).
-            expr = fold(with(BinaryOp::Mul, expr, gain));
-        }
-        if offset != 0.0 {
-            expr = with(BinaryOp::Add, expr, offset);
+        let [gain, offset, divisor] = Linear { gain, offset }.parts();
+        for (op, by, neutral) in
+            [(BinaryOp::Mul, gain, 1.0), (BinaryOp::Add, offset, 0.0), (BinaryOp::Div, divisor, 1.0)]
+        {
+            if by != neutral {
+                // Folded at once, so that a constant stays one.
+                expr = fold(with(op, expr, by));
+            }
         }
         Typed::new(expr, Ty::number(true, unit.clone()))
     }

@@ -107,6 +107,15 @@ const PART_MAX: f64 = 1e7;
 /// With whole numbers up to this one, products with raw values of 16 bits are exact.
 const WHOLE_MAX: f64 = (1u64 << 37) as f64;
 
+impl Linear {
+    /// The same as `(raw * gain + offset) / divisor`: whole numbers where these are few digits, so that
+    /// what comes out is the number nearest to the true one; else the divisor is 1.
+    pub fn parts(self) -> [f64; 3] {
+        let Ratio { gain, offset, divisor } = Ratio::of(self);
+        [gain, offset, divisor]
+    }
+}
+
 impl Ratio {
     pub(crate) fn of(scale: Linear) -> Ratio {
         let Linear { gain, offset } = scale;

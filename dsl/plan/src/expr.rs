@@ -152,6 +152,8 @@ pub enum Function {
     Lower,
     Upper,
     Contains,
+    /// A float as text for people: the nearest number of six digits.
+    SixDigits,
 }
 
 impl Expr {
@@ -236,7 +238,11 @@ impl Function {
             | Function::Within(_)
             | Function::Contains => Type::Bool,
             Function::CountOf | Function::Length => Type::Int,
-            Function::Join | Function::JsonText(_) | Function::Lower | Function::Upper => Type::Text,
+            Function::Join
+            | Function::JsonText(_)
+            | Function::Lower
+            | Function::Upper
+            | Function::SixDigits => Type::Text,
             _ => Type::Float,
         })
     }

@@ -440,6 +440,7 @@ impl Lane {
                 .events
                 .extend(outputs.events.drain(..).map(|event| (steps[event.step as usize].0, event)));
             self.circuits[number].ready = outputs;
+            debug_assert!(self.fed.peek().is_none_or(|next| next.0 as usize > number), "a ring of circuits");
         }
         derived
     }

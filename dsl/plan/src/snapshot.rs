@@ -153,6 +153,9 @@ impl Lane {
             for old in &self.circuits {
                 adopt_circuit(new, &steps, old, &renumber);
             }
+            if new.groups.is_empty() && *self.plan != *next_plan {
+                new.circuit.begin_anew();
+            }
         }
         let moved = |state: &LastByTag| -> LastByTag {
             state.iter().filter_map(|(tag, last)| Some((renumber(*tag)?, last.clone()))).collect()

@@ -215,7 +215,7 @@ pub enum Action {
     /// `expect y = 4`
     Expect { path: Path, value: Expr },
     /// `expect hourly { kwh = 100 kWh, kwh.quality = "good" }`
-    ExpectRow { path: Path, columns: Vec<(Path, Expr)> },
+    ExpectRow { path: Path, columns: Vec<(Path, Expr)>, block: Span },
     /// `expect no y`
     ExpectNo { path: Path },
 }

@@ -8,7 +8,34 @@ use crate::mistakes::Place;
 impl Place<'_> {
     /// The edit for a usual slip, if the place looks like one.
     pub(crate) fn habit(&self) -> Option<String> {
-        self.operator().or_else(|| self.sign()).or_else(|| self.order()).or_else(|| self.condition())
+        self.piece()
+            .or_else(|| self.operator())
+            .or_else(|| self.sign())
+            .or_else(|| self.step())
+            .or_else(|| self.order())
+            .or_else(|| self.stage())
+            .or_else(|| self.condition())
+    }
+
+    /// What can be seen by the token that does not fit, and what stands directly before it.
+    fn piece(&self) -> Option<String> {
+        let found = self.str(self.at);
+        let before = self.text_before();
+        match self.kind(self.at)? {
+            // `5,3` is taken for the end of an entry and another one.
+            Kind::Number if self.at == 0 && before.ends_with(',') => {
+                let digits = before.trim_end_matches(',');
+                let first = digits.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+                let number = digits.get(first.len()..).filter(|number| !number.is_empty())?;
+                Some(format!("numbers have a point: `{number}.{found}`"))
+            }
+            // `"{x:.1f}"`
+            Kind::Text if has_format(found) => Some(
+                "an insert has no format: write `{round(x)}`, or `{round(x * 10) / 10}` for one digit"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
     }
 
     /// `AND`, `Or`, `NOT` and `TRUE` as on a PLC.
@@ -32,6 +59,11 @@ impl Place<'_> {
                 format!("write `flow {before} = ...`")
             }
             ":" if self.expects(&[Rule::eq]) => format!("write `{before} = ...`"),
+            ":" if self.is_short_clock() => "a time of day has two digits: `06:00`".to_owned(),
+            "->" if self.expects(&[Rule::eq]) && self.str(0) == "flow" => {
+                format!("write `flow {before} = ...`: the name, then what flows")
+            }
+            "(" if self.expects(&[Rule::eq]) && self.str(0) == "flow" => self.column_name(before, next),
             "=" if self.expects(&[Rule::body, Rule::settings]) => "leave the `=` out: `{` follows".to_owned(),
             "=" | "=>" | ">" if self.expects(&[Rule::chain, Rule::arrow]) => "write `->`".to_owned(),
             "[" if self.expects(&[Rule::unit]) => {
@@ -46,6 +78,55 @@ impl Place<'_> {
             }
             _ => return None,
         })
+    }
+
+    /// `at 6:00`
+    fn is_short_clock(&self) -> bool {
+        let number = |at: Option<usize>| at.filter(|at| self.kind(*at) == Some(Kind::Number));
+        let hour = number(self.before(1)).is_some_and(|at| self.str(at).len() == 1);
+        hour && number(Some(self.at + 1)).is_some_and(|at| self.str(at).len() == 2)
+    }
+
+    /// `{ avg(p) }`: a column without a name.
+    fn column_name(&self, function: &str, arg: &str) -> String {
+        let plain = self.kind(self.at + 1) == Some(Kind::Word) && self.str(self.at + 2) == ")";
+        match plain {
+            true => format!("name the column: `{function}_{arg} = {function}({arg})`"),
+            false => format!("name the column: `{function}_x = {function}(...)`"),
+        }
+    }
+
+    /// What a step of a test expects.
+    fn step(&self) -> Option<String> {
+        let compares = matches!(self.str(self.at), "<" | "<=" | ">" | ">=" | "!=" | "==");
+        if self.str(0) != "at" || !compares || !self.expects(&[Rule::eq, Rule::checks]) {
+            return None;
+        }
+        Some(match self.str(self.at) {
+            "==" => "write `=`: a test compares with the value that is expected".to_owned(),
+            sign => format!("a test compares with `=`: make a calc, such as `calc high = p {sign} 4 kW`"),
+        })
+    }
+
+    /// Stages of other languages.
+    fn stage(&self) -> Option<String> {
+        let selects = |at: &usize| self.str(*at).eq_ignore_ascii_case("select");
+        if [Some(self.at), self.before(1), self.before(2)].iter().flatten().any(selects) {
+            return Some("queries are flows: `flow f = device.tag -> where value > 5 -> sink`".to_owned());
+        }
+        let stage = self
+            .before(1)
+            .map(|before| self.str(before))
+            .filter(|_| self.before(2).is_some_and(|arrow| self.str(arrow) == "->"));
+        match stage? {
+            "filter" | "when" | "having" => {
+                Some("write `where condition`, such as `-> where good(value)`".to_owned())
+            }
+            "map" | "select" | "aggregate" | "window" => {
+                Some("write a window, such as `-> every 1 min { a = avg(x) }`".to_owned())
+            }
+            _ => None,
+        }
     }
 
     /// `5,5 kW` where no list is.
@@ -87,4 +168,9 @@ impl Place<'_> {
             _ => None,
         }
     }
+}
+
+/// A colon in an insert of a text.
+fn has_format(text: &str) -> bool {
+    text.split('{').skip(1).any(|insert| insert.split('}').next().is_some_and(|inside| inside.contains(':')))
 }

@@ -6,6 +6,7 @@
 //! (`:=`, `;`, `#`) are reported here and mended in a copy of the text, so that each costs one error only.
 
 use crate::diagnostic::Diagnostic;
+use crate::foreign::{self, Foreign};
 use crate::limits::{FAULTS_MAX, NESTING_MAX};
 use crate::span::{FileId, Span};
 
@@ -169,7 +170,10 @@ impl<'a> Lexer<'a> {
             '\'' => self.quoted(),
             '(' | '[' | '{' => self.push(Kind::Open, 1, 0),
             ')' | ']' | '}' => self.push(Kind::Close, 1, 0),
-            '0'..='9' => self.push(Kind::Number, number_length(rest), 0),
+            '0'..='9' => match foreign::prefixed(rest) {
+                Some(literal) => self.foreign(&literal),
+                None => self.push(Kind::Number, number_length(rest), 0),
+            },
             c if is_word(c) => self.push(Kind::Word, length_while(is_word), 0),
             _ => self.sign(first),
         }
@@ -207,15 +211,43 @@ impl<'a> Lexer<'a> {
     }
 
     fn hash(&mut self, length: usize) {
+        let last = self.out.tokens.last().copied();
+        if let Some(prefix) = last.filter(|last| last.end as usize == self.at)
+            && matches!(prefix.kind, Kind::Number | Kind::Word)
+            && let Some(literal) = foreign::typed(self.text.get(prefix.start as usize..).unwrap_or(""))
+        {
+            self.out.tokens.pop();
+            self.at = prefix.start as usize;
+            return self.foreign(&literal);
+        }
         let span = self.span(self.at, self.at + 1);
-        self.out.fault(
-            Diagnostic::new("E003", span, "`#` is not used here")
-                .here("this sign")
-                .help("comments start with `//`")
-                .fix_here("//"),
-        );
+        let fault = Diagnostic::new("E003", span, "`#` is not used here")
+            .here("this sign")
+            .help("comments start with `//`");
+        // Behind something else it may be no comment at all.
+        let first = last.is_none_or(|last| last.kind == Kind::Newline);
+        self.out.fault(if first { fault.fix_here("//") } else { fault });
         self.out.mend(self.text, self.at, self.at + length, b" ");
         self.at += length;
+    }
+
+    /// A literal of another language; read on as if it had been written plainly.
+    fn foreign(&mut self, literal: &Foreign) {
+        let end = self.at + literal.length;
+        let written = self.text.get(self.at..end).unwrap_or("");
+        let message = format!("`{written}` is not written like this here");
+        let fault = Diagnostic::new("E018", self.span(self.at, end), message).help(literal.help.clone());
+        match &literal.plain {
+            Some(plain) if plain.len() <= literal.length => {
+                self.out.fault(fault.fix_here(plain.clone()));
+                self.out.mend(self.text, self.at, end, plain.as_bytes());
+                self.push(Kind::Number, literal.length, 0);
+            }
+            _ => {
+                self.out.fault(fault);
+                self.unreadable(literal.length, Kind::Word);
+            }
+        }
     }
 
     fn semicolon(&mut self) {

@@ -17,6 +17,7 @@
 pub mod ast;
 pub mod codes;
 mod diagnostic;
+mod foreign;
 mod format;
 mod grammar;
 mod habits;

@@ -58,6 +58,11 @@ impl<'a> Place<'a> {
         self.tokens.get(at).map_or("", |token| token.str(self.text))
     }
 
+    /// The text in front of the token that does not fit.
+    pub(crate) fn text_before(&self) -> &'a str {
+        self.tokens.get(self.at).and_then(|token| self.text.get(..token.start as usize)).unwrap_or("")
+    }
+
     pub(crate) fn kind(&self, at: usize) -> Option<Kind> {
         self.tokens.get(at).map(|token| token.kind)
     }

@@ -8,19 +8,37 @@ use std::io::IsTerminal;
 /// Longer lines are named but not drawn.
 const DRAWN_BYTES_MAX: usize = 2_000;
 
+/// The note that a journal drops its oldest samples when it is full.
+const DROPS_OLDEST: &str = "N701";
+
 /// Prints findings to standard error with their lines of text, and a summary line.
 pub fn print(diagnostics: &[Diagnostic], sources: &SourceMap) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut cache = Cache::new(sources);
-    for diagnostic in diagnostics {
+    for diagnostic in diagnostics.iter().filter(|found| found.code != DROPS_OLDEST) {
         eprint!("{}", drawn(diagnostic, &mut cache, colour));
     }
+    eprint!("{}", journals_that_drop(diagnostics, sources));
     let count = |severity| diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors + warnings > 0 {
         let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
         eprintln!("{errors}, {warnings}. `gwp explain CODE` tells more about a code.");
     }
+}
+
+/// One line for all sinks that say nothing of a full journal: most programs are content with the default.
+fn journals_that_drop(diagnostics: &[Diagnostic], sources: &SourceMap) -> String {
+    let of_code = diagnostics.iter().filter(|found| found.code == DROPS_OLDEST);
+    let names: Vec<String> = of_code.map(|found| format!("`{}`", sources.text(found.span))).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let (sinks, verb) = if names.len() == 1 { ("sink", "drops its") } else { ("sinks", "drop their") };
+    format!(
+        "[{DROPS_OLDEST}] note: when a journal is full, the {sinks} {} {verb} oldest samples; `journal {{ full = drop_oldest }}` says so, `gwp explain {DROPS_OLDEST}` tells more\n",
+        names.join(", ")
+    )
 }
 
 /// `1 error`, `2 errors`, `12 431 samples`.
@@ -160,4 +178,20 @@ pub fn json(diagnostics: &[Diagnostic], sources: &SourceMap) -> serde_json::Valu
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sinks_that_drop_their_oldest_are_one_line() {
+        let text = "source a : simulator { tag x at \"constant 5\" : int }\nsink s : console {}\nsink 't 2' : console {}\n\
+                    flow f = a -> s, 't 2'\n";
+        let program = crate::commands::program::of_text("a.gwp", text);
+        let told = journals_that_drop(&program.diagnostics, &program.sources);
+        assert!(told.contains("the sinks `s`, `'t 2'` drop their oldest samples"), "{told}");
+        assert_eq!(told.lines().count(), 1);
+        assert_eq!(journals_that_drop(&[], &program.sources), "");
+    }
 }

@@ -9,7 +9,7 @@ use gwp_syntax::{Diagnostic, Span};
 use super::fold::AGGREGATES;
 use super::operators::{Operands, point_fault};
 use super::state::{STATEFUL, bare_path};
-use super::{Checker, Pick, Place, Scope};
+use super::{Checker, Pick, Place, Scope, habits};
 use crate::items::nearest;
 use crate::types::{Number, Ty, Typed, describe_unit};
 use crate::units::Unit;
@@ -76,6 +76,10 @@ impl Checker<'_, '_> {
             }
             _ => {
                 let fault = Diagnostic::new("E113", span, format!("there is no function `{name}`"));
+                if let Some((same, help)) = habits::function(name) {
+                    let fault = fault.help(help);
+                    return self.wrong(same.into_iter().fold(fault, |fault, same| fault.fix_here(same)));
+                }
                 let known = FUNCTIONS.iter().chain(STATEFUL).chain(AGGREGATES).copied();
                 match nearest(name, known) {
                     Some(near) => fault.help(format!("did you mean `{near}`?")).fix_here(near),

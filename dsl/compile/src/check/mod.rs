@@ -5,6 +5,7 @@
 
 pub(crate) mod call;
 pub(crate) mod fold;
+mod habits;
 mod operators;
 pub(crate) mod resolve;
 pub(crate) mod state;
@@ -19,7 +20,7 @@ use gwp_syntax::ast::{self, ExprKind, TextPart, UnaryOp};
 use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
 use crate::limits::EXPRESSIONS_NODES_MAX;
-use crate::types::{Labels, Ty, Typed};
+use crate::types::{Labels, Number, Ty, Typed};
 use crate::world::World;
 use resolve::{Meaning, SampleWord};
 
@@ -273,13 +274,22 @@ impl<'w, 'a> Checker<'w, 'a> {
         }
         let mut parts = Vec::new();
         let mut failed = false;
-        for part in &text.parts {
+        for (at, part) in text.parts.iter().enumerate() {
             match part {
                 TextPart::Literal(literal) => parts.push(Typed::text(literal).expr),
                 TextPart::Insert(insert) => {
                     let typed = self.expr(insert, scope);
                     failed |= typed.is_error();
-                    parts.push(shown(typed));
+                    let behind = match text.parts.get(at + 1) {
+                        Some(TextPart::Literal(literal)) => literal,
+                        _ => "",
+                    };
+                    match typed.as_number().cloned() {
+                        Some(number) if scope.alarm.is_some() => {
+                            parts.extend(told(typed, &number, behind));
+                        }
+                        _ => parts.push(shown(typed)),
+                    }
                 }
             }
         }
@@ -361,6 +371,19 @@ fn quality_type() -> Ty {
 
 /// Most labels of an enum that are shown as words in a text; others are shown as numbers.
 const SHOWN_LABELS_MAX: usize = 64;
+
+/// A number in a message, for people: with its unit, unless that stands `behind` it.
+fn told(typed: Typed, number: &Number, behind: &str) -> Vec<Expr> {
+    let value = match number.real {
+        true => Expr::Call(Function::SixDigits, vec![typed.expr]),
+        false => Expr::ToText(Box::new(typed.expr)),
+    };
+    let (value, unit) = (Typed::new(value, Ty::Text).expr, &number.unit.text);
+    match unit.is_empty() || behind.trim_start().starts_with(&**unit) {
+        true => vec![value],
+        false => vec![value, Typed::text(&format!(" {unit}")).expr],
+    }
+}
 
 /// A value as text for people; an enum by its label.
 fn shown(typed: Typed) -> Expr {

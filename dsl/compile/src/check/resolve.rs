@@ -7,9 +7,9 @@ use gwp_plan::{Expr, Type};
 use gwp_syntax::ast::{MemberPick, Members, Name, Path};
 use gwp_syntax::{Diagnostic, Span};
 
-use super::{Place, RowColumn, Scope};
+use super::{Place, RowColumn, Scope, habits};
 use crate::alarms;
-use crate::items::{ItemKind, nearest};
+use crate::items::{ItemKind, nearest_name};
 use crate::types::{Ty, Typed};
 use crate::units::Unit;
 use crate::world::{Device, World};
@@ -295,8 +295,11 @@ impl<'a> World<'a> {
         if !path.rest.is_empty() {
             known.extend(self.by_name.keys().map(|name| name.to_string()));
         }
-        let fault = fault.here("unknown name");
-        unknown(match nearest(&name.text, known.iter().map(String::as_str)) {
+        let fault = match habits::word(name, fault.here("unknown name")) {
+            Ok(told) => return unknown(told),
+            Err(fault) => fault,
+        };
+        unknown(match nearest_name(&name.text, known.iter().map(String::as_str)) {
             Some(near) => fault.did_you_mean(near),
             None => fault,
         })
@@ -358,7 +361,7 @@ fn window_word(word: &str, device: &Arc<str>) -> Option<Typed> {
 /// Rows have no column of that name.
 fn no_column(name: &Name, columns: &[RowColumn]) -> Diagnostic {
     let fault = Diagnostic::new("E101", name.span, format!("the rows have no column `{name}`"));
-    if let Some(near) = nearest(&name.text, columns.iter().map(|column| &*column.name)) {
+    if let Some(near) = nearest_name(&name.text, columns.iter().map(|column| &*column.name)) {
         return fault.did_you_mean(near);
     }
     let list: Vec<_> = columns.iter().map(|column| format!("`{}`", column.name)).collect();
@@ -390,7 +393,7 @@ pub(crate) fn no_member(device: &Device<'_>, member: &Name) -> Diagnostic {
     let message = format!("`{}` has no tag `{member}`", device.decl.name());
     let fault = Diagnostic::new("E102", member.span, message).here("unknown tag");
     let names = device.member_names();
-    if let Some(near) = nearest(&member.text, names.iter().copied()) {
+    if let Some(near) = nearest_name(&member.text, names.iter().copied()) {
         return fault.did_you_mean(near);
     }
     const SHOWN: usize = 8;

@@ -14,10 +14,26 @@ impl Checker<'_, '_> {
     /// A unit as written; reports an unknown one.
     pub(crate) fn unit(&mut self, written: &UnitText) -> Option<Unit> {
         let found = self.world.units.find(&written.text);
-        if found.is_none() {
-            self.unknown_unit(&written.text, written.span);
+        match &found {
+            Some(unit) => self.no_temperature(&written.text, unit, written.span),
+            None => self.unknown_unit(&written.text, written.span),
         }
         found
+    }
+
+    /// `C` and `F` are no temperatures, but often meant as such.
+    fn no_temperature(&mut self, text: &str, unit: &Unit, span: Span) {
+        let (quantity, degree) = match text {
+            "C" => ("coulomb", "degC"),
+            "F" => ("farad", "degF"),
+            _ => return,
+        };
+        // A project may have a unit of its own of that name.
+        if matches!(crate::units::quantity_name(&unit.dim), "a charge" | "a capacity") {
+            let message = format!("`{text}` is {quantity}; a temperature is written `{degree}`");
+            let fault = Diagnostic::new("W606", span, message);
+            self.report.push(fault.help(format!("write `{degree}`")).fix_here(degree));
+        }
     }
 
     fn unknown_unit(&mut self, text: &str, span: Span) {
@@ -47,6 +63,7 @@ impl Checker<'_, '_> {
         let Some(unit) = self.world.units.find(&text) else {
             return self.division(value, written, scope);
         };
+        self.no_temperature(&text, &unit, written.span);
         let real = value.as_number().is_some_and(|number| number.real);
         Typed { expr: value.expr, ty: Ty::number(real, unit) }
     }
@@ -142,6 +159,32 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// `real % = a / b * 100`: a percentage comes of the ratio alone.
+    pub(crate) fn percent_twice(&mut self, value: &ast::Expr, typed: &Typed, wanted: &Ty) {
+        let (Ty::Number(want), Some(have)) = (wanted, typed.as_number()) else { return };
+        let ast::ExprKind::Binary(binary) = &value.kind else { return };
+        let hundred = |expr: &ast::Expr| match &expr.kind {
+            ast::ExprKind::Quantity(quantity) => {
+                quantity.unit.is_none() && quantity.number.parse() == Ok(100.0)
+            }
+            _ => false,
+        };
+        let times = binary.op == ast::BinaryOp::Mul;
+        if &*want.unit.text != "%" || !have.unit.is_none() || !times {
+            return;
+        }
+        let message = "a ratio becomes a percentage by itself: times 100 makes 10000 % of 1";
+        let fault = Diagnostic::new("W607", value.span, message);
+        let (left, right) = (&binary.left, &binary.right);
+        if hundred(right) {
+            let behind = Span { start: left.span.end, ..right.span };
+            self.report.push(fault.help(format!("write `{left}`")).fix(behind, ""));
+        } else if hundred(left) {
+            let before = Span { end: right.span.start, ..left.span };
+            self.report.push(fault.help(format!("write `{right}`")).fix(before, ""));
+        }
+    }
+
     /// A fixed number in a given unit, for settings and attributes. A literal in a scale's unit is a difference if
     /// `difference` says so.
     pub(crate) fn fixed_number(
@@ -229,7 +272,10 @@ fn unit_fault(have: &Number, want: &Number, at: Span, declared: Span, what: &str
             if declared == at { fault } else { fault.label(declared, format!("declared as {wanted}")) };
         let integral = !have.unit.is_none() && have.unit.times(&Unit::second()).dim == want.unit.dim;
         return Some(match (integral, have.unit.is_none(), want.unit.is_none()) {
-            (true, ..) => fault.help("an amount per time becomes an amount with `integral(x)`"),
+            (true, ..) => fault.help(format!(
+                "this is in {}: `delta(x)` is the change since the sample before, and `integral(x)` adds up over time",
+                have.unit
+            )),
             (_, true, false) => fault.help(format!("give the number its unit, such as `5 {}`", want.unit)),
             (_, false, true) => fault.help(format!("declare it with its unit: `real {}`", have.unit)),
             _ => fault,

@@ -27,37 +27,6 @@ const REVISE_MAX_S: f64 = 31.0 * 86_400.0;
 /// Months that divide a year.
 const MONTHS: [u16; 6] = [1, 2, 3, 4, 6, 12];
 
-/// Lengths that people use, in seconds with their words, for suggestions.
-const USUAL: &[(i64, &str)] = &[
-    (1, "1 s"),
-    (2, "2 s"),
-    (5, "5 s"),
-    (10, "10 s"),
-    (15, "15 s"),
-    (20, "20 s"),
-    (30, "30 s"),
-    (60, "1 min"),
-    (120, "2 min"),
-    (180, "3 min"),
-    (300, "5 min"),
-    (360, "6 min"),
-    (600, "10 min"),
-    (720, "12 min"),
-    (900, "15 min"),
-    (1_200, "20 min"),
-    (1_800, "30 min"),
-    (3_600, "1 h"),
-    (7_200, "2 h"),
-    (10_800, "3 h"),
-    (14_400, "4 h"),
-    (21_600, "6 h"),
-    (28_800, "8 h"),
-    (43_200, "12 h"),
-    (86_400, "1 d"),
-    (172_800, "2 d"),
-    (604_800, "7 d"),
-];
-
 /// What stands between the kind of a window and its columns.
 pub(super) struct Words {
     pub kind: WindowKind,
@@ -255,16 +224,33 @@ fn period(checker: &mut Checker<'_, '_>, value: &Expr) -> Option<Period> {
     };
     let fault = Diagnostic::new("E316", value.span, message);
     let fault = if within_day { fault.here("they would begin at another time each day") } else { fault };
-    let shorter = USUAL.iter().rev().find(|(usual, _)| usual * SECOND < ns);
-    let longer = USUAL.iter().find(|(usual, _)| usual * SECOND > ns);
-    checker.report.push(match (shorter, longer) {
-        (Some((_, shorter)), Some((_, longer))) => {
+    checker.report.push(match nearest_lengths(ns) {
+        (Some(shorter), Some(longer)) => {
             fault.help(format!("the nearest that fit are `every {shorter}` and `every {longer}`"))
         }
-        (None, Some((_, longer))) => fault.help(format!("such as `every {longer}`")),
+        (_, Some(longer)) => fault.help(format!("such as `every {longer}`")),
         _ => fault.help("such as `every 7 d` or `every 1 month`"),
     });
     None
+}
+
+/// The nearest lengths of a window below and above, in the unit in which this one is a whole number.
+fn nearest_lengths(ns: i64) -> (Option<String>, Option<String>) {
+    let units = [(DAY, "d"), (60 * MINUTE, "h"), (MINUTE, "min"), (SECOND, "s"), (SECOND / 1_000, "ms")];
+    let whole = |ns: i64| units.iter().find(|(unit, _)| ns % unit == 0).copied();
+    let words = |ns: i64| whole(ns).map(|(unit, name)| format!("{} {name}", ns / unit));
+    let fits = |length: &i64| match *length {
+        length if length < DAY => length >= SHORTEST && DAY % length == 0,
+        length => length % DAY == 0 && length / DAY <= DAYS_MAX,
+    };
+    let finest = if ns < SECOND { SECOND / 1_000 } else { SECOND };
+    let step = whole(ns).map_or(finest, |(unit, _)| unit.max(finest));
+    let count = ns.max(0) / step;
+    // A day is a whole number of every step, and what is longer is looked for from the days.
+    let shorter = (1..=count).rev().map(|count| count * step).filter(|length| *length < ns).find(fits);
+    let longer = (count + 1..).map(|count| count * step).take_while(|length| *length <= DAY).find(fits);
+    let longer = longer.or_else(|| Some((ns / DAY + 1) * DAY).filter(fits));
+    (shorter.and_then(words), longer.and_then(words))
 }
 
 fn zone(checker: &mut Checker<'_, '_>, value: &Expr) -> Option<Arc<str>> {

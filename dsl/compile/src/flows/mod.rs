@@ -28,6 +28,9 @@ use crate::types::{Number, Ty};
 use rows::{Rows, add_condition};
 pub(crate) use select::Selected;
 
+/// Sinks that are named where one is not known.
+const SINKS_SHOWN: usize = 8;
+
 /// One way that samples take: which tags, through which stages.
 #[derive(Clone)]
 struct Way {
@@ -507,7 +510,20 @@ impl<'a> Compiler<'_, '_, 'a> {
 
     fn not_a_sink(&mut self, name: &Name) {
         if !self.forgotten_parentheses(std::slice::from_ref(name)) {
-            let fault = self.checker.world.items.unknown(name, &[ItemKind::Sink]);
+            let items = &self.checker.world.items;
+            let fault = items.unknown(name, &[ItemKind::Sink]).map(|fault| {
+                let nowhere = ["null", "nil", "none", "void", "discard", "trash", "ignore"];
+                if nowhere.contains(&name.text.to_ascii_lowercase().as_str()) && fault.code == "E101" {
+                    return fault.help("write `drop` for what is not wanted").fix_here("drop");
+                }
+                if fault.help.is_some() || fault.code != "E101" || items.sinks.is_empty() {
+                    return fault;
+                }
+                let sinks = items.sinks.iter().map(|sink| format!("`{}`", sink.name)).take(SINKS_SHOWN);
+                let list = sinks.collect::<Vec<_>>().join(", ");
+                let more = if items.sinks.len() > SINKS_SHOWN { ", ..." } else { "" };
+                fault.help(format!("the sinks are {list}{more}"))
+            });
             self.checker.report.extend(fault);
         }
     }

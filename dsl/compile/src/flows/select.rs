@@ -6,7 +6,7 @@ use gwp_syntax::{Diagnostic, Span};
 
 use crate::alarms::ALARMS;
 use crate::check::resolve::{no_member, not_in_family};
-use crate::items::ItemKind;
+use crate::items::{ItemKind, nearest_name};
 use crate::world::{Device, TagDecl, World};
 
 /// What a selection means.
@@ -135,6 +135,11 @@ impl<'a> World<'a> {
             );
         }
         match self.items.unknown(name, &[ItemKind::Device, ItemKind::Source, ItemKind::Flow]) {
+            // Devices of families have names of their own, such as `m1`.
+            Some(fault) if fault.help.is_none() && fault.code == "E101" => {
+                let near = nearest_name(&name.text, self.by_name.keys().map(|device| &**device));
+                wrong(near.into_iter().fold(fault, Diagnostic::did_you_mean))
+            }
             Some(fault) => wrong(fault),
             None => Ok(Selected::Silent),
         }

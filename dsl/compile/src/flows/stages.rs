@@ -10,6 +10,7 @@ use gwp_syntax::{Diagnostic, Span};
 
 use super::{Compiler, Flow, Way, add_stage};
 use crate::check::Scope;
+use crate::check::resolve::Meaning;
 use crate::items::nearest;
 use crate::types::{Number, Ty, Typed, describe_unit};
 use crate::units::Unit;
@@ -291,11 +292,25 @@ impl Compiler<'_, '_, '_> {
                         "path" => out.push_str(&told.path),
                         "flow" => out.push_str(&flow.name.text),
                         "index" if let Some(index) = told.index => out.push_str(&index.to_string()),
+                        _ if self.is_no_word(insert) => return None,
                         _ => out.push_str(&self.checker.fixed_insert(insert, &Scope::constant())?),
                     }
                 }
             }
         }
         Some(out)
+    }
+
+    /// Reports a name in a pattern that means nothing, with the words that do.
+    fn is_no_word(&mut self, insert: &Expr) -> bool {
+        let ExprKind::Path(path) = &insert.kind else { return false };
+        match self.checker.world.resolve(path, &Scope::constant()) {
+            Meaning::Unknown(fault) if fault.help.is_none() => {
+                let words = "`rename` knows `{device}`, `{tag}`, `{path}`, `{index}` and `{flow}`";
+                self.checker.report.push(fault.help(words));
+                true
+            }
+            _ => false,
+        }
     }
 }

@@ -267,6 +267,7 @@ impl Compiler<'_, '_, '_> {
         match (&column.ty, first) {
             (Some(ty), _) => {
                 let wanted = checker.type_of(ty);
+                checker.percent_twice(&column.value, &value, &wanted);
                 checker.declared(value, &wanted, at, ty.span, &what)
             }
             (None, _) if value.ty == Ty::Json => {

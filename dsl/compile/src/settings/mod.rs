@@ -13,7 +13,7 @@ pub use value::setting_from_text;
 use std::collections::HashMap;
 
 use gwp_core::Settings;
-use gwp_core::manifest::{Need, Setting, SettingValue};
+use gwp_core::manifest::{Need, Setting, SettingKind, SettingValue};
 use gwp_syntax::ast;
 use gwp_syntax::{Diagnostic, Diagnostics, Span};
 
@@ -95,7 +95,8 @@ impl<'a> Fields<'a> {
                     Need::Default(text) => value::default(def, text, checker, scope),
                     Need::Required if required => {
                         let message = format!("{} needs the setting `{}`", self.owner, def.name);
-                        checker.report.push(Diagnostic::new("E406", self.at, message).help(def.doc));
+                        let help = format!("add `{} = {}`. {}", def.name, example(def), def.doc);
+                        checker.report.push(Diagnostic::new("E406", self.at, message).help(help));
                         Some(in_error())
                     }
                     Need::Required | Need::Optional => None,
@@ -115,4 +116,15 @@ impl<'a> Fields<'a> {
         }
         settings
     }
+}
+
+/// A value of a setting: the first one in quotes that its description names.
+fn example(def: &Setting) -> &'static str {
+    let told = def.doc.split('`').nth(1).filter(|told| told.starts_with('"'));
+    told.unwrap_or(match def.kind {
+        SettingKind::Text => "\"...\"",
+        SettingKind::Secret => "secret(\"name\")",
+        SettingKind::Choice(words) => words.first().copied().unwrap_or("..."),
+        _ => "...",
+    })
 }

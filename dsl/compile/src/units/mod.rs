@@ -192,9 +192,12 @@ impl Unit {
     /// `value in this unit * gain + offset = value in other`; both must have one dimension.
     pub(crate) fn to(&self, other: &Unit) -> (f64, f64) {
         let gain = if self.factor == other.factor { 1.0 } else { self.factor / other.factor };
-        let both_points = self.point && other.point;
-        let offset = if both_points { (self.offset - other.offset) / other.factor } else { 0.0 };
-        (gain, if offset.abs() < 1e-12 { 0.0 } else { offset })
+        if !(self.point && other.point) {
+            return (gain, 0.0);
+        }
+        // Zero points are hundredths of a degree, and degrees are ninths of each other.
+        let parts = (self.offset - other.offset) / other.factor * 900.0;
+        (gain, parts.round() / 900.0)
     }
 }
 

@@ -25,6 +25,7 @@ const QUANTITIES: &[(&str, &str)] = &[
     ("Ohm", "a resistance"),
     ("S", "a conductance"),
     ("C", "a charge"),
+    ("F", "a capacity"),
     ("rad", "an angle"),
     ("rad/s", "an angular speed"),
     ("mol", "an amount of substance"),

@@ -203,6 +203,13 @@ pub(super) fn call_texts(function: &Function, args: &[Expr], slots: &mut Slots) 
                 (bounded(if lower { text.to_lowercase() } else { text.to_uppercase() }), quality)
             })
         }
+        (Function::SixDigits, [number]) => {
+            let number = floats(number, slots);
+            Box::new(move |frame| {
+                let (number, quality) = number(frame);
+                (six_digits(number).into(), quality)
+            })
+        }
         (Function::JsonText(pointer), [text]) => {
             let (text, pointer) = (texts(text, slots), pointer.clone());
             let empty: Arc<str> = "".into();
@@ -212,6 +219,12 @@ pub(super) fn call_texts(function: &Function, args: &[Expr], slots: &mut Slots) 
         }
         _ => ill_typed("".into()),
     }
+}
+
+/// The nearest number of six digits, without zeros at its end.
+fn six_digits(number: f64) -> String {
+    let rounded = format!("{number:.5e}").parse::<f64>();
+    rounded.map_or_else(|_| number.to_string(), |rounded| rounded.to_string())
 }
 
 /// A member of a JSON text; bad(decoding) when the text is no JSON or has no such member of that type.
@@ -228,5 +241,26 @@ fn json<T>(
     match document.as_ref().and_then(|document| document.pointer(pointer)).and_then(read) {
         Some(value) => (value, quality),
         None => (nothing, quality.worst(Quality::DECODING)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::six_digits;
+
+    #[test]
+    fn numbers_for_people_have_six_digits_at_most() {
+        let cases = [
+            (71.0, "71"),
+            (0.1 + 0.2, "0.3"),
+            (1.0 / 3.0, "0.333333"),
+            (-123_456.789, "-123457"),
+            (1_234_567.0, "1234570"),
+            (0.000_123_456_78, "0.000123457"),
+            (0.0, "0"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(six_digits(number), text);
+        }
     }
 }

@@ -48,6 +48,8 @@ struct Step {
     schedules: Box<[(WeekSchedule, jiff::tz::TimeZone)]>,
     /// When it is due by itself because of a schedule, or because it reads nothing.
     change: Option<Timestamp>,
+    /// It is computed once, at the start.
+    reads_nothing: bool,
     has_run: bool,
 }
 
@@ -175,7 +177,8 @@ impl Circuit {
         reads.sort_unstable();
         reads.dedup();
         // What reads nothing is computed once, at the start.
-        let by_itself = !schedules.is_empty() || reads.is_empty();
+        let reads_nothing = schedules.is_empty() && reads.is_empty();
+        let by_itself = !schedules.is_empty() || reads_nothing;
         for read in reads {
             self.readers[read].push(index);
         }
@@ -184,7 +187,7 @@ impl Circuit {
         }
         let change = by_itself.then_some(Timestamp(i64::MIN));
         let schedules = schedules.into();
-        self.steps.push(Step { kind, slot, shown, schedules, change, has_run: false });
+        self.steps.push(Step { kind, slot, shown, schedules, change, reads_nothing, has_run: false });
         index
     }
 
@@ -385,7 +388,11 @@ impl Circuit {
         // What is due and not reached by them comes next, at the same time.
         let Some(mut inputs) = self.pending.remove(&time) else {
             self.mark_due(time);
-            return self.run_dirty(time, false, out);
+            self.run_dirty(time, false, out);
+            // Due again at the same time, and time would stand still.
+            debug_assert!(self.next_due.is_none_or(|due| due > time), "still due at {time:?}");
+            self.next_due = self.next_due.filter(|due| *due > time);
+            return;
         };
         self.pending_count -= inputs.len();
         // Several samples of one tag at one time are taken one after the other.
@@ -498,6 +505,8 @@ impl Circuit {
                 (&old, old_quality) != (&value, quality)
             };
         step.has_run = true;
+        // It may be due at another time now, or no more.
+        let timed = step.change.is_some() || !matches!(step.kind, Kind::Value(_));
         if step.change.is_some_and(|change| change <= time) {
             let next = step.schedules.iter().filter_map(|(schedule, zone)| schedule.next_change(time, zone));
             step.change = next.min();
@@ -506,7 +515,7 @@ impl Circuit {
         if step.shown && (changed || !only_changes) {
             out.samples.push(Output { step: index, time, value, quality, repeat: self.round });
         }
-        Ran { changed, timed: step.change.is_some() || !matches!(step.kind, Kind::Value(_)) }
+        Ran { changed, timed }
     }
 
     /// Its alarms as they are: step, severity, state in words, message as it was raised last.
@@ -631,6 +640,14 @@ impl Circuit {
         self.begin = self.begin.or(old.begin);
         self.started = false;
     }
+
+    /// Another plan begins: what reads nothing may differ, or have new readers.
+    pub fn begin_anew(&mut self) {
+        self.begin = None;
+        for step in self.steps.iter_mut().filter(|step| step.reads_nothing) {
+            (step.change, step.has_run) = (Some(Timestamp(i64::MIN)), false);
+        }
+    }
 }
 
 impl Kind {
@@ -657,6 +674,5 @@ impl Step {
 /// What running a step showed.
 struct Ran {
     changed: bool,
-    /// It may be due at another time now.
     timed: bool,
 }

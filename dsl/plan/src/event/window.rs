@@ -428,6 +428,7 @@ impl Instance {
         while let Some((start, end)) = self.next.filter(|(start, _)| *start <= time) {
             self.open_window(start, end);
             let after = calendar.next_after(end, &rule.zone);
+            debug_assert!(after > end, "the calendar stands still at {end:?}");
             self.next = Some(match over {
                 Some(over) => (after.plus(-over), after),
                 None => (end, after),

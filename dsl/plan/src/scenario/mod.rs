@@ -5,11 +5,14 @@
 //! samples of their own, a tick stands for each second.
 
 mod player;
+mod reach;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub use player::{Failure, Mode, Outcome, ScenarioError, play};
+
+pub use reach::fed_before;
 
 use gwp_core::{TagId, Timestamp, Value};
 use std::sync::Arc;

@@ -108,11 +108,14 @@ impl<'p> Watch<'p> {
             return None;
         }
         let info = self.plan.tag(tag);
-        let show = |(time, value, quality): &(Timestamp, Value, Quality)| {
-            (*time, sample_text(value, *quality, info))
+        // That it is good goes without saying, but where it is the question.
+        let of_quality = matches!(expected, Expected::Quality(_));
+        let told = |value: &Value, quality: Quality| match sample_text(value, quality, info) {
+            text if of_quality && quality.is_good() => format!("{text} good"),
+            text => text,
         };
-        let text =
-            found.map_or("no sample so far".into(), |(_, value, quality)| sample_text(value, *quality, info));
+        let show = |(time, value, quality): &(Timestamp, Value, Quality)| (*time, told(value, *quality));
+        let text = found.map_or("no sample so far".into(), |(_, value, quality)| told(value, *quality));
         let mut before: Vec<_> = history.iter().rev().filter(until).take(5).map(show).collect();
         before.reverse();
         Some((expected_text(expected, info), text, before))

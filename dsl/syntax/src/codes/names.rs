@@ -49,7 +49,8 @@ pub(super) const CODES: &[Code] = &[
         code: "E106",
         title: "names differ in capital letters only",
         explanation: "Capital letters matter, but names that differ in nothing else are mistaken for each other in \
-                      files, databases and conversations.",
+                      files, databases and conversations. Only a template may be called like a device but for capitals: \
+                      `device meter : Meter()`.",
         wrong: "const Limit = 1\nconst limit = 2",
         right: "const Limit = 1\nconst low_limit = 2",
     },

@@ -46,6 +46,23 @@ pub(super) const CODES: &[Code] = &[
         right: "source scada : reporter { }\nsource plc : modbus_tcp {\n  address = \"10.0.0.5:502\"\n  tag limit at \"40001\" : real kW range 0..500 kW writable\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = plc, set_limit -> out\nwrite set_limit to plc.limit from scada at \"plc/limit/set\" { allow = 50 kW..400 kW }",
     },
     Code {
+        code: "W606",
+        title: "a unit that is easily taken for a temperature",
+        explanation: "`C` is the coulomb and `F` the farad, as in the SI; degrees are written `degC` and `degF`. If a charge or a \
+                      capacity is meant, `A.s` and `s/Ohm` say the same without a doubt, and units with a prefix (`mC`, `uF`) are \
+                      never asked about.",
+        wrong: "source s : simulator {\n  tag oil at \"constant 5\" : real C\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = s -> out",
+        right: "source s : simulator {\n  tag oil at \"constant 5\" : real degC\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = s -> out",
+    },
+    Code {
+        code: "W607",
+        title: "a percentage is multiplied by 100",
+        explanation: "`%` is a unit of the size 0.01: a ratio that is declared as `real %` is converted by itself, so 1 becomes 100 %. \
+                      Times 100 it becomes 10000 %.",
+        wrong: "source s : simulator {\n  tag made at \"constant 5\" : real\n  tag all at \"constant 10\" : real\n  calc share : real % = made / all * 100\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = s -> out",
+        right: "source s : simulator {\n  tag made at \"constant 5\" : real\n  tag all at \"constant 10\" : real\n  calc share : real % = made / all\n}\nsink out : console { journal { full = drop_oldest } }\nflow f = s -> out",
+    },
+    Code {
         code: "N701",
         title: "a journal drops its oldest samples when it is full",
         explanation: "Nothing says what the journal of this sink does at its bound, so the default holds: 1 GB, 7 d, the \

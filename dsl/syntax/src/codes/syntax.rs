@@ -141,6 +141,15 @@ pub(super) const CODES: &[Code] = &[
         right: "use \"lib.gwp\"",
     },
     Code {
+        code: "E018",
+        title: "a number or time in the notation of another language",
+        explanation: "Numbers are decimal, with a point: `255`, `1.5`, `2e6`. There are no hexadecimal or binary ones and no \
+                      types in front of a value (`16#FF`, `0xFF`, `REAL#1.5`). A time is a number with a unit: `5 s`, `500 ms`, \
+                      `2 min`; a point in time is written `2025-06-01T06:00Z`.",
+        wrong: "const mask = 16#FF",
+        right: "const mask = 255",
+    },
+    Code {
         code: "E020",
         title: "a file or a statement is too large",
         explanation: "A file may have 16 MiB, all files together 64 MiB, and one flow, tag, setting or step of a \

@@ -184,7 +184,10 @@ impl Tree<'_> {
         }
         let path = self.path(first)?;
         Some(match kids.any(&[Rule::checks, Rule::expr])? {
-            node if node.as_rule() == Rule::checks => Action::ExpectRow { path, columns: self.checks(node)? },
+            node if node.as_rule() == Rule::checks => {
+                let block = self.span(&node);
+                Action::ExpectRow { path, columns: self.checks(node)?, block }
+            }
             node if feed => Action::Feed { path, value: self.expr(node)? },
             node => Action::Expect { path, value: self.expr(node)? },
         })

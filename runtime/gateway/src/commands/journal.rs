@@ -25,7 +25,13 @@ pub fn journal(command: &JournalCommand, data: &Path) -> anyhow::Result<ExitCode
     if !data.join("store").exists() {
         bail!("{} holds no store; name the data directory with --data", data.display());
     }
-    let opened = Store::open(data)?;
+    let opened = match Store::open(data) {
+        Err(StoreError::Locked { path }) => bail!(
+            "a gateway runs on {}: `gwp status` shows its journals while it does; stop it to look into the store",
+            path.display()
+        ),
+        other => other?,
+    };
     let mended = opened.salvaged.is_some();
     if let Some(salvaged) = opened.salvaged {
         eprintln!(
@@ -95,7 +101,12 @@ fn stat(store: &Store) {
     );
     println!("running hash {:016x}", store.running_hash());
     for sink in store.sinks() {
-        println!("sink {:<15} covered {}  delivered {}", sink.name, sink.state.covered, sink.state.delivered);
+        let (covered, delivered) = (sink.state.covered, sink.state.delivered);
+        match *sink.name == *BOARD {
+            // It has no journal: it keeps how alarms stand.
+            true => println!("alarms               covered {covered}"),
+            false => println!("sink {:<15} covered {covered}  delivered {delivered}", sink.name),
+        }
     }
     let lines = store.ledger().lines();
     if !lines.is_empty() {
@@ -139,7 +150,7 @@ fn verify(store: &Store, mended: bool) -> anyhow::Result<ExitCode> {
 fn sink_id(store: &Store, name: &str) -> anyhow::Result<SinkId> {
     let found = store.sinks().find(|sink| &*sink.name == name).map(|sink| sink.id);
     found.with_context(|| {
-        let known: Vec<&str> = store.sinks().map(|sink| &*sink.name).collect();
+        let known: Vec<&str> = store.sinks().map(|sink| &*sink.name).filter(|name| *name != BOARD).collect();
         format!("the store has no sink `{name}`; it has: {}", known.join(", "))
     })
 }
@@ -307,4 +318,19 @@ fn replay(store: &mut Store, name: &str, from: Cursor, upto: Option<Cursor>) -> 
         println!("{} samples of that range are no longer kept", grouped(lost));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_in_use_points_to_the_gateway_that_uses_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let used = Store::open(folder.path()).unwrap();
+        let told = journal(&JournalCommand::Ls, folder.path()).unwrap_err().to_string();
+        assert!(told.contains("`gwp status`"), "{told}");
+        drop(used);
+        assert!(journal(&JournalCommand::Ls, folder.path()).is_ok());
+    }
 }

@@ -6,6 +6,7 @@ mod report;
 mod telegraf;
 mod text;
 
+use crate::catalog;
 use anyhow::Context;
 use report::Report;
 use std::fs;
@@ -83,6 +84,18 @@ fn driver_name(text: &str) -> Result<String, String> {
     if plain { Ok(text.to_owned()) } else { Err("a driver has a name such as modbus_tcp".to_owned()) }
 }
 
+/// Drivers of other versions, whose sources become comments.
+const OF_OTHER_VERSIONS: [&str; 3] = ["s7", "opcua", "eip"];
+
+/// A driver that nobody knows is a slip of the pen.
+fn known_driver(name: &str) -> anyhow::Result<()> {
+    if catalog::driver(name).is_some() || OF_OTHER_VERSIONS.contains(&name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = catalog::drivers().iter().map(|driver| driver.manifest().name).collect();
+    anyhow::bail!("there is no driver `{name}`; there are: {}", names.join(", "))
+}
+
 /// Imports a file.
 ///
 /// # Errors
@@ -96,6 +109,7 @@ pub fn import(command: &ImportCommand) -> anyhow::Result<ExitCode> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let imported = read(file).and_then(|text| match command {
         ImportCommand::Kepware { driver, source, .. } => {
+            driver.as_deref().map_or(Ok(()), known_driver)?;
             let options = kepware::Options { source: source.clone(), driver: driver.clone(), file: name };
             kepware::import(&text, &options)
         }

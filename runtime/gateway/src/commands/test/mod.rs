@@ -8,7 +8,7 @@ mod junit;
 use super::program::{self, Program};
 use crate::report;
 use gwp_compile::PlacedScenario;
-use gwp_plan::scenario::{Failure, Mode, Outcome, play};
+use gwp_plan::scenario::{Failure, Mode, Outcome, fed_before, play};
 use gwp_plan::{Plan, scenario::ScenarioError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +16,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How often `--watch` looks at the files.
 const WATCH_EVERY: Duration = Duration::from_millis(300);
+
+/// Values that were fed before are shown up to so many.
+const FED_SHOWN: usize = 6;
 
 /// What to test and how.
 #[derive(clap::Args)]
@@ -123,7 +126,7 @@ fn run(plan: &Plan, test: &PlacedScenario, modes: &[Mode], program: &Program) ->
         match play(plan, &test.scenario, mode) {
             Ok(outcome) => {
                 samples += outcome.samples;
-                problems.extend(judge(test, mode, &outcome, plain.as_ref(), program));
+                problems.extend(judge(plan, test, mode, &outcome, plain.as_ref(), program));
                 plain.get_or_insert(outcome);
             }
             Err(error) => problems.push(cannot(mode, &error)),
@@ -144,6 +147,7 @@ fn cannot(mode: Mode, error: &ScenarioError) -> String {
 
 /// What is wrong with an outcome, in words.
 fn judge(
+    plan: &Plan,
     test: &PlacedScenario,
     mode: Mode,
     outcome: &Outcome,
@@ -151,7 +155,7 @@ fn judge(
     program: &Program,
 ) -> Option<String> {
     let mut lines: Vec<String> =
-        outcome.failures.iter().flat_map(|failure| told(test, failure, program)).collect();
+        outcome.failures.iter().flat_map(|failure| told(plan, test, failure, program)).collect();
     for (before, after) in plain.into_iter().flat_map(|plain| plain.digests.iter().zip(&outcome.digests)) {
         if before != after {
             lines.push(format!("    sink `{}` gets other samples or rows than as written", before.0));
@@ -165,7 +169,7 @@ fn judge(
 }
 
 /// An expectation that was not met, with the timeline around it.
-fn told(test: &PlacedScenario, failure: &Failure, program: &Program) -> Vec<String> {
+fn told(plan: &Plan, test: &PlacedScenario, failure: &Failure, program: &Program) -> Vec<String> {
     let Some(step) = test.scenario.steps.get(failure.step) else { return Vec::new() };
     let place = test.steps.get(failure.step).map_or(String::new(), |span| program.sources.place(*span));
     let mut lines = vec![
@@ -174,9 +178,10 @@ fn told(test: &PlacedScenario, failure: &Failure, program: &Program) -> Vec<Stri
         format!("      found     {}", failure.found),
     ];
     let mut timeline: Vec<(i64, String)> = failure.before.clone();
-    // What was fed shortly before is part of the story.
-    let fed = test.scenario.steps.iter().take(failure.step).filter(|step| !step.text.starts_with("expect"));
-    timeline.extend(fed.rev().take(4).map(|step| (step.at_ns, format!("{} (fed)", step.text))));
+    // What was fed before and reaches it is part of the story.
+    let fed = fed_before(plan, &test.scenario, failure.step, FED_SHOWN);
+    let fed = fed.into_iter().filter_map(|index| test.scenario.steps.get(index));
+    timeline.extend(fed.map(|step| (step.at_ns, format!("{} (fed)", step.text))));
     timeline.sort_by_key(|(time, _)| *time);
     lines.extend(timeline.into_iter().map(|(time, text)| format!("        {:>12}  {text}", clock(time))));
     lines
