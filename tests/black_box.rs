@@ -23,6 +23,8 @@ mod lsp;
 mod modbus_mqtt;
 #[path = "black_box/recompute.rs"]
 mod recompute;
+#[path = "black_box/service.rs"]
+mod service;
 #[path = "black_box/silent_slave.rs"]
 mod silent_slave;
 #[path = "black_box/writes.rs"]

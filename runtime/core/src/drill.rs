@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A sentence for people.
 pub fn folder(wanted: &Path) -> Result<(), String> {
-    let wanted = if wanted.as_os_str().is_empty() { Path::new(".") } else { wanted };
+    // Without a separator at its end, behind which no file could be.
+    let wanted: PathBuf = Path::new(".").join(wanted).components().collect();
     let there = wanted.ancestors().map(|folder| match folder.as_os_str().is_empty() {
         true => PathBuf::from("."),
         false => folder.to_owned(),
@@ -37,7 +38,9 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         assert_eq!(folder(&dir.join("not/yet/there")), Ok(()));
         fs::write(dir.join("file"), "").unwrap();
-        assert!(folder(&dir.join("file/below")).unwrap_err().contains("is no folder"));
+        for below in ["file/below", "file/", "file"] {
+            assert!(folder(&dir.join(below)).unwrap_err().contains("is no folder"), "{below}");
+        }
         let left: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["file"]);
         fs::remove_dir_all(&dir).unwrap();

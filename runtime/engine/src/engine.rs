@@ -387,6 +387,7 @@ impl Recovered {
             true => Some(place(&mut store, BOARD, BOARD_POLICY)?),
             false => None,
         };
+        names::forget_empty(&mut store, clock.now())?;
         let recovered = Recovered {
             plans: Arc::new(Plans::new(store.plan_reader(), plan_id, plan.clone())),
             plan,

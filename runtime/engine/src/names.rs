@@ -1,5 +1,7 @@
 //! Names of sinks from one plan to the next: journals follow `moved`, and those that nobody takes over are told.
 
+use gwp_core::{SinkId, Timestamp};
+use gwp_journal::sinks::SinkJournal;
 use gwp_journal::{Renamed, Store, StoreError};
 use gwp_plan::Plan;
 use std::sync::Arc;
@@ -27,6 +29,17 @@ pub fn follow_names(store: &mut Store, plan: &Plan) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Forgets sinks that nobody runs and nothing waits for: also those that a change which did not come to be had made.
+/// After all sinks that run are registered.
+///
+/// # Errors
+/// The store cannot be written.
+pub fn forget_empty(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+    let idle = |sink: &&SinkJournal| sink.pending_samples() == 0 && !store.is_registered(sink.id);
+    let empty: Vec<SinkId> = store.sinks().filter(idle).map(|sink| sink.id).collect();
+    empty.into_iter().try_for_each(|id| store.forget(id, now))
 }
 
 /// A journal with waiting samples whose sink is not in the plan.

@@ -304,6 +304,11 @@ impl Store {
         Ok(id)
     }
 
+    /// Whether the log is kept for a sink.
+    pub fn is_registered(&self, sink: SinkId) -> bool {
+        self.needed_from.contains_key(&sink)
+    }
+
     /// A reader of the log; any number may read while the writer writes.
     pub fn log_reader(&self) -> LogReader {
         LogReader::new(self.log.shared())

@@ -1,7 +1,6 @@
 //! `gwp plan`: what would run, before it runs.
 
 // What `plan --against` and `apply` print.
-#[allow(dead_code, unused_imports)]
 pub mod changes;
 
 use super::program;
