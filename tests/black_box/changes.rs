@@ -26,7 +26,9 @@ fn apply(folder: &Path, program: &str, more: &[&str]) -> Output {
     gwp_in(folder, &[&["apply", "p.gwp"], more].concat())
 }
 
+/// Asked at most a few times a second: each is a process of its own.
 fn status(folder: &Path) -> serde_json::Value {
+    std::thread::sleep(Duration::from_millis(200));
     let out = gwp_in(folder, &["status", "--json"]);
     serde_json::from_slice(&out.stdout).unwrap_or_default()
 }
@@ -68,7 +70,7 @@ type Series = BTreeMap<String, Vec<(i64, f64)>>;
 fn series(database: &Path) -> Series {
     let mut all = Series::new();
     for row in try_rows(database).unwrap() {
-        if row.quality.starts_with("good") {
+        if row.quality.starts_with("good") && !matches!(row.value, rusqlite::types::Value::Text(_)) {
             all.entry(row.path).or_default().push((row.time_ns, number(&row.value)));
         }
     }
@@ -201,7 +203,7 @@ fn a_change_that_is_refused_or_killed_leaves_the_old_plan_or_the_new_one() {
     // A driver that refuses, a secret that is missing, a folder that is a file: nothing changes.
     let refused = [
         program(1).replace("hr 0", "hr 99999999"),
-        program(1).replace("witness.db\" }", "witness.db\" }\nsink m : mqtt { broker = \"tcp://127.0.0.1:1\", password = secret(\"none\") }\nflow z = plc -> m\n"),
+        program(1).replace("witness.db\" }", "witness.db\" }\nsink m : mqtt { broker = \"mqtt://127.0.0.1:1\", password = secret(\"none\") }\nflow z = plc -> m\n"),
         program(1).replace("extra1.csv", "p.gwp/extra.csv"),
     ];
     for wrong in refused {
@@ -210,7 +212,7 @@ fn a_change_that_is_refused_or_killed_leaves_the_old_plan_or_the_new_one() {
         assert_eq!(running_plan(folder).as_ref(), Some(&first), "{}", text(&out.stderr));
     }
     // A destination that is away is no reason: its journal keeps what comes.
-    let away = program(0) + "sink away : mqtt { broker = \"tcp://127.0.0.1:1\" }\nflow a = plc -> away\n";
+    let away = program(0) + "sink away : mqtt { broker = \"mqtt://127.0.0.1:1\" }\nflow a = plc -> away\n";
     let out = apply(folder, &away, &[]);
     assert!(out.status.success(), "{}", text(&out.stderr));
     assert!(text(&out.stderr).contains("its journal keeps everything"), "{}", text(&out.stderr));
@@ -270,11 +272,11 @@ fn a_million_samples_go_to_another_place_in_order() {
         )
     };
     let waiting = || status(folder)["sinks"][0]["waiting"].as_u64().unwrap_or(0);
-    std::fs::write(folder.join("p.gwp"), program("mqtt { broker = \"tcp://127.0.0.1:1\" }")).unwrap();
+    std::fs::write(folder.join("p.gwp"), program("mqtt { broker = \"mqtt://127.0.0.1:1\" }")).unwrap();
     let mut gateway = run(folder, &[]);
     until("a million samples that wait", WAIT, || waiting() > 1_000_000);
     // Another topic, still nobody there; then another driver.
-    let topic = program("mqtt { broker = \"tcp://127.0.0.1:1\", topic = \"other/{path}\" }");
+    let topic = program("mqtt { broker = \"mqtt://127.0.0.1:1\", topic = \"other/{path}\" }");
     assert!(apply(folder, &topic, &[]).status.success());
     let waited = waiting();
     assert!(waited > 1_000_000, "{waited}");
