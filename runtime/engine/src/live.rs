@@ -139,6 +139,11 @@ impl LiveBoard {
         board.renew(&self.generation);
     }
 
+    /// The plan in force.
+    pub(crate) fn plan(&self) -> PlanId {
+        self.board().in_force.0
+    }
+
     fn watched(&self) -> Watched {
         let board = self.board();
         let (plan, since) = board.in_force;
