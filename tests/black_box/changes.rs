@@ -48,8 +48,9 @@ fn logged(folder: &Path) -> String {
 /// What no edit touches: 20,000 values/s and a counting device, as samples and as windows, in a destination that takes
 /// each sample once.
 fn untouched(device: &Device) -> String {
-    let tags: String =
-        (0..1_000).map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n")).collect();
+    let tags: String = (0..1_000)
+        .map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n"))
+        .collect();
     format!(
         "source load : simulator {{ scan = 50 ms\n{tags}}}\n\
          source plc : modbus_tcp {{ address = \"{}\", scan = 100 ms\n  tag served at \"hr 0\" : udint\n}}\n\
@@ -188,7 +189,8 @@ fn a_change_that_is_refused_or_killed_leaves_the_old_plan_or_the_new_one() {
     let base = untouched(&device).replace("0..1_000", "");
     let program = |number: u64| {
         let sink = format!("sink extra : csv {{ path = \"extra{number}.csv\" }}\nflow more = plc -> extra\n");
-        let tags: String = (0..number % 3).map(|tag| format!("  tag x{tag} at \"hr {}\" : int\n", tag + 2)).collect();
+        let tags: String =
+            (0..number % 3).map(|tag| format!("  tag x{tag} at \"hr {}\" : int\n", tag + 2)).collect();
         base.replace("  tag served", &format!("{tags}  tag served")) + &sink
     };
     std::fs::write(folder.join("p.gwp"), program(0)).unwrap();
@@ -259,8 +261,9 @@ fn a_change_that_is_refused_or_killed_leaves_the_old_plan_or_the_new_one() {
 fn a_million_samples_go_to_another_place_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let tags: String =
-        (0..1_000).map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n")).collect();
+    let tags: String = (0..1_000)
+        .map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n"))
+        .collect();
     let program = |sink: &str| {
         format!(
             "source load : simulator {{ scan = 20 ms\n{tags}}}\nsink out : {sink}\nflow raw = load except load.connected -> out\n"
@@ -331,7 +334,8 @@ fn saved_files_signals_and_probation_change_the_program_and_bring_it_back() {
     // By the history, and by what would change.
     let history: serde_json::Value =
         serde_json::from_slice(&gwp_in(folder, &["history", "--json"]).stdout).unwrap();
-    let oldest = history["configurations"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
+    let oldest =
+        history["configurations"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
     let against = gwp_in(folder, &["plan", "p.gwp", "--against", "data"]);
     assert_eq!(against.status.code(), Some(3), "{}", text(&against.stderr));
     assert!(text(&against.stdout).contains("flow/f"), "{}", text(&against.stdout));

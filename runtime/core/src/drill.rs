@@ -15,7 +15,11 @@ pub fn folder(wanted: &Path) -> Result<(), String> {
     });
     let there = there.into_iter().find(|folder| folder.exists()).unwrap_or_else(|| PathBuf::from("."));
     if !there.is_dir() {
-        return Err(format!("{} is no folder, so nothing can be written to {}", there.display(), wanted.display()));
+        return Err(format!(
+            "{} is no folder, so nothing can be written to {}",
+            there.display(),
+            wanted.display()
+        ));
     }
     let trial = there.join(format!(".gwp-drill-{}", std::process::id()));
     let made = fs::OpenOptions::new().write(true).create_new(true).open(&trial);

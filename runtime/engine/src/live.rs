@@ -36,8 +36,7 @@ pub struct LiveSample {
 impl LiveSample {
     /// A late one is no news, nor is the same again.
     fn is_news_after(&self, known: &LiveSample) -> bool {
-        let both_are_nan =
-            matches!((&self.value, &known.value), (Value::Float(a), Value::Float(b)) if a.is_nan() && b.is_nan());
+        let both_are_nan = matches!((&self.value, &known.value), (Value::Float(a), Value::Float(b)) if a.is_nan() && b.is_nan());
         self.time > known.time || (self.time == known.time && self != known && !both_are_nan)
     }
 }

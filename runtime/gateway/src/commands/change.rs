@@ -167,7 +167,8 @@ pub fn plan_against(
     } else {
         print!("{}", plan::changes::text(&changes, &waiting(&answer)));
     }
-    let problems: Vec<&str> = answer["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let problems: Vec<&str> =
+        answer["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     problems.iter().for_each(|problem| eprintln!("error: {problem}"));
     Ok(match (problems.is_empty(), changes.is_empty()) {
         (false, _) => ExitCode::FAILURE,
@@ -248,7 +249,12 @@ pub fn history(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
         let id = text(entry, "id");
         let mark = if answer["current"] == entry["id"] { '*' } else { ' ' };
         let time = text(entry, "time").chars().take(19).collect::<String>();
-        println!("{mark} {}  {time}  {:<12} {}", &id[..8.min(id.len())], text(entry, "author"), text(entry, "message"));
+        println!(
+            "{mark} {}  {time}  {:<12} {}",
+            &id[..8.min(id.len())],
+            text(entry, "author"),
+            text(entry, "message")
+        );
     }
     if let Some(until) = answer["unconfirmed_until"].as_str() {
         println!("* goes back at {until} unless `gwp confirm` keeps it");

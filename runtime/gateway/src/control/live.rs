@@ -140,7 +140,12 @@ impl LiveView for Gateway {
         Ok(receiver)
     }
 
-    fn write<'a>(&'a self, path: &'a str, value: &'a serde_json::Value, by: &'a str) -> BoxFuture<'a, Outcome> {
+    fn write<'a>(
+        &'a self,
+        path: &'a str,
+        value: &'a serde_json::Value,
+        by: &'a str,
+    ) -> BoxFuture<'a, Outcome> {
         let engine = self.desk.engine.clone();
         let (path, by, value) = (path.to_owned(), by.to_owned(), value_of(value));
         Box::pin(super::operations::whole(async move {

@@ -49,11 +49,8 @@ fn answer(records: Records, method: Method, route: &str, body: Option<&Value>) -
         request = request.header(CONTENT_TYPE, "application/json");
     }
     let request = request.body(Body::from(body.map(Value::to_string).unwrap_or_default()))?;
-    let nothing = Running {
-        node: String::new(),
-        status: Arc::default(),
-        clock: Arc::new(GatewayClock::new(None)),
-    };
+    let nothing =
+        Running { node: String::new(), status: Arc::default(), clock: Arc::new(GatewayClock::new(None)) };
     let console = Console::new(access, records, nothing, Arc::new(Nothing), Arc::new(Nothing));
     let routes = router(Arc::new(console)).layer(Extension(Peer(here)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
