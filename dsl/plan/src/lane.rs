@@ -28,7 +28,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
+mod latest;
+
 pub use crate::route::unpack;
+pub use latest::LatestAt;
 
 /// What a record gives to the journal of a sink.
 #[derive(Clone, Debug)]

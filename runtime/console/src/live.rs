@@ -9,11 +9,11 @@ use tokio::sync::Notify;
 
 /// What can be seen of tags while the gateway runs.
 pub trait LiveView: Send + Sync {
-    /// All tags of the running plan, by path.
+    /// All tags of the running plan, by path. May take a second, until the values are gathered.
     ///
     /// # Errors
     /// They cannot be told.
-    fn tags(&self) -> Result<Vec<LiveTag>, Refusal>;
+    fn tags(&self) -> BoxFuture<'_, Result<Arc<[LiveTag]>, Refusal>>;
 
     /// Watches tags: their latest values first, then each change. The paths differ and are at most
     /// [`crate::limits::WATCHED_TAGS_MAX`]. Use [`channel`] and stop when [`LiveSender::send`] says so.
@@ -102,6 +102,13 @@ impl LiveSender {
     }
 }
 
+impl LiveSender {
+    /// False when nobody listens any more.
+    pub fn is_heard(&self) -> bool {
+        !self.0.latest().receiver_is_gone
+    }
+}
+
 impl Drop for LiveSender {
     fn drop(&mut self) {
         self.0.latest().sender_is_gone = true;
@@ -165,6 +172,6 @@ mod tests {
         tokio::task::yield_now().await;
         sender.send(value("a", 1));
         assert_eq!(waiting.await.unwrap(), Some(vec![value("a", 1)]));
-        assert!(!sender.send(value("a", 2)));
+        assert!(!sender.send(value("a", 2)) && !sender.is_heard());
     }
 }

@@ -7,6 +7,7 @@ use crate::graph::{
     Leaving, Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites, Shared,
 };
 use crate::limits::{SWEEP_EVERY, TICK_EVERY};
+use crate::live::{self, LiveBoard};
 use crate::names;
 use crate::plans::Plans;
 use crate::sequencer::{Sequencer, SourceKey};
@@ -136,13 +137,19 @@ impl Engine {
         let Shared { sequencer, .. } = &inner.shared;
         let ticker =
             tick(clock.clone(), sequencer.clone(), inner.writer.sender(), inner.writer.meter.clone());
-        let tasks = vec![tokio::spawn(ticker), tokio::spawn(sweep(inner.clone()))];
+        let reader = live::read(sequencer.clone(), inner.shared.plans.clone());
+        let tasks = vec![tokio::spawn(ticker), tokio::spawn(sweep(inner.clone())), tokio::spawn(reader)];
         Ok(Engine { status, clock, inner, failed, tasks: tasks.into() })
     }
 
     /// Takes orders to alarms, if the plan in force has any.
     pub fn alarms(&self) -> Option<Arc<AlarmDesk>> {
         self.status.graph().alarms.clone()
+    }
+
+    /// Latest values of tags, for who watches.
+    pub fn live(&self) -> Arc<LiveBoard> {
+        self.inner.shared.sequencer.live.clone()
     }
 
     /// The plan in force.

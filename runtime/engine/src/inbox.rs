@@ -4,6 +4,7 @@
 //! not look at every sample there is, and misses none. What was commanded before the gateway stopped
 //! and has no outcome is found by [`unfinished`].
 
+use crate::operator::AwaitedOutcomes;
 use crate::plans::Plans;
 use gwp_core::{Batch, Fact, GroupId, Position, Quality, Record, TagId};
 use gwp_journal::{LogReader, StoreError};
@@ -29,6 +30,8 @@ pub struct Inbox {
     index: RwLock<CommandIndex>,
     waiting: Mutex<Waiting>,
     bell: Notify,
+    /// Operators who want to hear what became of their command.
+    pub awaited: AwaitedOutcomes,
 }
 
 #[derive(Default)]
@@ -41,7 +44,7 @@ struct Waiting {
 impl Inbox {
     pub fn new(plan: &Plan) -> Inbox {
         let index = RwLock::new(CommandIndex::new(plan));
-        Inbox { index, waiting: Mutex::default(), bell: Notify::new() }
+        Inbox { index, waiting: Mutex::default(), bell: Notify::new(), awaited: AwaitedOutcomes::default() }
     }
 
     /// Poisoned only by a panic between plain changes: what it guards is whole.

@@ -12,6 +12,7 @@ use crate::alarms::{self, AlarmBoard};
 use crate::limits::{
     BLOCKED_RETRY, CHECKPOINT_EVERY, CHECKPOINT_IDLE, LANE_CREDIT_SAMPLES, LANE_RECORDS_MAX, READ_BYTES_MAX,
 };
+use crate::live::LaneLook;
 use crate::plans::Plans;
 use crate::recent::Read;
 use crate::sequencer::Sequencer;
@@ -187,6 +188,7 @@ struct AtWork {
     checkpointed: Instant,
     bytes_since: usize,
     samples_since: bool,
+    look: LaneLook,
     out: Vec<Entry>,
 }
 
@@ -230,6 +232,7 @@ impl AtWork {
             checkpointed: Instant::now(),
             bytes_since: 0,
             samples_since: false,
+            look: LaneLook::default(),
             out: Vec::new(),
         }
     }
@@ -281,6 +284,9 @@ impl AtWork {
             self.send(seat, entries, last.position, stop).await;
         }
         seat.meter.set_position(last.position);
+        if !self.idle {
+            self.look.look(&seat.sequencer.live, &self.lane, self.plan);
+        }
         // A lane in step runs as long as records come; others must have their turn.
         tokio::task::yield_now().await;
         Ok(())

@@ -58,6 +58,17 @@ pub const ALARM_EVENTS_KEPT: usize = 1_000;
 /// How long an order to alarms waits for what comes of it.
 pub const ORDER_ANSWER: Duration = Duration::from_secs(3);
 
+/// A lane tells watchers its latest values at most this often.
+pub const LIVE_LANE_LOOK: Duration = Duration::from_millis(200);
+
+/// How often records are looked through for watchers, and how many in one go.
+pub const LIVE_RECORDS_LOOK: Duration = Duration::from_millis(100);
+pub const LIVE_RECORDS: usize = 256;
+
+/// Operators' commands that wait for their outcome at most, and for how long.
+pub const OPERATOR_COMMANDS_MAX: usize = 64;
+pub const OPERATOR_ANSWER: Duration = Duration::from_secs(15);
+
 /// How often sinks that have left the plan are looked at.
 pub const SWEEP_EVERY: Duration = Duration::from_millis(250);
 

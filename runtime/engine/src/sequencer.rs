@@ -13,6 +13,7 @@
 //! durable yet, whatever its size, and that is at most the sum of the credits.
 
 use crate::inbox::Inbox;
+use crate::live::LiveBoard;
 use crate::recent::{Read, Recent};
 use crate::translation::Translation;
 use gwp_core::edge::Credit;
@@ -81,6 +82,8 @@ pub struct Sequencer {
     meter: Arc<WriterMeter>,
     /// Commands among the samples, for the executor of writes.
     pub commands: Arc<Inbox>,
+    /// What is watched; it must know from which record on a plan is in force.
+    pub live: Arc<LiveBoard>,
     /// Rung at every record.
     bell: Notify,
 }
@@ -115,6 +118,7 @@ impl Sequencer {
             writer,
             meter,
             commands: Arc::new(Inbox::new(plan)),
+            live: Arc::default(),
             bell: Notify::new(),
         }
     }
@@ -181,6 +185,7 @@ impl Sequencer {
             .filter_map(|(tag, newest)| Some(((next.renumber)(tag)?, newest)))
             .collect();
         self.commands.follow(next.plan, next.write);
+        self.live.follow(next.id, position, |path| next.plan.tag_at(path).is_some());
         // Lanes may pass the record before it is durable: they must know the names by then.
         next.renames.iter().for_each(|rename| rename.shared.call(&rename.to, before));
         let record = Arc::new(Record { position, fact: Fact::Configured { plan: next.id } });
@@ -224,6 +229,11 @@ impl Sequencer {
         self.inner().tail.after(after, count)
     }
 
+    /// Memory has all records after this one.
+    pub fn oldest(&self) -> Position {
+        self.inner().tail.floor()
+    }
+
     /// Position of the newest record.
     pub fn last(&self) -> Position {
         self.inner().last
@@ -246,7 +256,8 @@ impl Sequencer {
     /// The facts that open an epoch.
     pub fn activate(&self, previous: Position, running_hash: u64, anchor: Timestamp, plan: PlanId) {
         self.fact(Fact::Activated { previous, running_hash, anchor });
-        self.fact(Fact::Configured { plan });
+        let at = self.fact(Fact::Configured { plan });
+        self.live.follow(plan, at, |_| true);
     }
 }
 

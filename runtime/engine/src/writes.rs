@@ -19,7 +19,7 @@ use gwp_core::command::{Answer, Command, CommandFault, CommandSender};
 use gwp_core::record::SlotMark;
 use gwp_core::source::{Emission, Outlet};
 use gwp_core::stop::Stop;
-use gwp_core::{Batch, Clock, Column, Fact, GroupId, Position, TagId, Value};
+use gwp_core::{Batch, Clock, Column, Fact, GroupId, Position, TagId, Timestamp, Value};
 use gwp_journal::LogReader;
 use gwp_plan::write::reads_back;
 use gwp_plan::{Commanded, Decision, Execution, Origin, Plan, Writes, Written};
@@ -128,7 +128,8 @@ impl WritesSeat {
         };
         for write in found.iter().filter_map(of_path) {
             self.count(write, |meter| &meter.failed);
-            self.outcome(write, "unknown: the gateway stopped before the device answered".into()).await;
+            let text = "unknown: the gateway stopped before the device answered";
+            self.outcome(write, None, text.into()).await;
         }
         Ok(())
     }
@@ -139,10 +140,13 @@ impl WritesSeat {
         }
     }
 
-    /// Gives an outcome to the log.
-    async fn outcome(&self, write: usize, text: String) {
+    /// Gives an outcome to the log, and to who waits for that of a command of this time.
+    async fn outcome(&self, write: usize, command: Option<Timestamp>, text: String) {
         let Some(declared) = self.plan.writes.get(write) else { return };
-        self.sample(declared.outcome, Value::Text(text.into())).await;
+        self.sample(declared.outcome, Value::Text(text.as_str().into())).await;
+        if let Some((command, tag)) = command.zip(self.plan.tag(declared.outcome)) {
+            self.sequencer.commands.awaited.tell(&tag.info.path, command, &text);
+        }
     }
 
     async fn sample(&self, tag: TagId, value: Value) {
@@ -229,7 +233,8 @@ impl AtWork {
         while let Some(arrived) = inbox.take(durable) {
             let waiting = self.waiting.entry(arrived.write).or_default();
             if waiting.len() >= COMMANDS_PER_TARGET {
-                self.refuse(arrived.write, "refused: too many commands wait for this tag".into()).await;
+                let why = "refused: too many commands wait for this tag";
+                self.refuse(arrived.write, Some(arrived.commanded.time), why.into()).await;
                 continue;
             }
             waiting.push_back(arrived.commanded);
@@ -238,16 +243,19 @@ impl AtWork {
             }
         }
         while let Some(write) = inbox.take_surplus() {
-            self.refuse(write, "refused: too many commands came at once".into()).await;
+            self.refuse(write, None, "refused: too many commands came at once".into()).await;
         }
     }
 
     /// Those under way stay, the first of their targets.
     async fn refuse_waiting(&mut self) {
         let waiting = self.waiting.iter_mut();
-        let left = waiting.flat_map(|(write, waiting)| waiting.drain(1.min(waiting.len())..).map(|_| *write));
-        for write in left.collect::<Vec<_>>() {
-            self.refuse(write, "refused: the gateway is being stopped, or its plan changed".into()).await;
+        let left = waiting.flat_map(|(write, waiting)| {
+            waiting.drain(1.min(waiting.len())..).map(|command| (*write, command.time))
+        });
+        for (write, time) in left.collect::<Vec<_>>() {
+            let why = "refused: the gateway is being stopped, or its plan changed";
+            self.refuse(write, Some(time), why.into()).await;
         }
     }
 
@@ -268,9 +276,10 @@ impl AtWork {
         }
     }
 
-    async fn refuse(&self, write: usize, why: String) {
+    /// `command` is when that was given.
+    async fn refuse(&self, write: usize, command: Option<Timestamp>, why: String) {
         self.seat.count(write, |meter| &meter.refused);
-        self.seat.outcome(write, why).await;
+        self.seat.outcome(write, command, why).await;
     }
 
     /// Decides on commands of a write until one is carried out; that one stays the first.
@@ -279,7 +288,8 @@ impl AtWork {
             let now = self.seat.clock.now();
             match self.writes.decide(&self.seat.plan, write, command, now) {
                 Decision::Refuse(why) => {
-                    self.refuse(write, why).await;
+                    let time = command.time;
+                    self.refuse(write, Some(time), why).await;
                     self.forget_first(write);
                 }
                 Decision::Execute(execution) => {
@@ -323,7 +333,9 @@ impl AtWork {
         if let Some(declared) = seat.plan.writes.get(write) {
             let outcome = declared.outcome(&seat.plan, &execution.value, written);
             tracing::info!(write = %declared.name, outcome, "command");
-            seat.outcome(write, outcome).await;
+            // It is the first of its target as long as this is not told.
+            let command = self.waiting.get(&write).and_then(VecDeque::front).map(|command| command.time);
+            seat.outcome(write, command, outcome).await;
         }
     }
 }

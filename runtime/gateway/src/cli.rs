@@ -105,6 +105,25 @@ seen by all flows of `device.alarms`, and is kept over restarts. Exit code 1: th
         #[command(flatten)]
         gateway: GatewayArgs,
     },
+    /// Tags of a running gateway: list, get, watch, write
+    #[command(after_help = "\
+A value is written by the `write` item of the program that has the tag as its target, within its limits, like a command
+from elsewhere. Exit code 1: there is no such tag, or the value was not written, and why.
+
+  gwp tags ls 'press.*'
+  gwp tags watch press.oil press.hot
+  gwp tags write press.limit 50")]
+    Tags {
+        #[command(subcommand)]
+        command: commands::tags::TagsCommand,
+        #[command(flatten)]
+        gateway: GatewayArgs,
+    },
+    /// Watch a running gateway: sources, sinks, rates, each second; q ends it
+    Top {
+        #[command(flatten)]
+        gateway: GatewayArgs,
+    },
     /// What a running gateway says of itself; exit code 1 when something is down
     Status {
         #[command(flatten)]
@@ -316,6 +335,8 @@ pub fn main() -> ExitCode {
         Command::Graph { project, form } => commands::graph::graph(&project.files, form),
         Command::Alarm { command, gateway } => commands::alarm::alarm(&command, &gateway),
         Command::Status { gateway, json } => commands::status::status(&gateway, json),
+        Command::Tags { command, gateway } => commands::tags::tags(&command, &gateway),
+        Command::Top { gateway } => commands::top::top(&gateway),
         Command::User { command, gateway } => commands::people::user(&command, &gateway),
         Command::Token { command, gateway } => commands::people::token(&command, &gateway),
         Command::Audit(args) => commands::audit::audit(&args),

@@ -15,4 +15,6 @@ pub mod plan;
 pub mod program;
 pub mod run;
 pub mod status;
+pub mod tags;
 pub mod test;
+pub mod top;

@@ -32,7 +32,7 @@ fn tag_json(tag: &LiveTag) -> Value {
 }
 
 pub async fn tags(console: Arc<Console>, _: Call) -> Handled {
-    let tags = console.live.tags()?;
+    let tags = console.live.tags().await?;
     ok(json!({ "tags": tags.iter().map(tag_json).collect::<Vec<_>>() }))
 }
 

@@ -80,7 +80,7 @@ impl Operations for Gateway {
 }
 
 impl LiveView for Gateway {
-    fn tags(&self) -> Result<Vec<LiveTag>, Refusal> {
+    fn tags(&self) -> BoxFuture<'_, Result<Arc<[LiveTag]>, Refusal>> {
         let latest = LiveValue {
             path: "press.oil".into(),
             time: Timestamp(0),
@@ -88,7 +88,8 @@ impl LiveView for Gateway {
             quality: "good".into(),
         };
         let kind = "real".into();
-        Ok(vec![LiveTag { path: "press.oil".into(), kind, unit: Some("degC".into()), latest: Some(latest) }])
+        let tag = LiveTag { path: "press.oil".into(), kind, unit: Some("degC".into()), latest: Some(latest) };
+        Box::pin(async { Ok([tag].into()) })
     }
 
     fn watch(&self, paths: Vec<Arc<str>>) -> Result<LiveReceiver, Refusal> {

@@ -6,6 +6,7 @@ use crate::configuration::bundle::files_of;
 use crate::configuration::desk::ChangeDesk;
 use crate::configuration::prepare;
 use crate::configuration::start::{Begin, Given};
+use crate::control::live::Looks;
 use crate::control::operations::Gateway;
 use crate::metrics::{self, Exported};
 use crate::node::{self, Node};
@@ -133,7 +134,7 @@ async fn serve(args: &RunArgs, node: Node, given: Option<Given>) -> anyhow::Resu
     }
     let running = Running { node: node.id.clone(), status: status.clone(), clock: engine.clock.clone() };
     let (end, mut ended) = watch::channel(false);
-    let gateway = Arc::new(Gateway { desk: desk.clone(), end });
+    let gateway = Arc::new(Gateway { desk: desk.clone(), end, looks: Looks::default() });
     let control = control.serve(running, gateway.clone(), gateway)?;
     let service = Arc::new(Service::new());
     let tasks = [

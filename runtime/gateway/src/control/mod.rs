@@ -2,5 +2,6 @@
 //! how the commands of this program ask.
 
 pub(crate) mod client;
+pub mod live;
 pub(crate) mod offline;
 pub mod operations;

@@ -1,5 +1,6 @@
 //! What this gateway can do for its operators.
 
+use super::live::Looks;
 use crate::configuration::bundle::File;
 use crate::configuration::desk::ChangeDesk;
 use gwp_console::live::{LiveReceiver, LiveTag, LiveView};
@@ -15,6 +16,7 @@ pub struct Gateway {
     pub desk: Arc<ChangeDesk>,
     /// Set to end the process in order.
     pub end: watch::Sender<bool>,
+    pub looks: Looks,
 }
 
 fn files(change: Change) -> Vec<File> {
@@ -22,7 +24,7 @@ fn files(change: Change) -> Vec<File> {
 }
 
 /// Runs to its end, also when who asked is gone.
-async fn whole<T: Send + 'static>(
+pub(super) async fn whole<T: Send + 'static>(
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
     let gone = |error: tokio::task::JoinError| Refusal::Unavailable(error.to_string());
@@ -93,24 +95,6 @@ impl Operations for Gateway {
     }
 }
 
-fn unsupported<T>(what: &str) -> Result<T, Refusal> {
-    Err(Refusal::Unsupported(format!("this gateway cannot {what}")))
-}
-
-impl LiveView for Gateway {
-    fn tags(&self) -> Result<Vec<LiveTag>, Refusal> {
-        unsupported("show live values")
-    }
-
-    fn watch(&self, _: Vec<Arc<str>>) -> Result<LiveReceiver, Refusal> {
-        unsupported("show live values")
-    }
-
-    fn write<'a>(&'a self, _: &'a str, _: &'a Value, _: &'a str) -> BoxFuture<'a, Outcome> {
-        Box::pin(async { unsupported("write to tags from here") })
-    }
-}
-
 /// Nothing runs: all that needs a gateway is refused.
 pub struct Nothing;
 
@@ -157,8 +141,8 @@ impl Operations for Nothing {
 }
 
 impl LiveView for Nothing {
-    fn tags(&self) -> Result<Vec<LiveTag>, Refusal> {
-        Ok(Vec::new())
+    fn tags(&self) -> BoxFuture<'_, Result<Arc<[LiveTag]>, Refusal>> {
+        Box::pin(async { Ok(Arc::default()) })
     }
 
     fn watch(&self, _: Vec<Arc<str>>) -> Result<LiveReceiver, Refusal> {
