@@ -12,6 +12,7 @@
 //! The row `plain loop` is the limit: the same libraries in a bare loop, with no
 //! journal, no tag model, no quality, no supervision.
 
+mod change;
 mod devices;
 mod outage;
 mod plain;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Names of all workloads, in the order of the table.
-pub const NAMES: [&str; 6] = ["w1", "w2", "w3", "w3x30", "start", "outage"];
+pub const NAMES: [&str; 7] = ["w1", "w2", "w3", "w3x30", "start", "outage", "change"];
 
 pub const WAIT: Duration = Duration::from_secs(20);
 
@@ -62,10 +62,13 @@ pub fn run_all(only: &[&str], time: Duration) -> anyhow::Result<()> {
     if chosen("outage") {
         crate::outage::run(Duration::from_secs(60))?;
     }
+    if chosen("change") {
+        crate::change::run()?;
+    }
     Ok(())
 }
 
-fn tool(name: &str) -> anyhow::Result<PathBuf> {
+pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let path = here.parent().context("no folder")?.join(name);
     anyhow::ensure!(

@@ -222,16 +222,14 @@ pub struct Apply {
     #[serde(default)]
     pub removed: Removed,
     #[serde(default)]
-    pub now: bool,
-    #[serde(default)]
     pub expected: Option<String>,
 }
 
 impl Apply {
     /// What to run, and how.
     pub fn parts(self) -> (Change, ApplyOptions) {
-        let Apply { files, message, confirm_within_s, removed, now, expected } = self;
-        (change(files), ApplyOptions { message, confirm_within_s, removed, now, expected })
+        let Apply { files, message, confirm_within_s, removed, expected } = self;
+        (change(files), ApplyOptions { message, confirm_within_s, removed, expected })
     }
 }
 
@@ -243,7 +241,6 @@ fn options_schema(first: &str, of_first: Value) -> Value {
             "message": text(0, MESSAGE_CHARS_MAX),
             "confirm_within_s": { "type": ["integer", "null"], "minimum": min, "maximum": max },
             "removed": { "type": "string", "enum": ["drain", "keep", "discard"] },
-            "now": { "type": "boolean" },
             "expected": or_null(text(1, ID_CHARS_MAX)),
         }),
     );
@@ -286,16 +283,14 @@ pub struct Rollback {
     #[serde(default)]
     pub removed: Removed,
     #[serde(default)]
-    pub now: bool,
-    #[serde(default)]
     pub expected: Option<String>,
 }
 
 impl Rollback {
     /// Which configuration, and how.
     pub fn parts(self) -> (String, ApplyOptions) {
-        let Rollback { id, message, confirm_within_s, removed, now, expected } = self;
-        (id, ApplyOptions { message, confirm_within_s, removed, now, expected })
+        let Rollback { id, message, confirm_within_s, removed, expected } = self;
+        (id, ApplyOptions { message, confirm_within_s, removed, expected })
     }
 }
 

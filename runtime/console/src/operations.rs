@@ -57,8 +57,6 @@ pub struct ApplyOptions {
     pub confirm_within_s: Option<u32>,
     /// What becomes of what waits for sinks that are no longer there.
     pub removed: Removed,
-    /// Without waiting for what sinks that go still have to deliver.
-    pub now: bool,
     /// The plan that is meant to run before; [`Refusal::Conflict`] if another one does.
     pub expected: Option<String>,
 }

@@ -27,7 +27,6 @@ fn with_options(mut summary: Value, options: &ApplyOptions) -> Value {
     summary["message"] = options.message.clone().into();
     summary["confirm_within_s"] = options.confirm_within_s.into();
     summary["removed"] = format!("{:?}", options.removed).to_lowercase().into();
-    summary["now"] = options.now.into();
     summary["expected"] = options.expected.clone().into();
     summary
 }
