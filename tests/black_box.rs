@@ -17,6 +17,8 @@ mod editors;
 mod hello;
 #[path = "black_box/kill.rs"]
 mod kill;
+#[path = "black_box/live.rs"]
+mod live;
 #[path = "black_box/lsp.rs"]
 mod lsp;
 #[path = "black_box/modbus_mqtt.rs"]

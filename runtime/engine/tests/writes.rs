@@ -291,3 +291,36 @@ fn a_command_without_outcome_is_told_once_and_never_repeated() {
         });
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_operators_write_is_a_command_like_any_other_and_each_hears_its_own_outcome() {
+    let dir = tempfile::tempdir().unwrap();
+    let plant = start(plan(false), dir.path()).await;
+    let write = |path, value| plant.engine.write(path, value);
+    for value in 0..10 {
+        plant.command.send((value, 0, Quality::GOOD)).unwrap();
+    }
+    let (first, second) = tokio::join!(write("s.t00000", Value::Int(50)), async {
+        write("s.t00000", Value::Float(60.0)).await
+    });
+    assert_eq!((first.unwrap().as_str(), second.unwrap().as_str()), ("done: 50", "done: 60"));
+    assert_eq!(write("s.t00000", Value::Int(500)).await.unwrap(), "refused: 500 is outside 0..100");
+    let outcomes = plant.outcomes(13).await;
+    for outcome in ["done: 50", "done: 60", "refused: 500 is outside 0..100", "done: 9"] {
+        assert_eq!(outcomes.iter().filter(|text| *text == outcome).count(), 1, "{outcomes:?}");
+    }
+    for (path, value, why) in [
+        ("s.nothing", Value::Int(1), "there is no tag `s.nothing`"),
+        ("s.connected", Value::Bool(true), "declare `write NAME to s.connected from SOURCE"),
+        ("s.t00000", Value::Text("much".into()), "`s.t00000` takes int"),
+        ("s.t00000", Value::Float(1.5), "`s.t00000` takes int"),
+    ] {
+        let error = write(path, value).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    assert_eq!(plant.written().len(), 12);
+    plant.engine.stop_sources().await;
+    let refused = write("s.t00000", Value::Int(1)).await.unwrap_err();
+    assert_eq!(refused, gwp_engine::WriteRefused::Stopping);
+    stopped(plant.engine).await;
+}
