@@ -19,8 +19,8 @@
 
 use crate::alarms::{self, BOARD};
 use crate::engine::{BOARD_POLICY, Engine, Inner, Running, STOP_TIMEOUT_MS, fits, policy};
-use crate::graph::{Leaving, PreparedSink, Removed, RunningSource, lane_stage};
-use crate::limits::{CHANGE_DURABLE, CHANGE_PREPARE};
+use crate::graph::{Begin, Leaving, PreparedSink, Removed, RunningSource, lane_stage};
+use crate::limits::{CHANGE_DRILL, CHANGE_DURABLE, CHANGE_PREPARE};
 use crate::sequencer::{Link, Next, SourceKey};
 use crate::status::{SinkStatus, StageStatus};
 use crate::topology::{StageId, StageSpec, TopologyMsg};
@@ -44,6 +44,13 @@ pub struct Target {
     pub sinks: Vec<PreparedSink>,
     /// What becomes of sinks that leave.
     pub removed: Removed,
+}
+
+/// What ran before a change, to come back to.
+struct Back {
+    target: Target,
+    /// The places of its sinks, whatever they are called by then.
+    places: Vec<SinkId>,
 }
 
 /// What has been done of a change.
@@ -102,12 +109,12 @@ impl Engine {
             let why = "the data directory is nearly full: nothing new can be stored";
             return Err(ChangeError::Undone(why.into()));
         }
-        let back = running.target();
-        let result = inner.change(&mut running, &target, observer, false).await;
+        let back = running.back();
+        let result = inner.change(&mut running, &target, observer, None).await;
         let result = match result {
             Ok(changed) => Ok(changed),
-            Err(first) => match inner.change(&mut running, &back, &|_| Ok(()), true).await {
-                Ok(_) => Err(ChangeError::Undone(first)),
+            Err(first) => match inner.go_back(&mut running, &back).await {
+                Ok(()) => Err(ChangeError::Undone(first)),
                 Err(second) => Err(ChangeError::Stuck { first, second }),
             },
         };
@@ -117,28 +124,20 @@ impl Engine {
 }
 
 impl Running {
-    /// What runs, as a target to come back to.
-    fn target(&self) -> Target {
+    /// What runs, to come back to.
+    fn back(&self) -> Back {
         let source = |name: &Arc<str>| self.sources.iter().find(|source| source.name == *name);
         let sink =
             |name: &Arc<str>| self.sinks.iter().find(|sink| sink.name == *name && sink.leaving.is_none());
-        Target {
+        let (sources, sinks) = (&self.plan.sources, &self.plan.sinks);
+        let running: Vec<_> = sinks.iter().filter_map(|plan| sink(&plan.name)).collect();
+        let target = Target {
             plan: self.plan.clone(),
-            sources: self
-                .plan
-                .sources
-                .iter()
-                .filter_map(|plan| Some(source(&plan.name)?.component.clone()))
-                .collect(),
-            sinks: self
-                .plan
-                .sinks
-                .iter()
-                .filter_map(|plan| Some(sink(&plan.name)?.component.clone()))
-                .collect(),
-            // What a change that failed has added leaves nothing behind.
-            removed: Removed::Discard,
-        }
+            sources: sources.iter().filter_map(|plan| Some(source(&plan.name)?.component.clone())).collect(),
+            sinks: running.iter().map(|sink| sink.component.clone()).collect(),
+            removed: Removed::Keep,
+        };
+        Back { target, places: running.iter().map(|sink| sink.id).collect() }
     }
 }
 
@@ -196,18 +195,32 @@ impl Difference {
 pub(crate) type Slots = BTreeMap<(Arc<str>, Arc<str>, i64, i64), u64>;
 
 impl Inner {
-    /// `back`: what runs by the old plan must run again, whatever the disk and what it needs say to that now.
+    /// Brings back what ran before a change that failed.
+    async fn go_back(&self, running: &mut Running, back: &Back) -> Result<(), String> {
+        let Target { plan, sources, sinks, .. } = &back.target;
+        fits("sources", plan.sources.len(), sources.len()).map_err(|error| error.to_string())?;
+        fits("sinks", plan.sinks.len(), sinks.len()).map_err(|error| error.to_string())?;
+        self.change(running, &back.target, &|_| Ok(()), Some(&back.places)).await.map(drop)
+    }
+
+    /// `back`: what runs by the old plan, with these places, must run again, whatever the disk and what it needs say
+    /// to that now.
     async fn change(
         &self,
         running: &mut Running,
         target: &Target,
         observer: Observer<'_>,
-        back: bool,
+        back: Option<&Vec<SinkId>>,
     ) -> Result<Changed, String> {
         let (before, plan_id) = (running.plan_id, target.plan.id());
-        let mut prepared = self.prepare(plan_id, target).await?;
+        let mut prepared = self.prepare(running, plan_id, target, back).await?;
+        let back = back.is_some();
         let places = std::mem::take(&mut prepared.places);
         let fresh = fresh(running, &places);
+        if !back {
+            running.added =
+                places.iter().filter(|place| place.added).map(|place| place.registered.id).collect();
+        }
         let mut warnings: Vec<String> = prepared.refused.iter().map(|(old, new, waiting)| {
             format!("`moved {old} -> {new}` cannot be followed: both names have a journal; {waiting} samples wait under the old one")
         }).collect();
@@ -221,7 +234,7 @@ impl Inner {
         if begun.is_ok() && plan_id != before {
             let position = self.switch(running, target, plan_id, &difference, &places, prepared);
             at = Some(position);
-            running.leave(target, position, &places);
+            running.leave(if back { None } else { Some(target.removed) }, position, &places);
             begun =
                 self.settle(position, observer).await.or_else(|error| if back { Ok(()) } else { Err(error) });
         }
@@ -229,7 +242,7 @@ impl Inner {
             self.give_back(&fresh);
             return Err(error);
         }
-        let specs = running.build(self, target, places, at);
+        let specs = running.build(self, target, places, at.map(|at| (at, before)));
         self.restart_renamed(running).await?;
         self.add(specs).await?;
         observer(Step::Started)?;
@@ -238,11 +251,26 @@ impl Inner {
     }
 
     /// Has the store keep the plan and find the places of its sinks, that of the board of alarms behind them.
-    async fn prepare(&self, id: PlanId, target: &Target) -> Result<Prepared, String> {
+    async fn prepare(
+        &self,
+        running: &Running,
+        id: PlanId,
+        target: &Target,
+        back: Option<&Vec<SinkId>>,
+    ) -> Result<Prepared, String> {
         let renames = target.plan.renames();
-        let sinks = target.plan.sinks.iter().map(|sink| Wanted {
+        // A place that a change has given another name takes the one before again.
+        let called_now = |index: usize| {
+            let id = back?.get(index)?;
+            let sink = running.sinks.iter().find(|sink| sink.id == *id)?;
+            Some(sink.status.journal.names().now).filter(|now| *now != target.plan.sinks[index].name)
+        };
+        let sinks = target.plan.sinks.iter().enumerate().map(|(index, sink)| Wanted {
             name: sink.name.clone(),
-            former: renames.former_names_of_sink(&sink.name),
+            former: match back {
+                Some(_) => called_now(index).into_iter().collect(),
+                None => renames.former_names_of_sink(&sink.name),
+            },
             policy: policy(sink),
         });
         let board = Wanted { name: BOARD.into(), former: Vec::new(), policy: BOARD_POLICY };
@@ -364,16 +392,10 @@ impl Inner {
         let mut specs: Vec<StageSpec> = Vec::new();
         for sink in running.sinks.iter_mut().filter(renamed) {
             self.remove(vec![sink.lane_stage]).await?;
-            let SinkStatus { meter, lane, lane_edge, journal, stage, .. } = &*sink.status;
             let status = SinkStatus {
                 name: sink.name.clone(),
-                leaving: false,
-                stage: stage.clone(),
                 lane_stage: StageStatus::new(format!("lane/{}", sink.name)),
-                meter: meter.clone(),
-                lane: lane.clone(),
-                lane_edge: lane_edge.clone(),
-                journal: journal.clone(),
+                ..SinkStatus::clone(&sink.status)
             };
             let spec = lane_stage(&sink.lane, &status.lane_stage);
             (sink.status, sink.lane_stage) = (Arc::new(status), spec.id);
@@ -384,21 +406,29 @@ impl Inner {
 
     /// Ends sinks that have left the plan and have nothing to do any more.
     pub async fn sweep(&self) {
+        if self.writer.meter.low_space.load(Relaxed) {
+            // What is gathered for them is not stored yet, and figures are old.
+            return;
+        }
         let mut running = self.running.lock().await;
+        // What others' destinations refuse may still come to them.
+        let deliveries = running.sinks.iter().filter_map(|sink| Some((sink.id, &sink.delivery.as_ref()?.1)));
+        let letters_for: Vec<SinkId> =
+            deliveries.filter_map(|(id, seat)| seat.dead_letter.filter(|letters| *letters != id)).collect();
         let mut gone = Vec::new();
         for (index, sink) in running.sinks.iter_mut().enumerate() {
-            let Some(leaving) = &mut sink.leaving else { continue };
-            if !leaving.lane_ended {
+            let Some(leaving) = sink.leaving else { continue };
+            if !sink.lane_ended {
                 let done = leaving.how == Removed::Discard || sink.lane.meter.position() >= leaving.since;
                 if !done || self.remove(vec![sink.lane_stage]).await.is_err() {
                     continue;
                 }
                 self.flush().await;
                 self.writer.ask(Request::Retire(sink.id));
-                leaving.lane_ended = true;
+                sink.lane_ended = true;
             }
             let waits = sink.status.journal.pending_samples.load(Relaxed);
-            if leaving.how == Removed::Drain && waits > 0 {
+            if (leaving.how == Removed::Drain && waits > 0) || letters_for.contains(&sink.id) {
                 continue;
             }
             if let Some((stage, _)) = sink.delivery.take() {
@@ -431,7 +461,9 @@ async fn drill(
     for (index, source) in target.sources.iter().enumerate() {
         if !difference.kept.contains_key(&index) {
             let name = &target.plan.sources[index].name;
-            source.drill().await.map_err(|error| format!("source/{name}: {error}"))?;
+            let source = source.clone();
+            let tried = in_time(async move { source.drill().await.map_err(|error| error.to_string()) });
+            tried.await.and_then(|tried| tried).map_err(|error| format!("source/{name}: {error}"))?;
         }
     }
     for (sink, prepared) in target.plan.sinks.iter().zip(&target.sinks) {
@@ -439,7 +471,9 @@ async fn drill(
         if of.is_some_and(|running| running.delivery.is_some()) {
             continue;
         }
-        match prepared.sink.drill().await {
+        let component = prepared.sink.clone();
+        let tried = in_time(async move { component.drill().await }).await;
+        match tried.map_err(|error| format!("sink/{}: {error}", sink.name))? {
             Err(error) if error.disposition == Disposition::Halt => {
                 return Err(format!("sink/{}: {error}", sink.name));
             }
@@ -450,10 +484,18 @@ async fn drill(
     Ok(())
 }
 
+/// A drill, but not for ever: it may meet a disk that does not answer.
+async fn in_time<T: Send + 'static>(drill: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
+    match tokio::time::timeout(CHANGE_DRILL, tokio::spawn(drill)).await {
+        Ok(tried) => tried.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("what it needs does not answer within {} s", CHANGE_DRILL.as_secs())),
+    }
+}
+
 /// Sinks among the places that nothing runs for yet, and whether they are new to the store.
 fn fresh(running: &Running, places: &[Place]) -> Vec<(SinkId, bool)> {
     let runs = |id: SinkId| {
-        running.sinks.iter().any(|sink| sink.id == id)
+        running.sinks.iter().any(|sink| sink.id == id && !sink.lane_ended)
             || running.board.as_ref().is_some_and(|board| board.id == id)
     };
     let fresh = places.iter().filter(|place| !runs(place.registered.id));
@@ -482,34 +524,49 @@ fn slots_of(slots: &Slots, plan: &Plan, index: usize) -> BTreeMap<GroupId, u64> 
 }
 
 impl Running {
-    /// Marks the sinks that the plan in force does not have, and those it has again.
-    fn leave(&mut self, target: &Target, since: Position, places: &[Place]) {
+    /// Marks the sinks that the plan in force does not have, and those it has again. `removed`: what becomes of those
+    /// that leave now; none on the way back, on which only what the failed change has added leaves nothing behind.
+    fn leave(&mut self, removed: Option<Removed>, since: Position, places: &[Place]) {
         for sink in &mut self.sinks {
+            let added = self.added.contains(&sink.id);
+            let how = removed.unwrap_or(if added { Removed::Discard } else { Removed::Keep });
             let stays = places.iter().any(|place| place.registered.id == sink.id);
             sink.leaving = match (stays, sink.leaving) {
                 (true, _) => None,
                 (false, Some(leaving)) => Some(leaving),
-                (false, None) => Some(Leaving { since, how: target.removed, lane_ended: false }),
+                (false, None) => Some(Leaving { since, how }),
             };
         }
     }
 
-    /// Makes what the target has and nothing runs for. `at` is the record of the switch, if there was one.
+    /// Makes what the target has and nothing runs for. `switched`: the record of the switch and the plan before it, if
+    /// there was one.
     fn build(
         &mut self,
         inner: &Inner,
         target: &Target,
         places: Vec<Place>,
-        at: Option<Position>,
+        switched: Option<(Position, PlanId)>,
     ) -> Vec<StageSpec> {
         let (shared, plan, id) = (&inner.shared, target.plan.clone(), self.plan_id);
-        let before = at.map(|at| Position { seq: at.seq.saturating_sub(1), ..at });
+        let begin = |place: &Place| match switched {
+            Some((at, before)) => {
+                let end = Position { seq: at.seq.saturating_sub(1), ..at };
+                if place.added { Begin::New(end) } else { Begin::Again(end, before) }
+            }
+            None => Begin::AsKept,
+        };
         let mut specs = Vec::new();
         for (index, place) in places.into_iter().enumerate() {
             let known = self.sinks.iter_mut().find(|sink| sink.id == place.registered.id);
             match (plan.sinks.get(index), known) {
                 (Some(wanted), Some(sink)) => {
                     sink.name = wanted.name.clone();
+                    if std::mem::take(&mut sink.lane_ended) {
+                        let lane = lane_stage(&sink.lane, &sink.status.lane_stage);
+                        sink.lane_stage = lane.id;
+                        specs.push(lane);
+                    }
                     if sink.delivery.is_none() {
                         sink.component = target.sinks[index].clone();
                         (sink.home, sink.index) = (plan.clone(), index);
@@ -517,15 +574,14 @@ impl Running {
                     }
                 }
                 (Some(_), None) => {
-                    let before = before.filter(|_| place.added);
-                    let prepared = target.sinks[index].clone();
-                    let (sink, lane) = shared.sink((&plan, id), index, prepared, place, before);
+                    let (begin, prepared) = (begin(&place), target.sinks[index].clone());
+                    let (sink, lane) = shared.sink((&plan, id), index, prepared, place, begin);
                     self.sinks.push(sink);
                     specs.push(lane);
                 }
                 (None, _) if self.board.is_none() => {
-                    let before = before.filter(|_| place.added);
-                    let (board, lane) = shared.board(id, place, before);
+                    let begin = begin(&place);
+                    let (board, lane) = shared.board(id, place, begin);
                     self.board = Some(board);
                     specs.push(lane);
                 }

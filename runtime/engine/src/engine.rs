@@ -4,7 +4,8 @@ use crate::alarms::{self, AlarmDesk, BOARD};
 use crate::change::Slots;
 use crate::clock::{Disciplined, GatewayClock};
 use crate::graph::{
-    Leaving, Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites, Shared,
+    Begin, Leaving, Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites,
+    Shared,
 };
 use crate::limits::{SWEEP_EVERY, TICK_EVERY};
 use crate::live::{self, LiveBoard};
@@ -15,7 +16,7 @@ use crate::status::{EngineStatus, GraphStatus, SinkStatus, WriteMeter};
 use crate::topology::{StageSpec, Tier, TopologyActor, TopologyMsg};
 use crate::writes::SourceInlet;
 use gwp_core::source::Source;
-use gwp_core::{Clock, Fact, PlanId, Position};
+use gwp_core::{Clock, Fact, PlanId, Position, SinkId};
 use gwp_journal::{
     Event, Full, LogReader, Place, Request, SinkPolicy, SpacePolicy, Store, StoreError, Writer, WriterMeter,
 };
@@ -96,6 +97,8 @@ pub(crate) struct Running {
     pub figures: BTreeMap<Arc<str>, Arc<WriteMeter>>,
     /// There is no way back: sinks drain.
     pub sources_stopped: bool,
+    /// Sinks that the change under way has added.
+    pub added: Vec<SinkId>,
 }
 
 /// The board's lane gives no entries.
@@ -196,8 +199,9 @@ impl Engine {
             task.abort();
             let _ = task.await;
         }
-        // A change of the plan that is under way comes to its end first.
-        let _running = self.inner.running.lock().await;
+        // A change of the plan that is under way comes to its end first, and none comes after it.
+        let mut running = self.inner.running.lock().await;
+        running.sources_stopped = true;
         for tier in [Tier::Write, Tier::Source, Tier::Lane, Tier::Sink] {
             self.inner.stop_tier(tier).await;
             self.inner.flush().await;
@@ -242,19 +246,11 @@ impl Inner {
     pub fn show(&self, running: &Running) {
         let in_plan = |sink: &&RunningSink| sink.leaving.is_none();
         let staying = running.sinks.iter().filter(in_plan).map(|sink| sink.status.clone());
-        let leaving = running.sinks.iter().filter(|sink| sink.leaving.is_some()).map(|sink| {
-            let SinkStatus { name, stage, lane_stage, meter, lane, lane_edge, journal, .. } = &*sink.status;
-            Arc::new(SinkStatus {
-                name: name.clone(),
-                leaving: true,
-                stage: stage.clone(),
-                lane_stage: lane_stage.clone(),
-                meter: meter.clone(),
-                lane: lane.clone(),
-                lane_edge: lane_edge.clone(),
-                journal: journal.clone(),
-            })
-        });
+        let leaving = running
+            .sinks
+            .iter()
+            .filter(|sink| sink.leaving.is_some())
+            .map(|sink| Arc::new(SinkStatus { leaving: true, ..SinkStatus::clone(&sink.status) }));
         let mut sources: Vec<_> = running.sources.iter().collect();
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         let stages = running.writes.iter().map(|writes| writes.status.clone());
@@ -458,15 +454,16 @@ impl Recovered {
             slots: Slots::new(),
             figures: BTreeMap::new(),
             sources_stopped: false,
+            added: Vec::new(),
         };
         for (index, (prepared, place)) in sinks.into_iter().zip(self.sinks).enumerate() {
-            let (sink, lane) = shared.sink((&plan, plan_id), index, prepared, place, None);
+            let (sink, lane) = shared.sink((&plan, plan_id), index, prepared, place, Begin::AsKept);
             running.sinks.push(sink);
             specs.push(lane);
         }
         for (LeavingSink { plan, index, sink, how }, place) in self.leaving {
-            let (mut sink, lane) = shared.sink((&plan, plan.id()), index, sink, place, None);
-            sink.leaving = Some(Leaving { since, how, lane_ended: false });
+            let (mut sink, lane) = shared.sink((&plan, plan.id()), index, sink, place, Begin::AsKept);
+            sink.leaving = Some(Leaving { since, how });
             running.sinks.push(sink);
             specs.push(lane);
         }
@@ -477,7 +474,7 @@ impl Recovered {
             specs.push(spec);
         }
         if let Some(place) = self.board {
-            let (board, lane) = shared.board(plan_id, place, None);
+            let (board, lane) = shared.board(plan_id, place, Begin::AsKept);
             running.board = Some(board);
             specs.push(lane);
         }

@@ -124,22 +124,15 @@ pub(crate) struct RunningSink {
     pub meter: Arc<SinkMeter>,
     pub status: Arc<SinkStatus>,
     pub leaving: Option<Leaving>,
+    /// Its lane has nothing to do any more and is gone; the log is not kept for it.
+    pub lane_ended: bool,
 }
 
 impl RunningSink {
     /// Its delivery starts anew: what was said of the one before is not true of it.
     pub fn renew_status(&mut self) {
-        let SinkStatus { lane_stage, meter, lane, lane_edge, journal, .. } = &*self.status;
-        self.status = Arc::new(SinkStatus {
-            name: self.name.clone(),
-            leaving: false,
-            stage: StageStatus::new(format!("sink/{}", self.name)),
-            lane_stage: lane_stage.clone(),
-            meter: meter.clone(),
-            lane: lane.clone(),
-            lane_edge: lane_edge.clone(),
-            journal: journal.clone(),
-        });
+        let (name, stage) = (self.name.clone(), StageStatus::new(format!("sink/{}", self.name)));
+        self.status = Arc::new(SinkStatus { name, stage, leaving: false, ..SinkStatus::clone(&self.status) });
     }
 }
 
@@ -149,7 +142,27 @@ pub(crate) struct Leaving {
     /// The record from which on it has nothing to do.
     pub since: Position,
     pub how: Removed,
-    pub lane_ended: bool,
+}
+
+/// With which record a lane begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Begin {
+    /// Where its place in the store says.
+    AsKept,
+    /// A new sink, after this record.
+    New(Position),
+    /// One that was in no plan for a while, after this record; the plan up to there.
+    Again(Position, PlanId),
+}
+
+impl Begin {
+    fn of(self, lane: LaneSeat) -> LaneSeat {
+        match self {
+            Begin::AsKept => lane,
+            Begin::New(before) => lane.beginning(before, None),
+            Begin::Again(before, in_force) => lane.beginning(before, Some(in_force)),
+        }
+    }
 }
 
 /// The executor of writes at work.
@@ -254,24 +267,23 @@ impl Shared {
         (key, self.outlet(key, Edge::new(OUTCOME_CREDIT_SAMPLES)))
     }
 
-    /// A sink of a plan with its lane. A new one begins with the record after `before`.
+    /// A sink of a plan with its lane.
     pub fn sink(
         &self,
         (plan, plan_id): (&Arc<Plan>, PlanId),
         index: usize,
         component: PreparedSink,
         place: Place,
-        before: Option<Position>,
+        begin: Begin,
     ) -> (RunningSink, StageSpec) {
         let sink = &plan.sinks[index];
         let Place { registered, reader, .. } = place;
-        let lane = self.lane(sink.name.clone(), &registered, plan_id);
-        let lane = Arc::new(match before {
-            Some(before) => lane.beginning(before),
-            None => lane,
-        });
-        let (covered, _) = registered.shared.cursors();
-        let outbox = Arc::new(Outbox::new(Cursor::complete(before.unwrap_or(covered))));
+        let lane = Arc::new(begin.of(self.lane(sink.name.clone(), &registered, plan_id)));
+        let covered = match begin {
+            Begin::New(before) => before,
+            _ => registered.shared.cursors().0,
+        };
+        let outbox = Arc::new(Outbox::new(Cursor::complete(covered)));
         self.outboxes.add(registered.id, outbox.clone());
         let meter = Arc::new(SinkMeter::default());
         let status = Arc::new(SinkStatus {
@@ -300,6 +312,7 @@ impl Shared {
             meter,
             status,
             leaving: None,
+            lane_ended: false,
         };
         (running, spec)
     }
@@ -345,14 +358,10 @@ impl Shared {
     }
 
     /// The lane of the board of alarms.
-    pub fn board(&self, plan: PlanId, place: Place, before: Option<Position>) -> (RunningBoard, StageSpec) {
+    pub fn board(&self, plan: PlanId, place: Place, begin: Begin) -> (RunningBoard, StageSpec) {
         let (id, board) = (place.registered.id, Arc::new(AlarmBoard::default()));
         let status = StageStatus::new("lane/alarms".into());
-        let lane = self.lane(crate::alarms::BOARD.into(), &place.registered, plan);
-        let lane = match before {
-            Some(before) => lane.beginning(before),
-            None => lane,
-        };
+        let lane = begin.of(self.lane(crate::alarms::BOARD.into(), &place.registered, plan));
         let spec = lane_stage(&Arc::new(lane.of_board(board.clone())), &status);
         (RunningBoard { id, board, status }, spec)
     }

@@ -100,10 +100,14 @@ impl LaneSeat {
         }
     }
 
-    /// A lane of a sink that is new: it begins with the record after `before`.
-    pub fn beginning(self, before: Position) -> Self {
-        *self.resume.lock().unwrap_or_else(PoisonError::into_inner) =
-            Resume { from: before, checkpoint: None, in_force: None };
+    /// A lane that begins, or begins again, with the record after `before`. `in_force`: the plan up to there, which has
+    /// no such sink; none if the sink is new.
+    pub fn beginning(self, before: Position, in_force: Option<PlanId>) -> Self {
+        let mut resume = self.resume.lock().unwrap_or_else(PoisonError::into_inner);
+        let checkpoint = resume.checkpoint.take().filter(|_| in_force.is_some());
+        let in_force = in_force.filter(|_| checkpoint.is_some());
+        *resume = Resume { from: before, checkpoint, in_force };
+        drop(resume);
         self
     }
 

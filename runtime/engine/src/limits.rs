@@ -77,3 +77,6 @@ pub const CHANGE_PREPARE: Duration = Duration::from_secs(30);
 
 /// How long the record of a change may take to be durable.
 pub const CHANGE_DURABLE: Duration = Duration::from_secs(10);
+
+/// How long a component may take to try what it needs.
+pub const CHANGE_DRILL: Duration = Duration::from_secs(5);

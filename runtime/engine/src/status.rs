@@ -81,6 +81,7 @@ pub struct WriteMeter {
 }
 
 /// A sink with its lane and journal.
+#[derive(Clone)]
 pub struct SinkStatus {
     pub name: Arc<str>,
     /// It is in the plan no more; what waits for it is delivered still.

@@ -306,6 +306,71 @@ async fn a_change_that_fails_at_any_step_leaves_the_plan_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sink_that_comes_back_while_it_drains_gets_new_samples_too() {
+    let (dir, mut world) = (tempfile::tempdir().unwrap(), World::default());
+    let (both, one) = (plan(10, 5, &["x", "y"]), plan(10, 5, &["x"]));
+    let engine = world.start(&both, dir.path()).await;
+    let y = world.got("y");
+    y.down.store(true, SeqCst);
+    let status = engine.status.graph().sinks[1].clone();
+    until("a journal", || status.journal.pending_samples.load(SeqCst) > 300).await;
+    for removed in [Removed::Drain, Removed::Keep] {
+        let target = Target { removed, ..world.target(&one) };
+        engine.change(target, ANY).await.unwrap();
+        let leaving = |engine: &gwp_engine::Engine| {
+            let graph = engine.status.graph();
+            graph.sinks.iter().find(|sink| &*sink.name == "y").cloned()
+        };
+        match removed {
+            Removed::Keep => until("y to be gone", || leaving(&engine).is_none()).await,
+            _ => {
+                let lane = leaving(&engine).unwrap().lane_stage.clone();
+                until("its lane to end", || !lane.running.load(SeqCst)).await;
+            }
+        }
+        engine.change(world.target(&both), ANY).await.unwrap();
+        let lane = leaving(&engine).unwrap().lane.clone();
+        let before = lane.samples.load(SeqCst);
+        until("new samples", || lane.samples.load(SeqCst) > before + 200).await;
+    }
+    y.down.store(false, SeqCst);
+    let journal = engine.status.graph().sinks[1].journal.clone();
+    until("all of it", || journal.pending_samples.load(SeqCst) < 50).await;
+    engine.stop().await;
+    let slots = slots_of(&y, TagId(7));
+    assert!(slots.windows(2).all(|pair| pair[1] > pair[0]), "in order and none twice");
+    assert_eq!(journal.dropped_samples.load(SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_has_moved_is_there_again_when_the_change_fails() {
+    let (dir, mut world) = (tempfile::tempdir().unwrap(), World::default());
+    let old = plan(10, 5, &["x"]);
+    ["x", "y"].map(|name| world.got(name).down.store(true, SeqCst));
+    let engine = world.start(&old, dir.path()).await;
+    let journal = engine.status.graph().sinks[0].journal.clone();
+    until("a journal", || journal.pending_samples.load(SeqCst) > 300).await;
+    let mut new = plan(10, 5, &["y"]);
+    let (kind, old_name, new_name) = (MovedKind::Sink, Place::item("x"), Place::item("y"));
+    new.moved = vec![Moved { kind, old: old_name, new: new_name }];
+    for failing in [Step::Drilled, Step::Switched, Step::Durable, Step::Started] {
+        let observer = |step| if step == failing { Err("no".to_owned()) } else { Ok(()) };
+        assert!(engine.change(world.target(&new), &observer).await.is_err());
+        let waits = journal.pending_samples.load(SeqCst);
+        assert_eq!(&*journal.names().now, "x", "{failing:?}");
+        until("the lane to go on", || journal.pending_samples.load(SeqCst) > waits + 100).await;
+        until("nothing else to be left", || engine.status.graph().sinks.len() == 1).await;
+    }
+    world.got("x").down.store(false, SeqCst);
+    let got = world.got("x");
+    until("all of it", || journal.pending_samples.load(SeqCst) < 50 && received(&got) > 300).await;
+    let status = engine.status.graph();
+    engine.stop().await;
+    assert_rising(&got, &[TagId(7)]);
+    assert_all(&status.sinks[0], &got);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_that_is_taken_is_found_before_the_switch() {
     let (dir, mut world) = (tempfile::tempdir().unwrap(), World::default());
     let old = plan(10, 5, &["x"]);

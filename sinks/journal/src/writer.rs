@@ -291,8 +291,15 @@ impl Run {
                 gathered.work.checkpoints.insert(sink, checkpoint);
             }
             Request::Prepare(id, bytes, wanted, answer) => {
+                // What is gathered may give places other names.
+                self.commit(false)?;
                 self.store.put_plan(id, &bytes)?;
-                let _ = answer.send(self.store.prepare(&wanted)?);
+                if let Err(unheard) = answer.send(self.store.prepare(&wanted)?) {
+                    let places = unheard.0.places.into_iter().filter(|place| place.added);
+                    for id in places.map(|place| place.registered.id).collect::<Vec<_>>() {
+                        self.store.forget(id, self.clock.now())?;
+                    }
+                }
             }
             Request::Switch(switch) => {
                 gathered.since.get_or_insert(now);

@@ -19,7 +19,7 @@ use gwp_console::server::{Listen, bind};
 use gwp_core::Clock;
 use gwp_engine::{Engine, EngineConfig};
 use gwp_syntax::{Diagnostics, SourceMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -213,31 +213,44 @@ async fn watch_files(desk: Arc<ChangeDesk>, files: Vec<PathBuf>) {
     if files.is_empty() {
         return;
     }
-    let mut taken = stamp(&files);
+    let mut names = files_with_used(&files).await;
+    let mut taken = stamp(&names);
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
-        let before = stamp(&files);
+        let before = stamp(&names);
         if before == taken {
             continue;
         }
         // An editor may still be writing.
         tokio::time::sleep(WATCH_EVERY).await;
-        if stamp(&files) == before {
+        if stamp(&names) == before {
             desk.take_files(&files, "saved").await;
-            taken = before;
+            let now = files_with_used(&files).await;
+            // What was saved meanwhile is another change.
+            taken = if now == names { before } else { stamp(&now) };
+            names = now;
         }
     }
 }
 
-/// Changes when a file of the program does. Files that cannot be read have none: they will be told when they are taken.
-fn stamp(files: &[PathBuf]) -> Vec<(PathBuf, Option<(std::time::SystemTime, u64)>)> {
-    let of = |path: &Path| {
+/// The files of a program and those they use.
+async fn files_with_used(files: &[PathBuf]) -> Vec<PathBuf> {
+    let entries = files.to_vec();
+    let load = move || match program::load(&entries) {
+        Ok(program) => program.sources.names().map(PathBuf::from).collect(),
+        Err(_) => entries,
+    };
+    tokio::task::spawn_blocking(load).await.unwrap_or_else(|_| files.to_vec())
+}
+
+/// When a file was changed last, and its size.
+type Stamp = Option<(std::time::SystemTime, u64)>;
+
+/// Changes when one of the files does.
+fn stamp(files: &[PathBuf]) -> Vec<Stamp> {
+    let of = |path: &PathBuf| {
         let meta = std::fs::metadata(path).ok()?;
         Some((meta.modified().ok()?, meta.len()))
     };
-    let all = match program::load(files) {
-        Ok(program) => program.sources.names().map(PathBuf::from).collect(),
-        Err(_) => files.to_vec(),
-    };
-    all.into_iter().map(|path| (path.clone(), of(&path))).collect()
+    files.iter().map(of).collect()
 }

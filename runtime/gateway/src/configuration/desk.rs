@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
+/// Configurations that are listed.
+const SHOWN_MAX: usize = 100;
+
 /// Takes changes of the program.
 pub struct ChangeDesk {
     pub engine: Arc<Engine>,
@@ -58,6 +61,8 @@ struct Reason<'a> {
     message: String,
     /// Fingerprint of files of this machine that were taken.
     seen: Option<String>,
+    /// It goes back: what is on probation is no reason against it.
+    back: bool,
 }
 
 impl ChangeDesk {
@@ -100,7 +105,7 @@ impl ChangeDesk {
         by: &str,
     ) -> Result<Value, Refusal> {
         let wanted = read(files).await?;
-        let reason = Reason { by, message: options.message.clone(), seen: None };
+        let reason = Reason { by, message: options.message.clone(), seen: None, back: false };
         self.put_in_force(wanted, &options, reason).await
     }
 
@@ -121,7 +126,7 @@ impl ChangeDesk {
         let files = super::bundle::files_of(&sources);
         let seen = Some(fingerprint(&files));
         let wanted = Wanted { files, plan: Arc::new(plan), warnings: diagnostics, sources };
-        let reason = Reason { by: &super::start::who(), message: why.to_owned(), seen };
+        let reason = Reason { by: &super::start::who(), message: why.to_owned(), seen, back: false };
         match self.put_in_force(wanted, &ApplyOptions::default(), reason).await {
             Ok(_) => status.set_notice(None),
             Err(refusal) => self.notice(&told(&refusal)),
@@ -150,9 +155,23 @@ impl ChangeDesk {
             "" => format!("rollback to {}: {}", &id[..8], bundle.message),
             message => message.to_owned(),
         };
-        // Going back is no change that could be waited with.
-        self.end_probation();
-        self.put_in_force(wanted, &options, Reason { by, message, seen: None }).await
+        let mut history = self.history.lock().await;
+        let reason = Reason { by, message, seen: None, back: true };
+        let done = self.put_in_force_by(&mut history, wanted, &options, reason).await?;
+        Ok(done)
+    }
+
+    /// Goes back from what was not confirmed in time; false if it was meanwhile.
+    async fn go_back(self: &Arc<Self>, back_to: &str, seconds: u32) -> Result<bool, Refusal> {
+        let mut history = self.history.lock().await;
+        if history.state.probation.as_ref().is_none_or(|probation| probation.back_to != back_to) {
+            return Ok(false);
+        }
+        let (_, bundle) = history.find(back_to).map_err(refused)?;
+        let wanted = read(bundle.files).await?;
+        let message = format!("not confirmed within {seconds} s");
+        let reason = Reason { by: "gwp", message, seen: None, back: true };
+        self.put_in_force_by(&mut history, wanted, &ApplyOptions::default(), reason).await.map(|_| true)
     }
 
     /// What was applied stays.
@@ -178,7 +197,9 @@ impl ChangeDesk {
 
     /// What was in force, the newest first.
     pub async fn history(&self) -> Value {
-        let history = self.history.lock().await;
+        let history = self.history.lock().await.clone();
+        let listed = history.clone();
+        let list = tokio::task::spawn_blocking(move || listed.list(SHOWN_MAX)).await.unwrap_or_default();
         let entry = |(id, bundle): (String, Bundle)| {
             json!({
                 "id": id,
@@ -194,7 +215,7 @@ impl ChangeDesk {
         json!({
             "current": history.state.current,
             "unconfirmed_until": probation.map(|probation| gwp_core::Timestamp(probation.until_ms * 1_000_000).to_string()),
-            "configurations": history.list().into_iter().map(entry).collect::<Vec<_>>(),
+            "configurations": list.into_iter().map(entry).collect::<Vec<_>>(),
         })
     }
 
@@ -228,11 +249,21 @@ impl ChangeDesk {
         reason: Reason<'_>,
     ) -> Result<Value, Refusal> {
         let mut history = self.history.lock().await;
+        self.put_in_force_by(&mut history, wanted, options, reason).await
+    }
+
+    async fn put_in_force_by(
+        self: &Arc<Self>,
+        history: &mut History,
+        wanted: Wanted,
+        options: &ApplyOptions,
+        reason: Reason<'_>,
+    ) -> Result<Value, Refusal> {
         let (before, id) = (self.engine.plan_id().to_string(), wanted.plan.id().to_string());
         if let Some(expected) = options.expected.as_ref().filter(|expected| **expected != before) {
             return Err(Refusal::Conflict(format!("plan {before} runs, not {expected}: plan again")));
         }
-        if history.state.probation.is_some() && self.on_probation() {
+        if history.state.probation.is_some() && !reason.back {
             let what = "what was applied last waits to be confirmed: `gwp confirm`, or `gwp rollback` first";
             return Err(Refusal::Conflict(what.into()));
         }
@@ -241,6 +272,9 @@ impl ChangeDesk {
             && before == id
         {
             history.state.seen = reason.seen.or(history.state.seen.take());
+            if reason.back {
+                history.state.probation = None;
+            }
             history.save().map_err(refused)?;
             return Ok(json!({ "id": current, "plan": id, "unchanged": true }));
         }
@@ -258,7 +292,9 @@ impl ChangeDesk {
             Bundle::new(parent.clone(), reason.by, &reason.message, id.clone(), wanted.files.clone());
         bundle.leaving = self.leaving(current.as_ref().map(|(_, bundle)| bundle), &wanted.plan, removed)?;
         let bundle_id = history.put(&bundle).map_err(refused)?;
-        history.state.pending = Some(Pending { id: bundle_id.clone(), plan: id });
+        let probation = probation(options, parent);
+        let pending = Pending { id: bundle_id.clone(), plan: id, probation: probation.clone() };
+        history.state.pending = Some(pending);
         history.save().map_err(refused)?;
         let target = Target {
             plan: wanted.plan.clone(),
@@ -268,14 +304,15 @@ impl ChangeDesk {
         };
         tracing::info!(id = %bundle_id, by = reason.by, why = %reason.message, "a change is being put in force");
         let changed = self.engine.change(target, &observed).await;
-        history.state.pending = None;
         let changed = match changed {
             Ok(changed) => changed,
-            Err(error) => return Err(undone(&history, &bundle_id, &error)),
+            Err(error) => return Err(undone(history, &bundle_id, &error)),
         };
+        history.state.pending = None;
         history.state.current = Some(bundle_id.clone());
         history.state.seen = reason.seen.or(history.state.seen.take());
-        history.state.probation = self.probation(options, parent);
+        history.state.probation = probation;
+        self.watch_probation(history.state.probation.as_ref(), options);
         if let Err(error) = history.save() {
             // What is pending on disk, and the plan the log names, say the same.
             tracing::error!(%error, "the change is in force, but the history cannot be written");
@@ -284,15 +321,6 @@ impl ChangeDesk {
         self.engine.status.set_notice(None);
         tracing::info!(id = %bundle_id, plan = %changed.plan, at = %changed.at.map_or_else(String::new, |at| at.to_string()), "the change is in force");
         Ok(answer(&bundle_id, &changed, &changes, &wanted, options))
-    }
-
-    /// Something waits to be confirmed.
-    fn on_probation(&self) -> bool {
-        self.probation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .is_some_and(|task| !task.is_finished())
     }
 
     /// Sinks that have not ended, and those that leave with this change.
@@ -312,26 +340,30 @@ impl ChangeDesk {
         Ok(merged(&before, now, plan))
     }
 
-    /// Goes back in time, unless it is confirmed.
-    fn probation(self: &Arc<Self>, options: &ApplyOptions, parent: Option<String>) -> Option<Probation> {
-        let seconds = options.confirm_within_s?;
-        let back_to = parent?;
-        let (desk, back) = (self.clone(), back_to.clone());
-        let task = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(seconds.into())).await;
-            tracing::warn!(id = %back, "what was applied was not confirmed in time; going back");
-            let message = format!("not confirmed within {seconds} s");
-            desk.history.lock().await.state.probation = None;
-            // Its own task must not be ended by going back.
-            desk.probation.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let options = ApplyOptions { message, ..ApplyOptions::default() };
-            if let Err(refusal) = desk.rollback(&back, options, "gwp").await {
-                desk.notice(&told(&refusal));
-            }
+    /// Has the configuration before come back in time, unless it is confirmed.
+    fn watch_probation(self: &Arc<Self>, probation: Option<&Probation>, options: &ApplyOptions) {
+        let task = probation.zip(options.confirm_within_s).map(|(probation, seconds)| {
+            let (desk, back_to) = (self.clone(), probation.back_to.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+                tracing::warn!(id = %back_to, "what was applied was not confirmed in time; going back");
+                while let Err(refusal) = desk.go_back(&back_to, seconds).await {
+                    desk.notice(&told(&refusal));
+                    tokio::time::sleep(GO_BACK_AGAIN).await;
+                }
+            })
         });
-        *self.probation.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
-        Some(Probation { back_to, until_ms: utc().0 / 1_000_000 + i64::from(seconds) * 1_000 })
+        // A task that goes back itself has come to its end by then: it is let go, not ended.
+        *self.probation.lock().unwrap_or_else(PoisonError::into_inner) = task;
     }
+}
+
+/// How long to wait before going back is tried again.
+const GO_BACK_AGAIN: Duration = Duration::from_secs(10);
+
+fn probation(options: &ApplyOptions, parent: Option<String>) -> Option<Probation> {
+    let seconds = options.confirm_within_s?;
+    Some(Probation { back_to: parent?, until_ms: utc().0 / 1_000_000 + i64::from(seconds) * 1_000 })
 }
 
 /// Compiles what was sent.
@@ -359,12 +391,14 @@ fn answer(id: &str, changed: &Changed, changes: &Changes, wanted: &Wanted, optio
 }
 
 /// A change that is not in force.
-fn undone(history: &History, id: &str, error: &ChangeError) -> Refusal {
+fn undone(history: &mut History, id: &str, error: &ChangeError) -> Refusal {
     if matches!(error, ChangeError::Stuck { .. }) {
+        // What is pending stays: at the next start the log says which plan holds.
         tracing::error!(%error, "a person must act");
-    } else {
-        tracing::error!(%error, "a change is not in force");
+        return Refusal::Conflict(error.to_string());
     }
+    tracing::error!(%error, "a change is not in force");
+    history.state.pending = None;
     history.take_back(id);
     if let Err(error) = history.save() {
         tracing::warn!(%error, "the state of the configurations cannot be written");

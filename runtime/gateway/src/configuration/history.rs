@@ -44,6 +44,9 @@ pub struct State {
 pub struct Pending {
     pub id: String,
     pub plan: String,
+    /// It is to be confirmed.
+    #[serde(default)]
+    pub probation: Option<Probation>,
 }
 
 /// How long a configuration holds without being confirmed, and what comes then.
@@ -55,6 +58,7 @@ pub struct Probation {
 }
 
 /// The configurations of a data directory. Its owner holds the store.
+#[derive(Clone)]
 pub struct History {
     folder: PathBuf,
     pub state: State,
@@ -110,6 +114,7 @@ impl History {
             && pending.plan == plan
         {
             self.state.current = Some(pending.id);
+            self.state.probation = pending.probation;
         }
     }
 
@@ -160,15 +165,16 @@ impl History {
         Ok(listed.filter_map(name).filter_map(id).collect())
     }
 
-    /// What was in force, the newest first.
-    pub fn list(&self) -> Vec<(String, Bundle)> {
+    /// What was in force, the newest first, at most so many; without the texts of the files.
+    pub fn list(&self, most: usize) -> Vec<(String, Bundle)> {
         let mut list = Vec::new();
         let mut next = self.state.current.clone();
         while let Some(id) = next.take()
-            && list.len() < KEPT_MAX
+            && list.len() < most
         {
             // What was deleted, or cannot be read any more, ends the list.
-            let Ok(bundle) = self.get(&id) else { break };
+            let Ok(mut bundle) = self.get(&id) else { break };
+            bundle.files.iter_mut().for_each(|file| file.text = String::new());
             next.clone_from(&bundle.parent);
             list.push((id, bundle));
         }
@@ -206,7 +212,7 @@ impl History {
         if ids.len() <= KEPT_MAX + KEPT_SLACK {
             return;
         }
-        let kept: BTreeSet<String> = self.list().into_iter().map(|(id, _)| id).collect();
+        let kept: BTreeSet<String> = self.list(KEPT_MAX).into_iter().map(|(id, _)| id).collect();
         ids.difference(&kept).for_each(|id| self.take_back(id));
     }
 
@@ -218,7 +224,13 @@ impl History {
     fn write(&self, path: &Path, text: &str) -> Result<(), HistoryError> {
         let write = || {
             let fresh = path.with_extension("new");
-            let mut file = fs::File::create(&fresh)?;
+            let _ = fs::remove_file(&fresh);
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            // Programs name hosts and users.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&fresh)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&fresh, path)?;
@@ -252,7 +264,7 @@ mod tests {
         let first = history.put(&bundle(None, "first")).unwrap();
         history.state.current = Some(first.clone());
         let second = history.put(&bundle(Some(&first), "second")).unwrap();
-        history.state.pending = Some(Pending { id: second.clone(), plan: "new".into() });
+        history.state.pending = Some(Pending { id: second.clone(), plan: "new".into(), probation: None });
         history.save().unwrap();
 
         let mut died_before = History::open(dir.path()).unwrap();
@@ -261,7 +273,7 @@ mod tests {
         let mut died_after = History::open(dir.path()).unwrap();
         died_after.resolve("new");
         assert_eq!(died_after.current().unwrap().unwrap().1.message, "second");
-        let listed: Vec<String> = died_after.list().into_iter().map(|(_, bundle)| bundle.message).collect();
+        let listed: Vec<String> = died_after.list(9).into_iter().map(|(_, bundle)| bundle.message).collect();
         assert_eq!(listed, ["second", "first"]);
     }
 

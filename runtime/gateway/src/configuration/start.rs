@@ -41,10 +41,7 @@ impl Begin {
             let plan = with_store(&node.data, |store| Ok(store.plan()))?.unwrap_or_default();
             history.resolve(&plan.to_string());
         }
-        if let Some(probation) = history.state.probation.take() {
-            tracing::warn!(id = %probation.back_to, "what was applied last was not confirmed before the gateway ended; the configuration before it runs");
-            history.state.current = Some(probation.back_to);
-        }
+        unconfirmed(&mut history, node)?;
         let current = history.current()?;
         let seen = given.as_ref().map(|given| fingerprint(&given.files));
         let (id, bundle, plan) = match (given, &current) {
@@ -81,7 +78,7 @@ impl Begin {
     /// The state cannot be written.
     pub fn about_to_start(&mut self) -> anyhow::Result<()> {
         let plan = self.plan.id().to_string();
-        self.history.state.pending = Some(Pending { id: self.id.clone(), plan });
+        self.history.state.pending = Some(Pending { id: self.id.clone(), plan, probation: None });
         Ok(self.history.save()?)
     }
 
@@ -98,6 +95,22 @@ impl Begin {
         self.history.prune();
         Ok(self.history)
     }
+}
+
+/// What was to be confirmed and was not before the process ended gives way to the configuration before it.
+fn unconfirmed(history: &mut History, node: &Node) -> anyhow::Result<()> {
+    let Some(probation) = history.state.probation.take() else { return Ok(()) };
+    tracing::warn!(id = %probation.back_to, "what was applied last was not confirmed before the gateway ended; the configuration before it runs");
+    let last = history.current()?;
+    let (_, before) = history.find(&probation.back_to)?;
+    let plan = compiled(&probation.back_to, &before)?;
+    let message = "not confirmed before the gateway ended";
+    let parent = last.as_ref().map(|(id, _)| id.clone());
+    let mut bundle = Bundle::new(parent, "gwp", message, before.plan, before.files);
+    // Sinks that only the program of the log has must deliver what they have taken.
+    bundle.leaving = leaving(last.as_ref().map(|(_, bundle)| bundle), &plan, node)?;
+    history.state.current = Some(history.put(&bundle)?);
+    Ok(())
 }
 
 /// Who starts a program from the command line.

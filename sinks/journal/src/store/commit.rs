@@ -35,7 +35,10 @@ impl Store {
                 sink.delivered(&mut batch, &self.meta, *delivered);
             }
         }
-        for (id, checkpoint) in &work.checkpoints {
+        // Of sinks for which the log is kept: others may have been given up meanwhile.
+        let checkpoints: Vec<_> =
+            work.checkpoints.into_iter().filter(|(id, _)| self.needed_from.contains_key(id)).collect();
+        for (id, checkpoint) in &checkpoints {
             // Plain data into a growing buffer cannot fail.
             let bytes = postcard::to_stdvec(checkpoint).expect("a checkpoint can always be encoded");
             batch.insert(&self.meta, checkpoint_key(*id), bytes);
@@ -44,7 +47,7 @@ impl Store {
             sink.put_state(&mut batch, &self.meta);
         }
         commit(batch)?;
-        for (id, checkpoint) in work.checkpoints {
+        for (id, checkpoint) in checkpoints {
             self.needed_from.insert(id, checkpoint.position);
         }
         if let Some(last) = work.records.last() {
