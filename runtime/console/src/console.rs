@@ -201,9 +201,9 @@ impl Console {
     }
 
     fn of_token(&self, token: &str) -> Option<Caller> {
-        let accounts = self.records.accounts();
+        let (accounts, hash) = (self.records.accounts(), token_hash(token));
         let token = accounts.token(token, utc())?;
-        Some(Caller { name: token.name.clone(), role: token.role, means: Means::Token })
+        Some(Caller { name: token.name.clone(), role: token.role, means: Means::Token(hash) })
     }
 
     /// Whether somebody who was let in still may; asked by answers that go on for long.
@@ -211,12 +211,12 @@ impl Console {
         match caller.means {
             Means::Local => true,
             Means::Session(hash) => self.of_session(hash, Instant::now()).is_some(),
-            Means::Token => {
+            Means::Token(hash) => {
                 let (now, accounts) = (utc().millis(), self.records.accounts());
                 let mut tokens = accounts.tokens().iter();
-                tokens.any(|token| {
-                    token.name == caller.name && token.expires_ms.is_none_or(|expires| now < expires)
-                })
+                let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                // Another token may have its name by now.
+                tokens.any(|token| token.hash == hash && token.expires_ms.is_none_or(|expires| now < expires))
             }
         }
     }

@@ -55,8 +55,8 @@ pub enum Means {
     Local,
     /// A password; the number is the hash of the session's token.
     Session([u8; 32]),
-    /// A named token.
-    Token,
+    /// A named token; the number is its hash.
+    Token([u8; 32]),
 }
 
 /// Somebody who was let in.

@@ -346,7 +346,8 @@ async fn a_sink_that_comes_back_while_it_drains_gets_new_samples_too() {
 async fn a_journal_that_has_moved_is_there_again_when_the_change_fails() {
     let (dir, mut world) = (tempfile::tempdir().unwrap(), World::default());
     let old = plan(10, 5, &["x"]);
-    ["x", "y"].map(|name| world.got(name).down.store(true, SeqCst));
+    world.got("x").down.store(true, SeqCst);
+    world.got("y").down.store(true, SeqCst);
     let engine = world.start(&old, dir.path()).await;
     let journal = engine.status.graph().sinks[0].journal.clone();
     until("a journal", || journal.pending_samples.load(SeqCst) > 300).await;
