@@ -438,7 +438,7 @@ impl Inner {
             if leaving.how != Removed::Keep {
                 self.writer.ask(Request::Forget(sink.id));
             }
-            tracing::info!(sink = %sink.name, how = ?leaving.how, "a sink that has left the plan has ended");
+            tracing::info!(sink = %sink.name, how = leaving.how.word(), "a sink that has left the plan has ended");
             self.shared.outboxes.remove(sink.id);
             gone.push(index);
         }

@@ -51,6 +51,17 @@ pub enum Removed {
     Discard,
 }
 
+impl Removed {
+    /// As on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Removed::Drain => "drain",
+            Removed::Keep => "keep",
+            Removed::Discard => "discard",
+        }
+    }
+}
+
 /// The way of committed entries to the deliveries, by sink.
 #[derive(Default)]
 pub(crate) struct Outboxes(RwLock<BTreeMap<SinkId, Arc<Outbox>>>);

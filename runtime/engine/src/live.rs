@@ -305,9 +305,10 @@ impl RecordReader {
     async fn catch_up(&mut self, sequencer: &Sequencer, plans: &Plans) -> Result<(), String> {
         let watched = sequencer.live.watched();
         if watched.generation != self.generation {
-            let plan = plans.get(watched.plan)?;
-            self.find(&plan, &watched.paths);
+            // Tried once for what is watched: an error is not told each time.
             (self.generation, self.plan) = (watched.generation, watched.plan);
+            self.tags.clear();
+            self.find(&*plans.get(watched.plan)?, &watched.paths);
             // From what memory still has: also of what changes rarely there may be a sample.
             self.at = watched.since.max(sequencer.oldest());
         }

@@ -113,14 +113,14 @@ fn ls(gateway: &GatewayArgs, pattern: &str, as_json: bool) -> anyhow::Result<Exi
     }
     let width = tags.iter().map(|tag| text(tag, "path").chars().count()).max().unwrap_or(0).clamp(4, 60);
     let mut out = std::io::stdout().lock();
-    let head = format!("{:<width$}  KIND  {:>16} {:<8} {:<24} QUALITY", "TAG", "VALUE", "UNIT", "TIME");
+    let head = format!("{:<width$}  KIND  {:>20} {:<8} {:<30} QUALITY", "TAG", "VALUE", "UNIT", "TIME");
     if writeln!(out, "{head}").is_err() {
         return Ok(ExitCode::SUCCESS);
     }
     for tag in &tags {
         let latest = tag.get("latest").unwrap_or(&Value::Null);
         let line = format!(
-            "{:<width$}  {:<5} {:>16} {:<8} {:<24} {}",
+            "{:<width$}  {:<5} {:>20} {:<8} {:<30} {}",
             text(tag, "path"),
             text(tag, "kind"),
             shown(latest.get("value")),

@@ -183,7 +183,7 @@ mod tests {
         File { name: name.into(), text: text.into() }
     }
 
-    const SOURCE: &str = "source s : simulator { scan = 1 s\n  tag a at \"ramp\" : real\n}\n";
+    const SOURCE: &str = "source s : simulator { scan = 1 s\n  tag a at \"constant 1\" : real\n}\n";
     const SINK: &str = "use \"parts/source.gwp\"\nsink o : console { }\nflow f = s -> o\n";
 
     #[test]

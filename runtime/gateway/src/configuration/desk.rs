@@ -373,7 +373,15 @@ async fn read(files: Vec<File>) -> Result<Wanted, Refusal> {
 }
 
 fn observed(step: Step) -> Result<(), String> {
-    tracing::debug!(?step, "change");
+    let done = match step {
+        Step::Prepared => "the store is ready",
+        Step::Stopped => "what differs is stopped",
+        Step::Drilled => "new components have what they need",
+        Step::Switched => "the record has its position",
+        Step::Durable => "the record is on disk",
+        Step::Started => "what is new runs",
+    };
+    tracing::debug!(done, "change");
     Ok(())
 }
 
