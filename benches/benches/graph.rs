@@ -87,6 +87,7 @@ impl Plant {
                 sink: Arc::new(Null { taken: taken_tx }),
                 limits: DeliveryLimits { batch_samples: 1_000, batch_bytes: 1 << 20, in_flight: 64 },
             }],
+            leaving: Vec::new(),
             data_dir: dir.into(),
             space: SpacePolicy { reserve_bytes: 0, ballast_bytes: 0, log_bytes_max: 1 << 40 },
         };
