@@ -29,6 +29,21 @@ fn newest(database: &Path) -> i64 {
     connection.query_row("select max(time_ns) from samples", [], |row| row.get(0)).unwrap_or(0)
 }
 
+/// A change of the program needs room, too: the old one runs on.
+fn refuse_a_change(folder: &Path) {
+    let program = std::fs::read_to_string(folder.join("p.gwp")).unwrap();
+    std::fs::write(folder.join("q.gwp"), program.replace("t000 at", "other at")).unwrap();
+    let asked = |args: &[&str]| {
+        Command::new(gwp()).current_dir(folder).args(args).args(["--data", "small/data"]).output().unwrap()
+    };
+    let refused = asked(&["apply", "q.gwp"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("the data directory is nearly full") && said.contains("runs on"), "{said}");
+    let status = String::from_utf8_lossy(&asked(&["status", "--json"]).stdout).into_owned();
+    assert!(status.contains("\"disk_low\": true"), "{status}");
+}
+
 #[test]
 fn a_full_disk_stops_nothing_for_good_and_loses_nothing() {
     if !gwp_tests::peers_wanted("a_full_disk_stops_nothing_for_good_and_loses_nothing") {
@@ -80,18 +95,7 @@ fn a_full_disk_stops_nothing_for_good_and_loses_nothing() {
         last
     };
     assert!(running.child.try_wait().unwrap().is_none(), "it still runs");
-    // A change of the program needs room, too: the old one runs on.
-    let program = std::fs::read_to_string(folder.join("p.gwp")).unwrap();
-    std::fs::write(folder.join("q.gwp"), program.replace("t000 at", "other at")).unwrap();
-    let asked = |args: &[&str]| {
-        Command::new(gwp()).current_dir(folder).args(args).args(["--data", "small/data"]).output().unwrap()
-    };
-    let refused = asked(&["apply", "q.gwp"]);
-    assert_eq!(refused.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("the data directory is nearly full") && said.contains("runs on"), "{said}");
-    let status = String::from_utf8_lossy(&asked(&["status", "--json"]).stdout).into_owned();
-    assert!(status.contains("\"disk_low\": true"), "{status}");
+    refuse_a_change(folder);
 
     std::fs::remove_file(&filler).unwrap();
     until("it to go on", wait, || newest(&database) > stopped_at + 1_000_000_000);
