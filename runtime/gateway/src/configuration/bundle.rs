@@ -178,6 +178,7 @@ fn used(files: &[File]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report;
 
     fn file(name: &str, text: &str) -> File {
         File { name: name.into(), text: text.into() }
@@ -195,7 +196,8 @@ mod tests {
         assert_eq!(names, ["plant.gwp", "parts/source.gwp"]);
         let lacking = compile(&files[1..]);
         assert!(lacking.plan.is_none());
-        assert!(lacking.diagnostics.iter().any(|found| found.message.contains("not among the files")));
+        let said = report::json(&lacking.diagnostics, &lacking.sources).to_string();
+        assert!(said.contains("not among the files"), "{said}");
     }
 
     #[test]
