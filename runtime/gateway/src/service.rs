@@ -24,6 +24,14 @@ impl Service {
         Service {}
     }
 
+    /// Whether a service manager has started this process.
+    pub fn is_there(&self) -> bool {
+        #[cfg(unix)]
+        return self.socket.is_some();
+        #[cfg(not(unix))]
+        return false;
+    }
+
     /// Says something: lines of `NAME=value`.
     pub fn tell(&self, state: &str) {
         #[cfg(unix)]

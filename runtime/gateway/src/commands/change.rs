@@ -6,7 +6,7 @@ use crate::configuration::bundle::{File, files_of};
 use crate::control::client::{Answer, ask};
 use crate::report;
 use anyhow::{Context, bail};
-use gwp_plan::diff::Changes;
+use gwp_plan::diff::{Changes, Journal};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -206,9 +206,20 @@ fn in_force(answer: Answer, how: &HowArgs) -> anyhow::Result<ExitCode> {
         println!("nothing to change: configuration {id} is in force");
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{}", plan::changes::text(&changes(&answer)?, &waiting(&answer)));
+    let mut changes = changes(&answer)?;
+    if how.discard || how.keep {
+        // What the difference says of them is what happens without these.
+        let left = changes.changes.iter_mut().filter(|change| change.effect.journal == Some(Journal::Drains));
+        left.for_each(|change| change.effect.words = vec!["leaves".into()]);
+    }
+    print!("{}", plan::changes::text(&changes, &waiting(&answer)));
     for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         eprintln!("warning: {warning}");
+    }
+    match (how.discard, how.keep) {
+        (true, _) => println!("what waited for sinks that left is given up; the gap ledger has it"),
+        (_, true) => println!("what waited for sinks that left is kept for them to come back"),
+        _ => {}
     }
     println!("configuration {id} is in force");
     if let Some(seconds) = answer["confirm_within_s"].as_u64() {

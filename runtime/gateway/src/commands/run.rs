@@ -4,6 +4,7 @@ use super::program;
 use crate::cli::RunArgs;
 use crate::configuration::bundle::files_of;
 use crate::configuration::desk::ChangeDesk;
+use crate::configuration::history::History;
 use crate::configuration::prepare;
 use crate::configuration::start::{Begin, Given};
 use crate::control::live::Looks;
@@ -39,8 +40,14 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         false => {
             let program = program::load(&args.files)?;
             report::print_problems(&program.diagnostics, &program.sources);
-            let Some(plan) = program.plan else { return Ok(ExitCode::FAILURE) };
-            Some(Given { files: files_of(&program.sources), plan: Arc::new(plan) })
+            match program.plan {
+                Some(plan) => Some(Given { files: files_of(&program.sources), plan: Arc::new(plan) }),
+                None if Service::new().is_there() && has_run(&node) => {
+                    tracing::error!("the files have errors; what was in force last runs");
+                    None
+                }
+                None => return Ok(ExitCode::FAILURE),
+            }
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -52,6 +59,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     // Blocking reads of a stuck disk or terminal must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(2));
     code
+}
+
+/// Whether something has been in force on the data directory: a service must not stay down for a broken file.
+fn has_run(node: &Node) -> bool {
+    History::open(&node.data).is_ok_and(|history| history.state.current.is_some())
 }
 
 fn load_node(args: &RunArgs) -> anyhow::Result<Option<Node>> {

@@ -29,6 +29,9 @@ pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> 
         text(&answer, "time").unwrap_or_default(),
         number(&answer, "alarms_active"),
     );
+    if let Some(notice) = text(&answer, "notice") {
+        println!("NOT IN FORCE: {notice}");
+    }
     if low {
         println!("DISK FULL: nothing new is stored until there is room");
     }
@@ -57,7 +60,10 @@ pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> 
             number(sink, "delivered"),
             number(sink, "waiting"),
             number(sink, "dropped"),
-            problem(text(sink, "problem")),
+            match sink.get("leaving").and_then(Value::as_bool) {
+                Some(true) => format!("  leaving{}", problem(text(sink, "problem"))),
+                _ => problem(text(sink, "problem")),
+            },
         );
     }
     Ok(code)

@@ -263,6 +263,11 @@ impl ChangeDesk {
         if let Some(expected) = options.expected.as_ref().filter(|expected| **expected != before) {
             return Err(Refusal::Conflict(format!("plan {before} runs, not {expected}: plan again")));
         }
+        if wanted.plan.sources.is_empty() || wanted.plan.sinks.is_empty() {
+            // Most likely a file that was cut short on its way here.
+            let what = "the program has no source or no sink: to end everything, stop the gateway";
+            return Err(Refusal::Conflict(what.into()));
+        }
         if history.state.probation.is_some() && !reason.back {
             let what = "what was applied last waits to be confirmed: `gwp confirm`, or `gwp rollback` first";
             return Err(Refusal::Conflict(what.into()));
