@@ -175,7 +175,8 @@ fn two_hundred_random_edits_touch_only_what_they_say() {
     }
     let history: serde_json::Value =
         serde_json::from_slice(&gwp_in(folder, &["history", "--json"]).stdout).unwrap();
-    assert!(history["configurations"].as_array().unwrap().len() > edits / 2);
+    // The newest hundred are listed.
+    assert!(history["configurations"].as_array().unwrap().len() >= (edits / 2).min(100));
     terminate(&mut gateway);
 
     assert_eq!(device.connections(), 1, "the connection of an untouched source is kept");
