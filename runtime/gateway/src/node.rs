@@ -12,7 +12,6 @@
 //! Every wrong key or value is reported, each with its place and the nearest
 //! right one. Nothing of this file is ever sent to a peer.
 
-use gwp_console::tls::TlsFiles;
 use gwp_journal::SpacePolicy;
 use gwp_syntax::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
 use std::collections::BTreeMap;
@@ -27,6 +26,13 @@ pub const NODE_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Less reserve cannot keep the store from meeting a full disk: its write-ahead file and
 /// memtables are written after the free space was looked at.
 const RESERVE_MIN: u64 = 64_000_000;
+
+/// Where certificate and key of the control interface stand, both PEM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
 
 /// What a node is told.
 #[derive(Clone, Debug)]

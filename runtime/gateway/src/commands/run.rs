@@ -10,13 +10,14 @@ use crate::configuration::start::{Begin, Given};
 use crate::control::live::Looks;
 use crate::control::operations::Gateway;
 use crate::metrics::{self, Exported};
-use crate::node::{self, Node};
+use crate::node::{self, Node, TlsFiles};
 use crate::service::Service;
 use crate::stop_signal::{ReloadSignal, StopSignal};
 use crate::{log, report, status_line};
 use anyhow::{Context, bail};
 use gwp_console::Running;
 use gwp_console::server::{Listen, bind};
+use gwp_console::tls;
 use gwp_core::Clock;
 use gwp_engine::{Engine, EngineConfig};
 use gwp_syntax::{Diagnostics, SourceMap};
@@ -124,7 +125,8 @@ async fn serve(args: &RunArgs, node: Node, given: Option<Given>) -> anyhow::Resu
         }
         None => None,
     };
-    let listen = Listen { control: node.control, tls: node.tls.clone() };
+    let tls = node.tls.clone().map(|TlsFiles { certificate, key }| tls::TlsFiles { certificate, key });
+    let listen = Listen { control: node.control, tls };
     let control = match bind(&listen, &node.data).await {
         Err(error) if error.is_configuration() => {
             eprintln!("error: {error}");
