@@ -260,18 +260,7 @@ impl ChangeDesk {
         reason: Reason<'_>,
     ) -> Result<Value, Refusal> {
         let (before, id) = (self.engine.plan_id().to_string(), wanted.plan.id().to_string());
-        if let Some(expected) = options.expected.as_ref().filter(|expected| **expected != before) {
-            return Err(Refusal::Conflict(format!("plan {before} runs, not {expected}: plan again")));
-        }
-        if wanted.plan.sources.is_empty() || wanted.plan.sinks.is_empty() {
-            // Most likely a file that was cut short on its way here.
-            let what = "the program has no source or no sink: to end everything, stop the gateway";
-            return Err(Refusal::Conflict(what.into()));
-        }
-        if history.state.probation.is_some() && !reason.back {
-            let what = "what was applied last waits to be confirmed: `gwp confirm`, or `gwp rollback` first";
-            return Err(Refusal::Conflict(what.into()));
-        }
+        may(history, &wanted, options, &reason, &before)?;
         let current = history.current().map_err(refused)?;
         if let Some((current, _)) = current.as_ref().filter(|(_, bundle)| bundle.has_files(&wanted.files))
             && before == id
@@ -369,6 +358,29 @@ const GO_BACK_AGAIN: Duration = Duration::from_secs(10);
 fn probation(options: &ApplyOptions, parent: Option<String>) -> Option<Probation> {
     let seconds = options.confirm_within_s?;
     Some(Probation { back_to: parent?, until_ms: utc().0 / 1_000_000 + i64::from(seconds) * 1_000 })
+}
+
+/// Whether a change is wanted that may be made now.
+fn may(
+    history: &History,
+    wanted: &Wanted,
+    options: &ApplyOptions,
+    reason: &Reason<'_>,
+    before: &str,
+) -> Result<(), Refusal> {
+    if let Some(expected) = options.expected.as_ref().filter(|expected| expected.as_str() != before) {
+        return Err(Refusal::Conflict(format!("plan {before} runs, not {expected}: plan again")));
+    }
+    if wanted.plan.sources.is_empty() || wanted.plan.sinks.is_empty() {
+        // Most likely a file that was cut short on its way here.
+        let what = "the program has no source or no sink: to end everything, stop the gateway";
+        return Err(Refusal::Conflict(what.into()));
+    }
+    if history.state.probation.is_some() && !reason.back {
+        let what = "what was applied last waits to be confirmed: `gwp confirm`, or `gwp rollback` first";
+        return Err(Refusal::Conflict(what.into()));
+    }
+    Ok(())
 }
 
 /// Compiles what was sent.
