@@ -316,11 +316,13 @@ impl Inner {
                 stages.push(stage);
             }
         }
-        self.remove(stages).await?;
+        let removed = self.remove(stages).await;
+        // Also of those that do not end in time: what is made in their place would say everything twice.
         for source in stopped {
             self.shared.sequencer.dismiss(source.key);
             remember(&mut running.slots, &source);
         }
+        removed?;
         observer(Step::Stopped)
     }
 
