@@ -17,7 +17,7 @@ use gwp_engine::{EngineStatus, GatewayClock};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Semaphore, watch};
 
@@ -130,7 +130,8 @@ pub struct Console {
     pub operations: Arc<dyn Operations>,
     pub live: Arc<dyn LiveView>,
     pub records: Arc<Records>,
-    running: RwLock<Arc<Running>>,
+    /// What runs.
+    pub running: Running,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) large_requests: Arc<Semaphore>,
     pub(crate) watchers: Arc<Semaphore>,
@@ -153,7 +154,7 @@ impl Console {
             operations,
             live,
             records: Arc::new(records),
-            running: RwLock::new(Arc::new(running)),
+            running,
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             large_requests: Arc::new(Semaphore::new(LARGE_REQUESTS_MAX)),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
@@ -161,16 +162,6 @@ impl Console {
             hashes_waiting: Semaphore::new(HASHES_WAITING_MAX),
             stopping: watch::Sender::new(false),
         }
-    }
-
-    /// What runs.
-    pub fn running(&self) -> Arc<Running> {
-        self.running.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Shows another plan from now on.
-    pub fn show(&self, running: Running) {
-        *self.running.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(running);
     }
 
     /// Who a token lets in.

@@ -24,7 +24,7 @@ pub async fn document(_: Arc<Console>, _: Call) -> Handled {
 }
 
 pub async fn status(console: Arc<Console>, _: Call) -> Handled {
-    ok(status_json(&console.running()))
+    ok(status_json(&console.running))
 }
 
 fn status_json(running: &Running) -> Value {
@@ -79,7 +79,7 @@ fn short(name: &str) -> &str {
 }
 
 pub async fn alarms(console: Arc<Console>, _: Call) -> Handled {
-    let (alarms, events) = match &console.running().status.graph().alarms {
+    let (alarms, events) = match &console.running.status.graph().alarms {
         Some(desk) => (desk.board.alarms(), desk.board.events()),
         None => Default::default(),
     };
@@ -123,7 +123,7 @@ pub async fn order(console: Arc<Console>, call: Call) -> Handled {
         note.target = body.device.clone();
         note.detail = json!({ "order": order.to_string() });
     });
-    let desk = console.running().status.graph().alarms.clone();
+    let desk = console.running.status.graph().alarms.clone();
     let not_found = |error| Refused::new(StatusCode::NOT_FOUND, error);
     let desk = desk.ok_or_else(|| not_found("the plan has no alarms".to_owned()))?;
     let events = desk.order(&body.device, &order).await.map_err(|error| match error {
