@@ -56,7 +56,10 @@ pub(crate) fn private() -> fs::OpenOptions {
 }
 
 /// Replaces a file as a whole, on disk before this returns; only this user may read it.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// It cannot be written; the file is then as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
     let fresh = PathBuf::from(fresh);

@@ -8,10 +8,11 @@
 //! the change was in force: [`History::resolve`].
 
 use super::bundle::Bundle;
+use gwp_console::home::replace;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Configurations that are kept.
@@ -187,7 +188,7 @@ impl History {
     /// It cannot be written.
     pub fn put(&self, bundle: &Bundle) -> Result<String, HistoryError> {
         let (id, text) = bundle.stored();
-        self.write(&self.path(&id), &text)?;
+        write(&self.path(&id), &text)?;
         Ok(id)
     }
 
@@ -203,7 +204,7 @@ impl History {
     pub fn save(&self) -> Result<(), HistoryError> {
         // Plain data cannot fail.
         let text = serde_json::to_string_pretty(&self.state).expect("the state can always be encoded");
-        self.write(&self.folder.join("state.json"), &text)
+        write(&self.folder.join("state.json"), &text)
     }
 
     /// Deletes the oldest configurations if there are too many.
@@ -219,27 +220,11 @@ impl History {
     fn path(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.json"))
     }
+}
 
-    /// Writes a file as a whole: whoever dies meanwhile leaves the one before.
-    fn write(&self, path: &Path, text: &str) -> Result<(), HistoryError> {
-        let write = || {
-            let fresh = path.with_extension("new");
-            let _ = fs::remove_file(&fresh);
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            // Programs name hosts and users.
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&fresh)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&fresh, path)?;
-            #[cfg(unix)]
-            fs::File::open(&self.folder)?.sync_all()?;
-            Ok(())
-        };
-        write().map_err(|error| HistoryError::File(path.into(), error))
-    }
+/// Whoever dies meanwhile leaves the file before. Only this user may read it: programs name hosts and users.
+fn write(path: &Path, text: &str) -> Result<(), HistoryError> {
+    replace(path, text.as_bytes()).map_err(|error| HistoryError::File(path.into(), error))
 }
 
 fn read(path: &Path) -> io::Result<String> {
