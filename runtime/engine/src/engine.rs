@@ -15,6 +15,7 @@ use crate::sequencer::{Sequencer, SourceKey};
 use crate::status::{EngineStatus, GraphStatus, SinkStatus, WriteMeter};
 use crate::topology::{StageSpec, Tier, TopologyActor, TopologyMsg};
 use crate::writes::SourceInlet;
+use gwp_core::sink::with_causes;
 use gwp_core::source::Source;
 use gwp_core::{Clock, Fact, PlanId, Position, SinkId};
 use gwp_journal::{
@@ -326,20 +327,9 @@ fn report(
             }
         }
         Event::Failed(error) => {
-            failed.send_replace(Some(error_chain(&error).into()));
+            failed.send_replace(Some(with_causes(&error).into()));
         }
     }
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// What the store says at the start of an epoch.

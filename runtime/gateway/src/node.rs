@@ -27,7 +27,8 @@ pub const NODE_FILE_BYTES_MAX: u64 = 1 << 20;
 /// memtables are written after the free space was looked at.
 const RESERVE_MIN: u64 = 64_000_000;
 
-/// Where certificate and key of the control interface stand, both PEM.
+/// Where certificate and key of the control interface stand, both PEM. A type of its own, because the fuzz target of
+/// this file is built without the console.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsFiles {
     pub certificate: PathBuf,

@@ -155,10 +155,7 @@ impl ChangeDesk {
             "" => format!("rollback to {}: {}", &id[..8], bundle.message),
             message => message.to_owned(),
         };
-        let mut history = self.history.lock().await;
-        let reason = Reason { by, message, seen: None, back: true };
-        let done = self.put_in_force_by(&mut history, wanted, &options, reason).await?;
-        Ok(done)
+        self.put_in_force(wanted, &options, Reason { by, message, seen: None, back: true }).await
     }
 
     /// Goes back from what was not confirmed in time; false if it was meanwhile.
@@ -171,7 +168,7 @@ impl ChangeDesk {
         let wanted = read(bundle.files).await?;
         let message = format!("not confirmed within {seconds} s");
         let reason = Reason { by: "gwp", message, seen: None, back: true };
-        self.put_in_force_by(&mut history, wanted, &ApplyOptions::default(), reason).await.map(|_| true)
+        self.put_in_force_with(&mut history, wanted, &ApplyOptions::default(), reason).await.map(|_| true)
     }
 
     /// What was applied stays.
@@ -242,6 +239,7 @@ impl ChangeDesk {
         self.engine.plan().map_err(Refusal::Unavailable)
     }
 
+    /// One change at a time: waits for one that is under way.
     async fn put_in_force(
         self: &Arc<Self>,
         wanted: Wanted,
@@ -249,10 +247,11 @@ impl ChangeDesk {
         reason: Reason<'_>,
     ) -> Result<Value, Refusal> {
         let mut history = self.history.lock().await;
-        self.put_in_force_by(&mut history, wanted, options, reason).await
+        self.put_in_force_with(&mut history, wanted, options, reason).await
     }
 
-    async fn put_in_force_by(
+    /// The same for who holds the history already.
+    async fn put_in_force_with(
         self: &Arc<Self>,
         history: &mut History,
         wanted: Wanted,
