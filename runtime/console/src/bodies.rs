@@ -4,9 +4,10 @@
 
 use crate::accounts::NAME_BYTES_MAX;
 use crate::limits::{FILE_NAME_CHARS_MAX, FILES_MAX};
-use crate::operations::{ApplyOptions, Change, Removed};
+use crate::operations::{ApplyOptions, Change};
 use crate::role::{ROLES, Role};
 use crate::secret::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
+use gwp_engine::Removed;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -1,7 +1,7 @@
 //! What only the gateway can do for its operators: the contract between it and this room.
 
 use gwp_core::BoxFuture;
-use serde::Deserialize;
+use gwp_engine::Removed;
 use serde_json::Value;
 
 /// What an operation answers: a JSON object, or why not.
@@ -59,19 +59,6 @@ pub struct ApplyOptions {
     pub removed: Removed,
     /// The plan that is meant to run before; [`Refusal::Conflict`] if another one does.
     pub expected: Option<String>,
-}
-
-/// What becomes of the journals of sinks that the new program does not have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Removed {
-    /// What waits is delivered before the sink goes.
-    #[default]
-    Drain,
-    /// What waits is kept, for a sink of that name.
-    Keep,
-    /// What waits is dropped, and counted in the gap ledger.
-    Discard,
 }
 
 /// Why an operation was not done.

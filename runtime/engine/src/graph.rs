@@ -26,6 +26,7 @@ use gwp_core::{BoxFuture, Cursor, GroupId, PlanId, Position, SinkId, TagId, limi
 use gwp_journal::{JournalReader, LogReader, Place, Request};
 use gwp_plan::{OnDisconnect, Plan, SinkPlan};
 use ractor::ActorRef;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
@@ -40,7 +41,8 @@ pub struct PreparedSink {
 }
 
 /// What becomes of a sink that a plan does not have any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Removed {
     /// What waits is delivered, then the journal is deleted.
     #[default]

@@ -26,7 +26,7 @@ fn summary(change: &Change) -> Value {
 fn with_options(mut summary: Value, options: &ApplyOptions) -> Value {
     summary["message"] = options.message.clone().into();
     summary["confirm_within_s"] = options.confirm_within_s.into();
-    summary["removed"] = format!("{:?}", options.removed).to_lowercase().into();
+    summary["removed"] = options.removed.word().into();
     summary["expected"] = options.expected.clone().into();
     summary
 }

@@ -40,36 +40,7 @@ pub struct Leaves {
     pub sink: String,
     /// A plan that has it; the store keeps it.
     pub plan: String,
-    pub how: How,
-}
-
-/// [`Removed`] as it is stored.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum How {
-    Drain,
-    Keep,
-    Discard,
-}
-
-impl From<Removed> for How {
-    fn from(removed: Removed) -> How {
-        match removed {
-            Removed::Drain => How::Drain,
-            Removed::Keep => How::Keep,
-            Removed::Discard => How::Discard,
-        }
-    }
-}
-
-impl From<How> for Removed {
-    fn from(how: How) -> Removed {
-        match how {
-            How::Drain => Removed::Drain,
-            How::Keep => Removed::Keep,
-            How::Discard => Removed::Discard,
-        }
-    }
+    pub how: Removed,
 }
 
 impl Bundle {

@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::report;
 use gwp_compile::Compiled;
 use gwp_console::console::utc;
-use gwp_console::{ApplyOptions, Refusal, Removed as Told};
+use gwp_console::{ApplyOptions, Refusal};
 use gwp_engine::{ChangeError, Changed, Engine, Removed, Step, Target};
 use gwp_plan::Plan;
 use gwp_plan::diff::Changes;
@@ -279,7 +279,7 @@ impl ChangeDesk {
         });
         let (components, changes) = prepared.await.map_err(|error| unavailable(&error))?;
         let components = components.map_err(|errors| Refusal::Invalid(json!(errors)))?;
-        let removed = removed(options.removed);
+        let removed = options.removed;
         let parent = current.as_ref().map(|(id, _)| id.clone());
         let mut bundle =
             Bundle::new(parent.clone(), reason.by, &reason.message, id.clone(), wanted.files.clone());
@@ -329,7 +329,7 @@ impl ChangeDesk {
             |leaves: &&Leaves| graph.sinks.iter().any(|sink| sink.leaving && *sink.name == *leaves.sink);
         let before: Vec<Leaves> =
             before.iter().flat_map(|bundle| &bundle.leaving).filter(at_work).cloned().collect();
-        let now = left_behind(&running, &graph.plan.to_string(), plan, removed.into());
+        let now = left_behind(&running, &graph.plan.to_string(), plan, removed);
         Ok(merged(&before, now, plan))
     }
 
@@ -428,14 +428,6 @@ fn undone(history: &mut History, id: &str, error: &ChangeError) -> Refusal {
         tracing::warn!(%error, "the state of the configurations cannot be written");
     }
     Refusal::Conflict(error.to_string())
-}
-
-fn removed(told: Told) -> Removed {
-    match told {
-        Told::Drain => Removed::Drain,
-        Told::Keep => Removed::Keep,
-        Told::Discard => Removed::Discard,
-    }
 }
 
 /// Plain data as JSON.

@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::report;
 use anyhow::{Context, bail};
 use gwp_core::PlanId;
-use gwp_engine::LeavingSink;
+use gwp_engine::{LeavingSink, Removed};
 use gwp_journal::Store;
 use gwp_plan::Plan;
 use std::path::Path;
@@ -136,12 +136,12 @@ fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
 fn leaving(before: Option<&Bundle>, plan: &Plan, node: &Node) -> anyhow::Result<Vec<Leaves>> {
     let Some(before) = before else { return Ok(Vec::new()) };
     let read = with_store(&node.data, |store| Ok(read_plan(store, &before.plan)))?.flatten();
-    let left = read.map(|old| left_behind(&old, &before.plan, plan, super::bundle::How::Drain));
+    let left = read.map(|old| left_behind(&old, &before.plan, plan, Removed::Drain));
     Ok(merged(&before.leaving, left.unwrap_or_default(), plan))
 }
 
 /// Sinks of `old` that `new` does not have, also not under another name.
-pub fn left_behind(old: &Plan, old_id: &str, new: &Plan, how: super::bundle::How) -> Vec<Leaves> {
+pub fn left_behind(old: &Plan, old_id: &str, new: &Plan, how: Removed) -> Vec<Leaves> {
     let renames = new.renames();
     let goes_on = |name: &str| {
         new.sinks.iter().any(|sink| {
@@ -178,7 +178,7 @@ fn prepared(leaving: &[Leaves], plan: &Plan, node: &Node) -> anyhow::Result<Vec<
             let Some(index) = at else { continue };
             let mut errors = Vec::new();
             match prepare::sink(&old, &old.sinks[index], node, &mut errors) {
-                Some(sink) => sinks.push(LeavingSink { plan: old, index, sink, how: leaves.how.into() }),
+                Some(sink) => sinks.push(LeavingSink { plan: old, index, sink, how: leaves.how }),
                 None => {
                     tracing::warn!(sink = %leaves.sink, errors = errors.join("; "), "it has left the plan and cannot be run to deliver what waits; that is kept until it is too old")
                 }

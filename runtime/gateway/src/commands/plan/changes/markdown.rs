@@ -1,7 +1,8 @@
 //! Changes as a table, for a merge request.
 
 use super::lines::lines;
-use super::{LINES_MAX, Waiting, counts, grouped};
+use super::{LINES_MAX, Waiting, counts};
+use crate::status_line::grouped;
 use gwp_plan::diff::Changes;
 
 /// The same as the text. Ends with a new line.

@@ -10,6 +10,8 @@ mod text;
 pub use markdown::markdown;
 pub use text::text;
 
+use crate::report::counted;
+use crate::status_line::grouped;
 use std::collections::BTreeMap;
 
 /// Lines that are shown; more are counted.
@@ -18,22 +20,9 @@ const LINES_MAX: usize = 200;
 /// Samples that wait in the journals of the running plan, by the name of the sink there.
 pub type Waiting = BTreeMap<String, u64>;
 
-/// `12,431`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// `214 samples`.
 fn samples(number: u64) -> String {
-    format!("{} sample{}", grouped(number), if number == 1 { "" } else { "s" })
+    counted(usize::try_from(number).unwrap_or(usize::MAX), "sample")
 }
 
 /// The last line.

@@ -60,10 +60,10 @@ fn columns_stand_under_each_other() {
 ~ flow/hourly                  column `oee` added            state kept
 ~ source/press                 scan 500 ms -> 250 ms         no reconnect
 > sink/pi -> sink/pi2 (moved)                                reconnects, journal kept: 214 samples
-- sink/lake                    journal holds 12,431 samples  drains up to 14 d
+- sink/lake                    journal holds 12 431 samples  drains up to 14 d
 hint: a and b are alike; to keep it add `moved a -> b`
 note: rows of `x_y` *
-0 added, 2 changed in place, 1 moved, 1 removed, 0 replaced, 1,812 unchanged
+0 added, 2 changed in place, 1 moved, 1 removed, 0 replaced, 1 812 unchanged
 ";
     assert_eq!(text(&sample(), &waiting()), expected);
 }
@@ -76,12 +76,12 @@ fn a_table_for_a_merge_request() {
 | `~` | flow/hourly | column `oee` added | state kept |
 | `~` | source/press | scan 500 ms -\\> 250 ms | no reconnect |
 | `>` | sink/pi -\\> sink/pi2 (moved) |  | reconnects, journal kept: 214 samples |
-| `-` | sink/lake | journal holds 12,431 samples | drains up to 14 d |
+| `-` | sink/lake | journal holds 12 431 samples | drains up to 14 d |
 
 - hint: a and b are alike; to keep it add `moved a -> b`
 - note: rows of `x_y` \\*
 
-0 added, 2 changed in place, 1 moved, 1 removed, 0 replaced, 1,812 unchanged
+0 added, 2 changed in place, 1 moved, 1 removed, 0 replaced, 1 812 unchanged
 ";
     assert_eq!(markdown(&sample(), &waiting()), expected);
 }
@@ -103,7 +103,7 @@ fn devices_that_change_alike_share_a_line() {
 ~ tag/meter[01..06, 08..12, 14..40].power  scale 0.1 -> 0.2
 ~ tag/meter07.power                 scale 0.1 -> 0.3
 > calc/a[9..10].e -> calc/b[9..10].e (moved)
-0 added, 2 changed in place, 1 moved, 1 removed, 0 replaced, 1,812 unchanged
+0 added, 2 changed in place, 1 moved, 1 removed, 0 replaced, 1 812 unchanged
 ";
     let shown = text(&changes(all), &Waiting::new());
     assert_eq!(squeezed(&shown), squeezed(expected));
@@ -120,9 +120,9 @@ fn a_very_long_list_is_counted() {
     let shown = text(&changes((0..1_404).map(of).collect()), &Waiting::new());
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines.len(), LINES_MAX + 2);
-    assert_eq!(lines[LINES_MAX], "... and 1,204 more");
+    assert_eq!(lines[LINES_MAX], "... and 1 204 more");
     let table = markdown(&changes((0..1_404).map(of).collect()), &Waiting::new());
-    assert!(table.contains("\n| | ... and 1,204 more | | |\n"));
+    assert!(table.contains("\n| | ... and 1 204 more | | |\n"));
 }
 
 #[test]

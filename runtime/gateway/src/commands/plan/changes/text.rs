@@ -1,7 +1,8 @@
 //! Changes in columns, for a terminal.
 
 use super::lines::lines;
-use super::{LINES_MAX, Waiting, counts, grouped};
+use super::{LINES_MAX, Waiting, counts};
+use crate::status_line::grouped;
 use gwp_plan::diff::Changes;
 
 /// Columns are as wide as what stands in them, up to this.
