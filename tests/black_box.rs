@@ -38,7 +38,7 @@ mod programs;
 use gwp_tests::{Process, gwp};
 use rusqlite::Connection;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Starts the gateway with the program `p.gwp` of a folder; what it logs is added to the file `log` there.
 pub fn run(folder: &Path, more: &[&str]) -> Process {
@@ -46,6 +46,24 @@ pub fn run(folder: &Path, more: &[&str]) -> Process {
     let mut command = Command::new(gwp());
     command.current_dir(folder).args(["run", "p.gwp", "--quiet"]).args(more).stderr(Stdio::from(log));
     Process::start(&mut command)
+}
+
+/// Runs a command of `gwp` in a folder, to its end.
+pub fn ask(folder: &Path, args: &[&str]) -> Output {
+    Command::new(gwp()).current_dir(folder).args(args).output().expect("gwp runs")
+}
+
+/// What standard output says, if it went well.
+pub fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What standard error says, if it ended with this code.
+pub fn refused(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
 }
 
 /// A sample as SQLite has it.

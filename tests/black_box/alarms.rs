@@ -1,9 +1,9 @@
 //! Operators and alarms: orders from the command line and over MQTT, kept over kills.
 
-use crate::{run, try_rows};
-use gwp_tests::{Process, gwp, peers_wanted, until, workspace};
+use crate::{ask, run, said, try_rows};
+use gwp_tests::{Process, peers_wanted, until, workspace};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -18,16 +18,6 @@ source s : simulator {
 sink db : sqlite { path = "alarms.db" }
 flow all = s.alarms -> db
 "#;
-
-fn ask(folder: &Path, args: &[&str]) -> Output {
-    Command::new(gwp()).current_dir(folder).args(args).output().unwrap()
-}
-
-/// What standard output says, if it went well.
-fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 fn state(folder: &Path, alarm: &str) -> Option<String> {
     let output = ask(folder, &["alarm", "ls", "--json"]);

@@ -1,7 +1,8 @@
 //! The program changes while it runs: what is not touched goes on as if nothing had been, and nothing is lost.
 
+use crate::kill::terminate;
 use crate::programs;
-use crate::{number, run, try_rows};
+use crate::{ask, number, run, try_rows};
 use gwp_tests::modbus::Device;
 use gwp_tests::{Process, gwp, until};
 use rusqlite::Connection;
@@ -12,35 +13,22 @@ use std::time::Duration;
 
 const WAIT: Duration = Duration::from_secs(120);
 
-/// Runs a command of `gwp` in a folder.
-fn gwp_in(folder: &Path, args: &[&str]) -> Output {
-    Command::new(gwp()).current_dir(folder).args(args).output().expect("gwp runs")
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn apply(folder: &Path, program: &str, more: &[&str]) -> Output {
     std::fs::write(folder.join("p.gwp"), program).unwrap();
-    gwp_in(folder, &[&["apply", "p.gwp"], more].concat())
+    ask(folder, &[&["apply", "p.gwp"], more].concat())
 }
 
-/// Asked at most a few times a second: each is a process of its own.
 fn status(folder: &Path) -> serde_json::Value {
-    std::thread::sleep(Duration::from_millis(200));
-    let out = gwp_in(folder, &["status", "--json"]);
+    let out = ask(folder, &["status", "--json"]);
     serde_json::from_slice(&out.stdout).unwrap_or_default()
 }
 
 fn running_plan(folder: &Path) -> Option<String> {
     status(folder)["plan"].as_str().map(str::to_owned)
-}
-
-fn terminate(process: &mut Process) {
-    let pid = process.child.id().to_string();
-    assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-    assert!(process.wait(WAIT).success());
 }
 
 fn logged(folder: &Path) -> String {
@@ -174,7 +162,7 @@ fn two_hundred_random_edits_touch_only_what_they_say() {
         assert_eq!(source["restarts"], 0, "{source}");
     }
     let history: serde_json::Value =
-        serde_json::from_slice(&gwp_in(folder, &["history", "--json"]).stdout).unwrap();
+        serde_json::from_slice(&ask(folder, &["history", "--json"]).stdout).unwrap();
     // The newest hundred are listed.
     assert!(history["configurations"].as_array().unwrap().len() >= (edits / 2).min(100));
     terminate(&mut gateway);
@@ -192,7 +180,7 @@ fn two_hundred_random_edits_touch_only_what_they_say() {
     assert!(device.requests() as f64 - served[served.len() - 1] < 5.0);
     let windows = assert_windows(&all);
     assert!(windows > 2, "{windows} windows");
-    let verify = gwp_in(folder, &["journal", "verify"]);
+    let verify = ask(folder, &["journal", "verify"]);
     assert!(verify.status.success(), "{}", text(&verify.stdout));
 }
 
@@ -242,7 +230,7 @@ fn a_change_that_is_refused_or_killed_leaves_the_old_plan_or_the_new_one() {
     for round in 1..=12 {
         let before = running_plan(folder).unwrap();
         std::fs::write(folder.join("p.gwp"), program(round)).unwrap();
-        let check = gwp_in(folder, &["check", "p.gwp"]);
+        let check = ask(folder, &["check", "p.gwp"]);
         let wanted = text(&check.stdout).rsplit("plan ").next().unwrap().trim().to_owned();
         let mut apply = Process::start(
             Command::new(gwp()).current_dir(folder).args(["apply", "p.gwp"]).stderr(Stdio::null()),
@@ -270,7 +258,7 @@ fn a_change_that_is_refused_or_killed_leaves_the_old_plan_or_the_new_one() {
     let last = program(99);
     assert!(apply(folder, &last, &[]).status.success());
     terminate(&mut gateway);
-    let verify = gwp_in(folder, &["journal", "verify"]);
+    let verify = ask(folder, &["journal", "verify"]);
     assert!(verify.status.success(), "{}", text(&verify.stdout));
     let all = series(&folder.join("witness.db"));
     for (path, samples) in all.iter().filter(|(path, _)| path.starts_with("load.t")) {
@@ -341,29 +329,29 @@ fn saved_files_signals_and_probation_change_the_program_and_bring_it_back() {
     // Not confirmed: the one before comes back. Confirmed: it stays.
     let other = folder.join("q.gwp");
     std::fs::write(&other, program(4)).unwrap();
-    let out = gwp_in(folder, &["apply", "q.gwp", "--confirm-within", "10s"]);
+    let out = ask(folder, &["apply", "q.gwp", "--confirm-within", "10s"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
     let fourth = running_plan(folder).unwrap();
     assert_ne!(fourth, second);
-    let refused = gwp_in(folder, &["apply", "p.gwp"]);
+    let refused = ask(folder, &["apply", "p.gwp"]);
     assert!(text(&refused.stderr).contains("confirm"), "{}", text(&refused.stderr));
     until("the plan before", WAIT, || running_plan(folder).as_ref() == Some(&second));
-    assert!(gwp_in(folder, &["apply", "q.gwp", "--confirm-within", "60s"]).status.success());
-    assert!(gwp_in(folder, &["confirm"]).status.success());
-    assert!(!gwp_in(folder, &["confirm"]).status.success());
+    assert!(ask(folder, &["apply", "q.gwp", "--confirm-within", "60s"]).status.success());
+    assert!(ask(folder, &["confirm"]).status.success());
+    assert!(!ask(folder, &["confirm"]).status.success());
     assert_eq!(running_plan(folder).as_ref(), Some(&fourth));
 
     // By the history, and by what would change.
     let history: serde_json::Value =
-        serde_json::from_slice(&gwp_in(folder, &["history", "--json"]).stdout).unwrap();
+        serde_json::from_slice(&ask(folder, &["history", "--json"]).stdout).unwrap();
     let oldest =
         history["configurations"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
-    let against = gwp_in(folder, &["plan", "p.gwp", "--against", "data"]);
+    let against = ask(folder, &["plan", "p.gwp", "--against", "data"]);
     assert_eq!(against.status.code(), Some(3), "{}", text(&against.stderr));
     assert!(text(&against.stdout).contains("flow/f"), "{}", text(&against.stdout));
-    let same = gwp_in(folder, &["plan", "q.gwp", "--against", "data"]);
+    let same = ask(folder, &["plan", "q.gwp", "--against", "data"]);
     assert_eq!(same.status.code(), Some(0), "{}", text(&same.stdout));
-    assert!(gwp_in(folder, &["rollback", &oldest[..8]]).status.success());
+    assert!(ask(folder, &["rollback", &oldest[..8]]).status.success());
     assert_eq!(running_plan(folder).as_ref(), Some(&first));
     terminate(&mut gateway);
 

@@ -1,6 +1,6 @@
 //! The control interface of a real gateway: users, tokens, TLS, audit, and a fuzzer that knows its OpenAPI document.
 
-use crate::run;
+use crate::{ask, refused, run, said};
 use gwp_tests::{Process, gwp, peers_wanted, python_with, until};
 use std::io::Write;
 use std::path::Path;
@@ -26,23 +26,6 @@ fn told(folder: &Path, args: &[&str], input: &str) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
-}
-
-fn ask(folder: &Path, args: &[&str]) -> Output {
-    told(folder, args, "")
-}
-
-/// What standard output says, if it went well.
-fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// What standard error says, if it went wrong in this way.
-fn refused(output: &Output, code: i32) -> String {
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    text
 }
 
 /// Starts a gateway and waits until it answers.

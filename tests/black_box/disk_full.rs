@@ -1,6 +1,6 @@
 //! A data directory that fills up: stop before it is full, lose nothing, go on with room.
 
-use crate::{number, rows};
+use crate::{ask, number, refused, rows};
 use gwp_tests::{Process, gwp, until};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -29,19 +29,19 @@ fn newest(database: &Path) -> i64 {
     connection.query_row("select max(time_ns) from samples", [], |row| row.get(0)).unwrap_or(0)
 }
 
+/// What is stored has been delivered, and nothing new is stored.
+fn stands_still(folder: &Path) -> bool {
+    let out = ask(folder, &["status", "--json", "--data", "small/data"]);
+    let status: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
+    status["disk_low"] == true && status["sinks"][0]["waiting"] == 0
+}
+
 /// A change of the program needs room, too: the old one runs on.
 fn refuse_a_change(folder: &Path) {
     let program = std::fs::read_to_string(folder.join("p.gwp")).unwrap();
     std::fs::write(folder.join("q.gwp"), program.replace("t000 at", "other at")).unwrap();
-    let asked = |args: &[&str]| {
-        Command::new(gwp()).current_dir(folder).args(args).args(["--data", "small/data"]).output().unwrap()
-    };
-    let refused = asked(&["apply", "q.gwp"]);
-    assert_eq!(refused.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let said = refused(&ask(folder, &["apply", "q.gwp", "--data", "small/data"]), 1);
     assert!(said.contains("the data directory is nearly full") && said.contains("runs on"), "{said}");
-    let status = String::from_utf8_lossy(&asked(&["status", "--json"]).stdout).into_owned();
-    assert!(status.contains("\"disk_low\": true"), "{status}");
 }
 
 #[test]
@@ -83,17 +83,8 @@ fn a_full_disk_stops_nothing_for_good_and_loses_nothing() {
     std::fs::write(&filler, vec![0u8; 200 << 20]).unwrap();
     let logged = |text: &str| std::fs::read_to_string(&log).unwrap_or_default().contains(text);
     until("a clear error before the disk is full", wait, || logged("the data directory is nearly full"));
-    let stopped_at = {
-        let mut last = -1;
-        until("nothing new to arrive", wait, || {
-            let now = newest(&database);
-            let same = now == last;
-            last = now;
-            std::thread::sleep(Duration::from_millis(200));
-            same
-        });
-        last
-    };
+    until("nothing new to arrive", wait, || stands_still(folder));
+    let stopped_at = newest(&database);
     assert!(running.child.try_wait().unwrap().is_none(), "it still runs");
     refuse_a_change(folder);
 

@@ -1,10 +1,10 @@
 //! Live values of a real gateway: list, get, watch and write tags, and the view of `gwp top`.
 
-use crate::{number, run, try_rows};
+use crate::{ask, number, refused, run, said, try_rows};
 use gwp_tests::{Process, gwp, until};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -28,23 +28,6 @@ sink db : sqlite {{ path = "live.db" }}
 flow all = s.limit, s.twice, set_limit -> db
 "#
     )
-}
-
-fn ask(folder: &Path, args: &[&str]) -> Output {
-    Command::new(gwp()).current_dir(folder).args(args).output().unwrap()
-}
-
-/// What standard output says, if it went well.
-fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// What standard error says, if it was refused.
-fn refused(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    text
 }
 
 /// Value, unit and quality of the line of a tag.
@@ -80,7 +63,7 @@ fn tags_are_listed_watched_and_written_by_the_rules_of_the_program() {
     assert!(line("s.limit ").contains(" real ") && line("s.limit ").contains("kW"), "{list}");
     assert!(line("s.hot ").contains(" bool "), "{list}");
     assert!(!list.contains("control.") && !list.contains("set_limit"), "{list}");
-    assert!(refused(&ask(folder, &["tags", "get", "s.nothing"])).contains("no tag `s.nothing`"));
+    assert!(refused(&ask(folder, &["tags", "get", "s.nothing"]), 1).contains("no tag `s.nothing`"));
 
     let mut command = Command::new(gwp());
     let mut watch =
@@ -103,7 +86,7 @@ fn tags_are_listed_watched_and_written_by_the_rules_of_the_program() {
         (["s.x", "1"], "declare `write NAME to s.x from SOURCE"),
         (["s.nothing", "1"], "there is no tag `s.nothing`"),
     ] {
-        let text = refused(&ask(folder, &[&["tags", "write"], &args[..]].concat()));
+        let text = refused(&ask(folder, &[&["tags", "write"], &args[..]].concat()), 1);
         assert!(text.contains(why), "{text}");
     }
     let audit = said(&ask(folder, &["audit"]));

@@ -40,6 +40,9 @@ fn subscribers_get_what_the_server_held_value_by_value() {
         Process::start(Command::new("bash").arg(workspace().join("tests/peers/modbus_mqtt.sh")).arg(folder));
     assert!(peers.line().starts_with("READY"));
     let port = std::fs::read_to_string(folder.join("broker.port")).unwrap();
+    // Kept by the broker, so who has subscribed is told of it at once.
+    let kept = ["-h", "127.0.0.1", "-p", port.trim(), "-r", "-t", "gwp/subscribed", "-m", "yes"];
+    assert!(Command::new("mosquitto_pub").args(kept).status().unwrap().success());
     let subscriber = Process::start(Command::new("mosquitto_sub").args([
         "-h",
         "127.0.0.1",
@@ -52,7 +55,7 @@ fn subscribers_get_what_the_server_held_value_by_value() {
         "-F",
         "%t %p",
     ]));
-    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(subscriber.line(), "gwp/subscribed yes");
     let status = Command::new(gwp())
         .current_dir(folder)
         .arg("run")

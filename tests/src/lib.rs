@@ -98,12 +98,15 @@ impl Drop for Process {
     }
 }
 
-/// Waits for a condition; panics when it does not come.
+/// Waits for a condition; panics when it does not come. It is looked at often at first, then a few times a second, as
+/// looking may be a process of its own.
 pub fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_millis(20);
     while !condition() {
         assert!(Instant::now() < deadline, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(pause);
+        pause = (pause * 5 / 4).min(Duration::from_millis(200));
     }
 }
 
