@@ -83,10 +83,16 @@ fn subscribers_get_what_the_server_held_value_by_value() {
         }
         messages.len() >= expected.len()
     });
+    same_values(&messages, &expected);
+    slots_100_ms_apart(&messages);
+}
+
+/// Every message holds what the server served for it, scaled and typed.
+fn same_values(messages: &[Value], expected: &[i64]) {
     let value = |message: &Value, tag: &str| message["values"][format!("plc.{tag}")].clone();
     let counts: Vec<i64> = messages.iter().map(|message| value(message, "count").as_i64().unwrap()).collect();
     assert_eq!(counts, expected, "delivered against served");
-    for message in &messages {
+    for message in messages {
         assert!((value(message, "level").as_f64().unwrap() - 50.55).abs() < 1e-9);
         assert_eq!(value(message, "batch"), 1020);
         assert_eq!(value(message, "valve"), true);
@@ -95,6 +101,9 @@ fn subscribers_get_what_the_server_held_value_by_value() {
         assert_eq!(value(message, "name"), "PUMP 07");
         assert!(message.get("quality").is_none_or(|quality| quality.as_object().unwrap().is_empty()));
     }
+}
+
+fn slots_100_ms_apart(messages: &[Value]) {
     let times: Vec<i64> = messages.iter().map(|message| millis(&message["time"])).collect();
     let apart = times.windows(2).filter(|pair| pair[1] - pair[0] == 100).count();
     assert!(times.iter().all(|time| time % 100 == 0), "slot time stamps");
