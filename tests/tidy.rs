@@ -33,6 +33,7 @@ fn rooms_know_only_what_they_may() {
         ("gwp-console", &["gwp-core", "gwp-plan", "gwp-engine"]),
         ("gwp-driver-simulator", core),
         ("gwp-mqtt", core),
+        ("gwp-redundancy", core),
         ("gwp-driver-modbus", core),
         ("gwp-driver-mqtt", &["gwp-core", "gwp-mqtt"]),
         ("gwp-sink-console", core),
@@ -89,8 +90,8 @@ fn heavy_crates_stay_in_their_rooms() {
 #[test]
 fn pure_rooms_have_no_runtime() {
     for package in packages() {
-        let pure =
-            ["gwp-core", "gwp-syntax", "gwp-plan", "gwp-compile", "gwp-ide"].contains(&package.name.as_str());
+        let pure = ["gwp-core", "gwp-syntax", "gwp-plan", "gwp-compile", "gwp-ide", "gwp-redundancy"]
+            .contains(&package.name.as_str());
         for dependency in package.dependencies.iter().filter(|found| found.kind == DependencyKind::Normal) {
             if pure && dependency.name == "tokio" {
                 assert_eq!(package.name.as_str(), "gwp-core", "{} is pure", package.name);

@@ -1,0 +1,5 @@
+//! The redundant pair as a machine: no clock, no randomness, no I/O.
+
+pub mod limits;
+pub mod member;
+pub mod mono;

@@ -1,0 +1,1 @@
+//! Every bound of the pair's machine in one place.
