@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-const WAIT: Duration = Duration::from_secs(120);
+const WAIT: Duration = gwp_tests::PATIENCE;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -47,7 +47,7 @@ fn untouched(device: &Device) -> String {
          sink witness : sqlite {{ path = \"witness.db\" }}\n\
          flow raw = load except load.connected -> witness\n\
          flow device = plc except plc.connected -> witness\n\
-         flow sums = load -> every 1 s {{ n = count(t000), s = sum(t000) }} -> witness\n",
+         flow sums = load -> every 1 s in \"UTC\" {{ n = count(t000), s = sum(t000) }} -> witness\n",
         device.address
     )
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = gwp_tests::PATIENCE;
 
 const PROGRAM: &str = r#"
 source s : simulator {

@@ -75,7 +75,7 @@ fn a_full_disk_stops_nothing_for_good_and_loses_nothing() {
             .stderr(Stdio::from(std::fs::File::create(&log).unwrap())),
     );
     let database = folder.join("rows.db");
-    let wait = Duration::from_secs(60);
+    let wait = gwp_tests::PATIENCE;
     until("rows", wait, || database.exists() && newest(&database) > 0);
 
     // Something else fills the disk down to less than the reserve.

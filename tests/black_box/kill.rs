@@ -94,7 +94,7 @@ fn twenty_kills_under_50_000_values_a_second_lose_and_double_nothing() {
         let mut running = run(folder, &[]);
         let database = folder.join("rows.db");
         let before = size(&database);
-        until("rows", Duration::from_secs(30), || size(&database) > before);
+        until("rows", gwp_tests::PATIENCE, || size(&database) > before);
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
@@ -109,7 +109,7 @@ fn twenty_kills_under_50_000_values_a_second_lose_and_double_nothing() {
     assert!(!seen.is_empty(), "no kill ever met a journal with something in it");
     let began = now_ns();
     let mut last = run(folder, &[]);
-    until("rows of the last run", Duration::from_secs(60), || {
+    until("rows of the last run", gwp_tests::PATIENCE, || {
         rows_newest(&folder.join("rows.db")) > began + 1_000_000_000
     });
     terminate(&mut last);
@@ -149,7 +149,7 @@ fn size(database: &Path) -> i64 {
 pub fn terminate(process: &mut Process) {
     let status = Command::new("kill").arg(process.child.id().to_string()).status().unwrap();
     assert!(status.success());
-    assert!(process.wait(Duration::from_secs(60)).success());
+    assert!(process.wait(gwp_tests::PATIENCE).success());
 }
 
 fn copy(from: &Path, to: &Path) {

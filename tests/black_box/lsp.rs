@@ -1,14 +1,11 @@
 //! The language server as editors use it: the real binary, messages over its standard input and output.
 
+use gwp_tests::PATIENCE;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
-
-/// Longer than any answer takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An editor that talks to one server.
 struct Editor {

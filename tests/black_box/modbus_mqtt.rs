@@ -71,7 +71,7 @@ fn subscribers_get_what_the_server_held_value_by_value() {
     let mut messages: Vec<Value> = Vec::new();
     let expected = served(&folder.join("served.jsonl"));
     assert!(expected.len() > 40, "{} answers in 6 s at 100 ms", expected.len());
-    until("all messages", Duration::from_secs(20), || {
+    until("all messages", gwp_tests::PATIENCE, || {
         if messages.len() < expected.len() {
             let line = subscriber.line();
             let (topic, payload) = line.split_once(' ').unwrap();

@@ -124,7 +124,7 @@ fn twenty_kills_change_no_total_no_delay_and_no_window() {
     for _ in 0..KILLS {
         let before = newest(folder, None);
         let mut running = run(folder, &[]);
-        until("rows", Duration::from_secs(30), || newest(folder, None) > before);
+        until("rows", gwp_tests::PATIENCE, || newest(folder, None) > before);
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
@@ -134,7 +134,7 @@ fn twenty_kills_change_no_total_no_delay_and_no_window() {
     // On until a run has begun and ended behind the last kill: with it the windows and delays that were open then.
     let before = newest(folder, None);
     let mut last = run(folder, &[]);
-    until("the last windows", Duration::from_secs(60), || newest(folder, Some("s.batches.area")) > before);
+    until("the last windows", gwp_tests::PATIENCE, || newest(folder, Some("s.batches.area")) > before);
     terminate(&mut last);
 
     let wanted = recomputed(folder);
@@ -175,7 +175,7 @@ fn a_sink_that_has_moved_is_computed_from_the_beginning() {
         program(sink, more);
         let seen = newest(folder, Some("s.sum"));
         let mut running = run(folder, &[]);
-        until("rows", Duration::from_secs(30), || newest(folder, Some("s.sum")) > seen);
+        until("rows", gwp_tests::PATIENCE, || newest(folder, Some("s.sum")) > seen);
         terminate(&mut running);
     }
     let wanted = recomputed(folder);

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = gwp_tests::PATIENCE;
 
 #[test]
 fn a_service_manager_hears_that_it_is_ready_alive_reloading_and_stopping() {

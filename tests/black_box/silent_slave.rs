@@ -80,7 +80,7 @@ fn one_silent_slave_disturbs_only_itself() {
             .args(["run", "p.gwp", "--quiet"])
             .stderr(Stdio::from(std::fs::File::create(folder.join("log")).unwrap())),
     );
-    let wait = Duration::from_secs(30);
+    let wait = gwp_tests::PATIENCE;
     until("ten slaves", wait, || {
         (1..=10)
             .all(|unit| newest(folder, &format!("slave{unit}.a")).is_some_and(|row| row.quality == "good"))

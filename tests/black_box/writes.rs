@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = gwp_tests::PATIENCE;
 
 /// A broker, a PLC, a program that writes to it, and the gateway in between.
 struct Plant {

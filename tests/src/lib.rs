@@ -72,7 +72,7 @@ impl Process {
 
     /// The next line it prints.
     pub fn line(&self) -> String {
-        self.lines.recv_timeout(Duration::from_secs(30)).expect("the process printed nothing in time")
+        self.lines.recv_timeout(PATIENCE).expect("the process printed nothing in time")
     }
 
     /// Kills it as `kill -9` does.
@@ -97,6 +97,9 @@ impl Drop for Process {
         self.kill();
     }
 }
+
+/// How long a test waits for what must come. It only ends tests that hang, so a busy machine must not reach it.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits for a condition; panics when it does not come. It is looked at often at first, then a few times a second, as
 /// looking may be a process of its own.
