@@ -1,1 +1,38 @@
-//! Every bound of the pair's machine in one place.
+//! Every bound of the pair's machine in one place. Times are nanoseconds.
+
+const MS: u64 = 1_000_000;
+const S: u64 = 1_000 * MS;
+
+// Roles and votes.
+
+/// How much longer a promise lasts than the lease that rests on it, in permille of the lease.
+/// 50 tolerates clocks that run 2.4 % too fast and too slow: `promise >= lease (1 + r) / (1 - r)`.
+pub const PROMISE_MARGIN_PERMILLE: u64 = 50;
+/// Renewals that fit into one lease at least; fewer, and lost packets look like a dead node.
+pub const RENEWALS_MIN: u64 = 10;
+/// Leases shorter than this cannot be kept on a busy machine.
+pub const LEASE_MIN: u64 = 200 * MS;
+/// Leases longer than this leave the plant blind for too long.
+pub const LEASE_MAX: u64 = 60 * S;
+
+// Planned switchover.
+
+/// The standby connects to all sources and sinks within this time, or nothing happens.
+pub const PREPARE_MAX: u64 = 10 * S;
+/// Deliveries under way are acknowledged within this time, or the active goes on.
+pub const DRAIN_MAX: u64 = 2 * S;
+/// Opening the sinks of a new active, fencing included; beyond it the node counts as faulted.
+pub const ACTIVATE_MAX: u64 = 30 * S;
+
+// Failback and health.
+
+/// Longest hold before an automatic failback, however often it doubled.
+pub const HOLD_MAX: u64 = 4 * 3600 * S;
+/// Failovers within this time double the hold, and latch automatic switching when they are
+/// [`LATCH_FAILOVERS`].
+pub const LATCH_WINDOW: u64 = 3600 * S;
+pub const LATCH_FAILOVERS: usize = 3;
+/// How long the peer must be healthier before the graph moves to it.
+pub const HEALTH_HOLD: u64 = 30 * S;
+/// How much healthier, in percent of the own score.
+pub const HEALTH_MARGIN_PERCENT: u32 = 20;

@@ -31,3 +31,11 @@ impl fmt::Display for Mono {
         write!(f, "{}.{:03} s", millis / 1000, millis % 1000)
     }
 }
+
+/// Moves an instant that was set into the past, but never to [`Mono::NEVER`].
+#[cfg(test)]
+pub(crate) fn age(instant: &mut Mono, ns: u64) {
+    if *instant != Mono::FOREVER && *instant != Mono::NEVER {
+        instant.0 = instant.0.saturating_sub(ns).max(1);
+    }
+}

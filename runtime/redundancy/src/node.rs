@@ -1,0 +1,618 @@
+//! One gateway of the pair as a machine: what it hears and what time it is decide what it is.
+//!
+//! ```text
+//! Booting --opened--> Starting --hears an active--> CatchingUp --in step--> Standby
+//!                        |                            ^   |                   |
+//!                        |  nobody is active          |   |  the active       |
+//!                        |  (after a hold)            |   |  is gone          | its promise ran out,
+//!                        v                            |   v  (after a hold)   v or it handed its vote over
+//!                     Candidate <---------------------|---+---------------- Candidate
+//!                        | a majority                 |
+//!                        v                            | hears an active
+//!                     Activating --sinks open--> Active --lease lost, higher epoch, fault--> Fenced
+//!                                                 ^  |                                         ^
+//!                                          aborted|  v switchover: the standby is prepared     |
+//!                                                Draining --acknowledged: vote handed over-----+
+//!
+//! Maintenance: an operator keeps it from standing.   Faulted: its store cannot be trusted.
+//! ```
+//!
+//! A call of [`Node::step`] goes: what has run out by `now` ends, the input is taken, what is
+//! due begins, what must be kept goes to disk. Nothing that depends on a vote leaves before
+//! the vote is on disk.
+
+mod hearing;
+mod holding;
+mod standing;
+mod state;
+mod switching;
+
+use crate::failback::{Failback, FailbackMode};
+use crate::health::Health;
+use crate::lease::Lease;
+use crate::member::{Epoch, Member, NodeId};
+use crate::message::{Body, Message, NodeReport, Report, Stance};
+use crate::mono::Mono;
+use crate::policy::Quorum;
+use crate::timing::Timing;
+use crate::token::{ActivationToken, Permit};
+use crate::vote::{Mark, Superblock, Voter};
+use gwp_core::{PlanId, Position};
+
+pub use standing::Obstacle;
+pub use state::State;
+pub use switching::SwitchObstacle;
+
+/// What an operator or `node.toml` decides about a pair.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Settings {
+    pub me: NodeId,
+    pub quorum: Quorum,
+    pub timing: Timing,
+    pub stale: StalePolicy,
+    pub failback: FailbackMode,
+}
+
+/// What a node does that could take over, but whose log may lack what was delivered already.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum StalePolicy {
+    /// It takes over, and flags what it delivers from its old log as backfill.
+    #[default]
+    Allow,
+    /// It takes over only when an operator says so.
+    Ask,
+}
+
+/// What a node is. [`State`] has the finer words of the status.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    Booting,
+    Starting,
+    CatchingUp,
+    Standby,
+    Candidate,
+    Activating,
+    Active,
+    Draining,
+    Fenced,
+    Maintenance,
+    Faulted,
+}
+
+impl Role {
+    /// Whether it holds an epoch that it has won.
+    pub fn holds(self) -> bool {
+        matches!(self, Role::Activating | Role::Active | Role::Draining)
+    }
+}
+
+/// The configuration a node runs, and the log position of the record that put it in force.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Configured {
+    pub plan: PlanId,
+    pub at: Position,
+}
+
+/// What happens to a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// Time has passed. At least once per [`Timing::beat`].
+    Tick,
+    /// An authenticated message of this boot of its sender.
+    Message {
+        from: Member,
+        message: Message,
+    },
+    /// The last [`Output::Persist`] is on disk.
+    Persisted,
+    /// It could not be written: this node votes no more.
+    PersistFailed,
+    /// The store is open and verified.
+    Opened,
+    /// The store has failed (write, fsync, corruption).
+    StoreFailed,
+    /// The store was made anew from the peer, or verified.
+    Repaired,
+    /// The sequencer, the store's commits, have moved since they were asked last.
+    Moved {
+        sequencer: bool,
+        store: bool,
+    },
+    /// Sinks are open and fenced for this epoch.
+    Activated(Epoch),
+    /// After [`Output::Close`]: all exits are shut and nothing is on its way through one.
+    Closed,
+    /// After [`Output::Drain`]: what was under way is acknowledged, nothing new was begun.
+    Drained,
+    /// After [`Output::Prepare`]: sources and sinks are connected (or cannot be).
+    Prepared(bool),
+    /// As the active: the peer holds everything and deliveries wait for it (or no longer).
+    PeerInStep(bool),
+    /// As the active: deliveries have waited for the peer for [`Timing::solo`].
+    GoAlone,
+    /// A destination has refused this node for a higher epoch.
+    FencedBy(Epoch),
+    /// It is certain that the peer is without power.
+    PeerOff,
+    /// Own score, 0 to 100.
+    Health(u8),
+    /// Result of the readiness drill.
+    Ready(bool),
+    /// A configuration is in force here; `None` = the one in force at the active cannot be.
+    Configured(Option<Configured>),
+    /// The time window for failback has opened or closed.
+    FailbackWindow(bool),
+    Operator(Command),
+}
+
+/// What an operator can want.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// The active moves the graph to its peer.
+    Switchover,
+    /// A node that is not active does not take over, or does again.
+    Maintenance(bool),
+    /// Become active without votes. The shell has audited and confirmed it.
+    ForceActivate,
+    /// Automatic switching may go on after it was latched.
+    Acknowledge,
+}
+
+/// What a node wants done, in this order.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Output {
+    Send {
+        to: Member,
+        message: Message,
+    },
+    /// Write and sync, then [`Input::Persisted`]. At most one is under way.
+    Persist(Superblock),
+    /// Merge the shadow, load the checkpoint, open and fence the sinks, then
+    /// [`Input::Activated`]. `stale`: what waits is to be flagged as backfill.
+    Activate {
+        token: ActivationToken,
+        stale: bool,
+    },
+    /// Effects of the epoch are allowed for a time.
+    Permit(Permit),
+    /// Shut all exits, then [`Input::Closed`].
+    Close,
+    /// As the active: what the peer does not hold may be delivered (or no longer).
+    Alone(bool),
+    /// Connect to sources and sinks without effect, then [`Input::Prepared`].
+    Prepare,
+    /// The switchover does not come: let go of what was prepared.
+    Cancel,
+    /// Begin no new delivery, wait for those under way, then [`Input::Drained`].
+    Drain,
+    /// The switchover does not come: deliver again.
+    Resume,
+    Role {
+        from: Role,
+        to: Role,
+    },
+    Notify(Event),
+    /// To the operator whose command this step took.
+    Refused(Refusal),
+}
+
+/// What people are told. With the epoch it is the key that lets channels drop doubles.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Event {
+    /// This node became the active of an epoch.
+    Activated {
+        epoch: Epoch,
+        stale: bool,
+    },
+    LeaseLost {
+        epoch: Epoch,
+    },
+    /// The peer is active in a higher epoch, while this node was in a lower one.
+    DualActive {
+        epoch: Epoch,
+        higher: Epoch,
+    },
+    Fenced {
+        epoch: Epoch,
+        by: Epoch,
+    },
+    PeerLost,
+    PeerBack,
+    WitnessLost,
+    WitnessBack,
+    /// The peer no longer holds everything (or does again).
+    RedundancyLost {
+        epoch: Epoch,
+    },
+    RedundancyRestored {
+        epoch: Epoch,
+    },
+    SwitchoverBegun {
+        epoch: Epoch,
+        why: SwitchCause,
+    },
+    SwitchoverAborted {
+        epoch: Epoch,
+    },
+    FailbackLatched,
+    /// It could take over, but its log may be behind, and an operator has to say so.
+    StaleRefused,
+    Forced {
+        epoch: Epoch,
+    },
+    ConfigInvalid,
+    Faulted,
+}
+
+/// Why a switchover was begun.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SwitchCause {
+    Operator,
+    Failback,
+    Health,
+}
+
+/// Why a command was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    Switchover(SwitchObstacle),
+    /// The active is switched over first.
+    MaintenanceOfActive,
+    /// It is active already, or its store is not usable.
+    ForceActivate,
+}
+
+/// What was heard of another member, and when.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Seen {
+    /// [`Mono::NEVER`] = not since this node started.
+    at: Mono,
+    /// When its vote will be free, by its last report.
+    free_at: Mono,
+    report: Report,
+    /// People were told that it is silent.
+    missed: bool,
+}
+
+impl Seen {
+    fn within(&self, now: Mono, ns: u64) -> bool {
+        self.at != Mono::NEVER && now.since(self.at) < ns
+    }
+}
+
+/// The superblock and the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Disk {
+    written: Superblock,
+    writing: Option<Superblock>,
+    failed: bool,
+}
+
+/// One gateway. Everything it knows is in here; [`Node::step`] is all that changes it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Node {
+    settings: Settings,
+    voter: Voter,
+    disk: Disk,
+    role: Role,
+    /// When it took this role.
+    since: Mono,
+    lease: Lease,
+    /// Exits may still be open after the role that opened them ended.
+    closing: bool,
+    /// The token of this activation was given out.
+    announced: bool,
+    peer: Seen,
+    witness: Seen,
+    /// Last request of the peer as an active, and its clock then: an older one is not news.
+    peer_asked: Mono,
+    peer_sent: Mono,
+    /// Granted to the peer, to be said when it is on disk.
+    owed: Option<(Epoch, Mono)>,
+    next_beat: Mono,
+    next_witness_hello: Mono,
+    /// Highest epoch known to have been won.
+    leader: Epoch,
+    /// Epoch in which the active said that this node holds everything; 0 = not, or not since boot.
+    in_step: Epoch,
+    /// Epoch of the active that was followed last.
+    followed: Epoch,
+    /// Highest epoch that the peer was active in and gave up.
+    peer_gave_up: Epoch,
+    /// It is certain that the peer has no power.
+    peer_off: bool,
+    /// After a candidacy without result.
+    stand_after: Mono,
+    configured: Option<Configured>,
+    sequencer_moved: Mono,
+    store_moved: Mono,
+    health: u8,
+    ready: bool,
+    holder: holding::Holder,
+    switch: switching::Switch,
+    failback: Failback,
+    better: Health,
+}
+
+impl Node {
+    /// A node whose process has just started, with what its superblock holds.
+    pub fn boot(settings: Settings, superblock: Superblock, now: Mono) -> Node {
+        let nothing = Seen {
+            at: Mono::NEVER,
+            free_at: Mono::FOREVER,
+            missed: false,
+            report: Report {
+                stance: Stance::Aside,
+                epoch: 0,
+                relinquished: 0,
+                promise: Default::default(),
+                bound_for: 0,
+                before: Default::default(),
+                mark: None,
+                node: NodeReport::default(),
+            },
+        };
+        Node {
+            settings,
+            voter: Voter::start(superblock, now, &settings.timing),
+            disk: Disk { written: superblock, writing: None, failed: false },
+            role: Role::Booting,
+            since: now,
+            lease: Lease::NONE,
+            closing: false,
+            announced: false,
+            peer: nothing,
+            witness: nothing,
+            peer_asked: Mono::NEVER,
+            peer_sent: Mono::NEVER,
+            owed: None,
+            next_beat: now,
+            next_witness_hello: now,
+            leader: superblock.led,
+            in_step: 0,
+            followed: 0,
+            peer_gave_up: 0,
+            peer_off: false,
+            stand_after: Mono::NEVER,
+            configured: None,
+            sequencer_moved: now,
+            store_moved: now,
+            health: 100,
+            ready: false,
+            holder: holding::Holder::default(),
+            switch: switching::Switch::None,
+            failback: Failback::new(settings.failback, now),
+            better: Health::default(),
+        }
+    }
+
+    /// Takes one input at `now` (never earlier than before) and appends what is to be done.
+    pub fn step(&mut self, now: Mono, input: Input, out: &mut Vec<Output>) {
+        self.expire(now, out);
+        self.take(now, input, out);
+        self.advance(now, out);
+        self.persist(out);
+        if self.on_disk() {
+            self.speak(now, out);
+        }
+    }
+
+    fn take(&mut self, now: Mono, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Tick => {}
+            Input::Message { from, message } => self.hear(now, from, message, out),
+            Input::Persisted => {
+                if let Some(block) = self.disk.writing.take() {
+                    self.disk.written = block;
+                }
+            }
+            Input::PersistFailed => {
+                self.disk.failed = true;
+                self.fault(now, out);
+            }
+            Input::StoreFailed => self.fault(now, out),
+            Input::Opened if self.role == Role::Booting => self.become_role(now, Role::Starting, out),
+            Input::Repaired if self.role == Role::Faulted && !self.disk.failed => {
+                self.in_step = 0;
+                self.become_role(now, Role::Starting, out);
+            }
+            Input::Opened | Input::Repaired => {}
+            Input::Moved { sequencer, store } => {
+                self.sequencer_moved = if sequencer { now } else { self.sequencer_moved };
+                self.store_moved = if store { now } else { self.store_moved };
+            }
+            Input::Activated(epoch) => self.activated(now, epoch, out),
+            Input::Closed => self.closing = false,
+            Input::Drained => self.drained(now, out),
+            Input::Prepared(prepared) => self.prepared(prepared),
+            Input::PeerInStep(in_step) => self.peer_in_step(now, in_step, out),
+            Input::GoAlone => self.go_alone(now, out),
+            Input::FencedBy(by) => {
+                if self.role.holds() && by > self.lease.epoch {
+                    out.push(Output::Notify(Event::Fenced { epoch: self.lease.epoch, by }));
+                    self.lose(now, out);
+                }
+            }
+            Input::PeerOff => self.peer_off = true,
+            Input::Health(score) => self.health = score.min(100),
+            Input::Ready(ready) => self.ready = ready,
+            Input::Configured(configured) => {
+                if configured.is_none() {
+                    out.push(Output::Notify(Event::ConfigInvalid));
+                }
+                self.configured = configured;
+            }
+            Input::FailbackWindow(open) => self.failback.window_open = open,
+            Input::Operator(command) => self.command(now, command, out),
+        }
+    }
+
+    fn command(&mut self, now: Mono, command: Command, out: &mut Vec<Output>) {
+        match command {
+            Command::Switchover => match self.may_switch(now) {
+                Ok(()) => self.begin_switch(now, SwitchCause::Operator, out),
+                Err(why) => out.push(Output::Refused(Refusal::Switchover(why))),
+            },
+            Command::Maintenance(true) => match self.role {
+                Role::Starting | Role::CatchingUp | Role::Standby | Role::Fenced => {
+                    self.become_role(now, Role::Maintenance, out);
+                }
+                Role::Maintenance => {}
+                _ => out.push(Output::Refused(Refusal::MaintenanceOfActive)),
+            },
+            Command::Maintenance(false) => {
+                if self.role == Role::Maintenance {
+                    self.become_role(now, Role::Starting, out);
+                }
+            }
+            Command::ForceActivate => self.force(now, out),
+            Command::Acknowledge => self.failback.acknowledge(),
+        }
+    }
+
+    /// What has run out by now ends.
+    fn expire(&mut self, now: Mono, out: &mut Vec<Output>) {
+        if self.role.holds() && now >= self.lease.until() {
+            out.push(Output::Notify(Event::LeaseLost { epoch: self.lease.epoch }));
+            self.lose(now, out);
+        }
+        if self.role == Role::Activating && now.since(self.since) >= crate::limits::ACTIVATE_MAX {
+            self.lose(now, out);
+        }
+        if self.role == Role::Candidate && now.since(self.since) >= self.settings.timing.lease {
+            self.step_aside(now, out);
+        }
+    }
+
+    /// What is due begins.
+    fn advance(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.notice_silence(now, out);
+        if self.may_stand(now).is_ok() {
+            self.stand(now, out);
+        }
+        if self.role == Role::Candidate && self.on_disk() && self.has_majority(now) {
+            self.win(now, out);
+        }
+        self.advance_switch(now, out);
+    }
+
+    /// Whether all that was promised is on disk.
+    fn on_disk(&self) -> bool {
+        !self.disk.failed && self.disk.writing.is_none() && self.disk.written == self.voter.block
+    }
+
+    fn persist(&mut self, out: &mut Vec<Output>) {
+        if cfg!(mutant = "vote_not_durable") {
+            self.disk.written = self.voter.block;
+        }
+        if !self.disk.failed && self.disk.writing.is_none() && self.disk.written != self.voter.block {
+            self.disk.writing = Some(self.voter.block);
+            out.push(Output::Persist(self.voter.block));
+        }
+    }
+
+    /// All is on disk: what waited for that is said.
+    fn speak(&mut self, now: Mono, out: &mut Vec<Output>) {
+        if let Some((epoch, sent)) = self.owed.take() {
+            let promise = self.voter.block.promise;
+            if promise.epoch == epoch && promise.holder == Some(self.peer()) {
+                self.send(now, Member::Node(self.peer()), Body::Vote { epoch, sent, granted: true }, out);
+            }
+        }
+        self.own_mark_kept(out);
+        if self.role == Role::Activating && !self.announced {
+            self.announce(now, out);
+        }
+        if now >= self.next_beat && self.role != Role::Booting {
+            self.beat(now, out);
+        }
+    }
+
+    /// The store or the superblock cannot be trusted.
+    fn fault(&mut self, now: Mono, out: &mut Vec<Output>) {
+        if self.role.holds() {
+            self.lose(now, out);
+        }
+        if self.role != Role::Faulted {
+            out.push(Output::Notify(Event::Faulted));
+            self.become_role(now, Role::Faulted, out);
+        }
+    }
+
+    fn become_role(&mut self, now: Mono, to: Role, out: &mut Vec<Output>) {
+        if self.role != to {
+            out.push(Output::Role { from: self.role, to });
+            self.role = to;
+            self.since = now;
+        }
+    }
+
+    fn peer(&self) -> NodeId {
+        self.settings.me.peer()
+    }
+
+    fn send(&self, now: Mono, to: Member, body: Body, out: &mut Vec<Output>) {
+        out.push(Output::Send { to, message: Message { report: self.report(now), body } });
+    }
+
+    /// What this node says of itself.
+    fn report(&self, now: Mono) -> Report {
+        let block = &self.voter.block;
+        let stance = match self.role {
+            Role::Candidate => Stance::Candidate,
+            role if role.holds() => Stance::Active,
+            _ => Stance::Aside,
+        };
+        // An epoch is over for good when the process that led it has no open exit.
+        let over = !self.role.holds() && !self.closing || cfg!(mutant = "relinquish_before_closed");
+        Report {
+            stance,
+            epoch: self.lease.epoch,
+            relinquished: if over { self.disk.written.led } else { 0 },
+            promise: block.promise,
+            bound_for: self.voter.until.since(now),
+            before: block.before,
+            mark: block.mark,
+            node: NodeReport {
+                configured: self.configured.unwrap_or_default(),
+                paired: self.role == Role::Active && self.holder.peer_in_step,
+                switching: self.is_switching(),
+                health: self.health,
+                ready: self.ready && self.role == Role::Standby,
+            },
+        }
+    }
+
+    /// For model checkers, which keep `now` and move everything else into the past.
+    #[cfg(test)]
+    pub(crate) fn age(&mut self, ns: u64) {
+        let mut instants: Vec<&mut Mono> = vec![
+            &mut self.voter.until,
+            &mut self.since,
+            &mut self.peer_asked,
+            &mut self.peer_sent,
+            &mut self.next_beat,
+            &mut self.next_witness_hello,
+            &mut self.sequencer_moved,
+            &mut self.store_moved,
+            &mut self.stand_after,
+        ];
+        for seen in [&mut self.peer, &mut self.witness] {
+            instants.extend([&mut seen.at, &mut seen.free_at]);
+        }
+        instants.extend(self.lease.instants());
+        instants.extend(self.owed.iter_mut().map(|(_, sent)| sent));
+        instants.extend(self.holder.instants());
+        instants.extend(self.switch.instants());
+        instants.extend(self.failback.instants());
+        instants.extend(self.better.instants());
+        for instant in instants {
+            crate::mono::age(instant, ns);
+        }
+    }
+}
+
+/// The mark as the holder wants it kept.
+fn mark_of(node: &Node, turn: u32, solo: bool) -> Mark {
+    Mark { holder: node.settings.me, epoch: node.lease.epoch, turn, solo }
+}

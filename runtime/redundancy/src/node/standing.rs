@@ -1,0 +1,221 @@
+//! When a node stands for an epoch, and when it has won.
+
+use super::{Event, Node, Output, Refusal, Role, Seen, StalePolicy};
+use crate::lease::{Basis, Lease};
+use crate::member::Epoch;
+use crate::message::Stance;
+use crate::mono::Mono;
+use crate::policy::{PairPolicy, Quorum};
+use crate::vote::Promise;
+
+/// Why a node does not stand. The status shows it: an operator asks this first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Obstacle {
+    /// It is active, or about to be, or must not be.
+    Role(Role),
+    /// Exits of its last epoch are not confirmed shut.
+    Closing,
+    /// Its sequencer or store does not move.
+    NoProgress,
+    /// Its own vote is promised.
+    Promised,
+    /// The peer is active.
+    PeerActive,
+    /// It waits for others, or for a node that holds more.
+    Hold,
+    /// No other voter was heard that would vote for it.
+    NoVoter,
+    /// Without a witness: the peer is silent, and nothing proves that it is not active.
+    PeerUnknown,
+}
+
+impl Node {
+    /// Whether to stand now; otherwise the first reason not to.
+    pub fn may_stand(&self, now: Mono) -> Result<(), Obstacle> {
+        let timing = &self.settings.timing;
+        if !matches!(self.role, Role::Starting | Role::CatchingUp | Role::Standby | Role::Fenced) {
+            return Err(Obstacle::Role(self.role));
+        }
+        if self.closing {
+            return Err(Obstacle::Closing);
+        }
+        if !self.progresses(now) {
+            return Err(Obstacle::NoProgress);
+        }
+        if !self.voter.free(now) {
+            return Err(Obstacle::Promised);
+        }
+        let peer_heard = self.peer.within(now, timing.promise);
+        if peer_heard && self.peer.report.stance == Stance::Active {
+            return Err(Obstacle::PeerActive);
+        }
+        if now < self.since.plus(self.hold()) || now < self.stand_after {
+            return Err(Obstacle::Hold);
+        }
+        let votes = |seen: &Seen| {
+            seen.within(now, timing.lease) && (now >= seen.free_at || self.promised_to_me(seen))
+        };
+        match self.settings.quorum {
+            Quorum::Witnessed if votes(&self.peer) || votes(&self.witness) => Ok(()),
+            Quorum::Witnessed => Err(Obstacle::NoVoter),
+            Quorum::Pair(PairPolicy::Availability) if !peer_heard || votes(&self.peer) => Ok(()),
+            Quorum::Pair(PairPolicy::Safety)
+                if votes(&self.peer) || self.evidence(&self.voter.block.promise) =>
+            {
+                Ok(())
+            }
+            Quorum::Pair(_) => Err(Obstacle::PeerUnknown),
+        }
+    }
+
+    fn promised_to_me(&self, seen: &Seen) -> bool {
+        seen.report.promise.holder == Some(self.settings.me)
+    }
+
+    /// How long to wait in the present role before standing.
+    fn hold(&self) -> u64 {
+        let timing = &self.settings.timing;
+        match self.role {
+            // It holds everything, and its promise to the last active has run out.
+            Role::Standby => 0,
+            // Whoever took over meanwhile is heard first.
+            Role::Fenced => 2 * timing.lease,
+            _ => {
+                let last = self.voter.block.promise.epoch;
+                let fresh = self.voter.block.led == last || self.in_step == last;
+                let behind = if fresh { 0 } else { timing.start_hold };
+                // Two nodes that start together do not stand together.
+                let turn = self.settings.me.index() as u64 * timing.lease;
+                timing.start_hold + behind + turn
+            }
+        }
+    }
+
+    /// Proof, without a witness, that the peer is not active: it gave the epoch up that it was
+    /// last promised, or it has no power.
+    fn evidence(&self, last: &Promise) -> bool {
+        let gave_up = last.holder == Some(self.peer()) && last.epoch == self.peer_gave_up;
+        gave_up || self.peer_off
+    }
+
+    /// The epoch to stand for: one that was promised to this node already, or a new one.
+    pub(super) fn epoch_to_stand_for(&self) -> Epoch {
+        let block = &self.voter.block;
+        let seen = [&self.peer, &self.witness].map(|seen| seen.report.promise);
+        let of_peer =
+            seen.iter().chain([&block.promise]).filter(|promise| promise.holder == Some(self.peer()));
+        let highest = of_peer.map(|promise| promise.epoch).max().unwrap_or(0).max(self.leader).max(block.led);
+        let mine =
+            seen.iter().chain([&block.promise]).filter(|promise| promise.holder == Some(self.settings.me));
+        match mine.map(|promise| promise.epoch).max() {
+            Some(epoch) if epoch > highest => epoch,
+            _ => self.settings.me.epoch_after(highest),
+        }
+    }
+
+    pub(super) fn stand(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.stand_for(now, self.epoch_to_stand_for(), out);
+    }
+
+    /// Promises itself the own vote. The caller has seen that the vote is free.
+    pub(super) fn stand_for(&mut self, now: Mono, epoch: Epoch, out: &mut Vec<Output>) {
+        let promise = Promise { epoch, holder: Some(self.settings.me) };
+        if self.voter.block.promise == promise {
+            self.voter.until = now.plus(self.settings.timing.promise);
+        } else {
+            self.voter.give(now, &self.settings.timing, promise);
+        }
+        self.owed = None;
+        self.lease = Lease::for_epoch(epoch, Basis::Votes);
+        self.next_beat = now;
+        self.become_role(now, Role::Candidate, out);
+    }
+
+    /// An operator makes it active, whoever else may be.
+    pub(super) fn force(&mut self, now: Mono, out: &mut Vec<Output>) {
+        let usable = !self.disk.failed && !self.closing;
+        if !usable || self.role.holds() || matches!(self.role, Role::Booting | Role::Faulted) {
+            out.push(Output::Refused(Refusal::ForceActivate));
+            return;
+        }
+        let epoch = self.epoch_to_stand_for();
+        out.push(Output::Notify(Event::Forced { epoch }));
+        self.stand_for(now, epoch, out);
+        self.lease.basis = Basis::Forced;
+    }
+
+    /// The candidacy ends without a result. Nothing rests on the own vote, so it is free.
+    pub(super) fn step_aside(&mut self, now: Mono, out: &mut Vec<Output>) {
+        let timing = &self.settings.timing;
+        self.voter.until = now;
+        self.lease = Lease::NONE;
+        // Two that failed together do not try again together.
+        self.stand_after = now.plus((2 + self.settings.me.index() as u64) * timing.beat);
+        let in_step = self.in_step != 0 && self.in_step == self.voter.block.before.epoch;
+        self.become_role(now, if in_step { Role::Standby } else { Role::CatchingUp }, out);
+    }
+
+    pub(super) fn has_majority(&self, now: Mono) -> bool {
+        let silent = !self.peer.within(now, self.settings.timing.promise);
+        if self.lease.basis == Basis::Forced || self.lease.voted(now) || cfg!(mutant = "won_without_votes") {
+            return true;
+        }
+        match self.settings.quorum {
+            Quorum::Witnessed => false,
+            Quorum::Pair(PairPolicy::Availability) => silent,
+            Quorum::Pair(PairPolicy::Safety) => {
+                self.evidence(&self.voter.block.before) || cfg!(mutant = "safety_ignored") && silent
+            }
+        }
+    }
+
+    /// A majority has voted for it.
+    pub(super) fn win(&mut self, now: Mono, out: &mut Vec<Output>) {
+        let epoch = self.lease.epoch;
+        let stale = self.is_stale(now);
+        if stale && self.settings.stale == StalePolicy::Ask && self.lease.basis != Basis::Forced {
+            out.push(Output::Notify(Event::StaleRefused));
+            self.step_aside(now, out);
+            self.stand_after = now.plus(self.settings.timing.start_hold);
+            return;
+        }
+        if let Quorum::Pair(_) = self.settings.quorum {
+            self.lease.basis = Basis::Alone;
+        }
+        if self.was_handed_over() {
+            self.failback.switched(now);
+        } else if self.voter.block.before.holder == Some(self.peer()) && self.failback.failover(now) {
+            out.push(Output::Notify(Event::FailbackLatched));
+        }
+        self.switch = super::switching::Switch::None;
+        self.voter.block.led = epoch;
+        self.leader = self.leader.max(epoch);
+        self.holder = super::holding::Holder::begin(stale);
+        self.announced = false;
+        self.become_role(now, Role::Activating, out);
+    }
+
+    /// Whether somebody may have delivered what this node does not hold: its log is not that
+    /// of the last epoch, or the last active went alone.
+    fn is_stale(&self, now: Mono) -> bool {
+        let me = self.settings.me;
+        let epoch = self.lease.epoch;
+        let voted = [(&self.peer, self.lease.peer), (&self.witness, self.lease.witness)];
+        let voters = voted.iter().filter(|(seen, until)| now < *until && seen.report.promise.epoch == epoch);
+        let mut before = self.voter.block.before.epoch;
+        let mut mark = None;
+        for (seen, _) in voters {
+            before = before.max(seen.report.before.epoch);
+            mark = mark.or(seen.report.mark);
+        }
+        let behind = before != 0 && self.voter.block.led != before && self.in_step != before;
+        let went_alone = mark.is_some_and(|mark| mark.solo && mark.holder != me)
+            && !cfg!(mutant = "mark_ignored_at_takeover");
+        // Without a witness only the peer itself knows whether it went alone.
+        let unknown = matches!(self.settings.quorum, Quorum::Pair(_))
+            && before != 0
+            && self.voter.block.before.holder == Some(self.peer())
+            && now >= self.lease.peer;
+        behind || went_alone || unknown
+    }
+}
