@@ -2,4 +2,5 @@
 
 pub mod limits;
 pub mod member;
+pub mod mirror;
 pub mod mono;
