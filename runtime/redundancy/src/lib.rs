@@ -4,3 +4,6 @@ pub mod limits;
 pub mod member;
 pub mod mirror;
 pub mod mono;
+
+#[cfg(test)]
+mod models;

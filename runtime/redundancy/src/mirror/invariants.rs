@@ -40,13 +40,11 @@ pub fn out_of_order<R: Reading>(delivered: &[R]) -> Option<Identity> {
 /// D3, D4: something that was delivered again, adding nothing, more than `allowed` times. None
 /// are allowed without a crash, and one for each crash while one entry is in flight.
 pub fn repeated<R: Reading>(delivered: &[R], allowed: usize) -> Option<Identity> {
-    let mut counts = BTreeMap::new();
-    for (at, reading) in delivered.iter().enumerate() {
-        if lacking(reading, &delivered[..at]).is_none() {
-            *counts.entry(reading.identity()).or_insert(0) += 1;
-        }
-    }
-    counts.into_iter().find(|(_, count)| *count > allowed).map(|(identity, _)| identity)
+    let adds_nothing = |at: &usize| lacking(&delivered[*at], &delivered[..*at]).is_none();
+    let repeats: Vec<&R> = (0..delivered.len()).filter(adds_nothing).map(|at| &delivered[at]).collect();
+    let same = |one: &R, other: &R| one.identity() == other.identity() && one.good() == other.good();
+    let count = |one: &R| repeats.iter().filter(|other| same(one, other)).count();
+    repeats.iter().find(|one| count(one) > allowed).map(|one| one.identity())
 }
 
 /// I11: a reading of this node that is in none of its stores (log, tails, shadow), all durable.

@@ -1,0 +1,4 @@
+//! The rules checked exhaustively: all orders of events of small pairs.
+
+mod data;
+mod explore;
