@@ -196,6 +196,7 @@ impl ActiveSide {
             link.in_flight.pop_front();
             link.in_flight_bytes -= u64::from(bytes);
         }
+        let durable = if cfg!(mutant = "received_counts_as_durable") { received } else { durable };
         self.peer_durable = durable.max(self.peer_durable);
         self.peer_received = received.max(self.peer_received).max(self.peer_durable);
         self.forget_waiting();

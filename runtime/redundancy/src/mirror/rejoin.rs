@@ -66,7 +66,11 @@ impl History {
 
     /// Last position that both logs hold.
     pub fn common(&self, other: &History) -> Position {
-        let both = self.ends.iter().rev().find_map(|end| Some((*end).min(other.end_of(end.epoch)?)));
+        let shorter = |one: Position, two: Position| match cfg!(mutant = "longer_end_is_common") {
+            true => one.max(two),
+            false => one.min(two),
+        };
+        let both = self.ends.iter().rev().find_map(|end| Some(shorter(*end, other.end_of(end.epoch)?)));
         both.unwrap_or(Position::ZERO)
     }
 }
@@ -193,8 +197,7 @@ impl Aside {
 /// Place to answer to a node that has handed over all it has: that of the last record appended
 /// for it, once it is durable at the active.
 pub fn kept_by(appended_upto: Place, own_durable: Place) -> Option<Place> {
-    let early = cfg!(mutant = "kept_before_durable");
-    (own_durable >= appended_upto || early).then_some(appended_upto)
+    (own_durable >= appended_upto).then_some(appended_upto)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub fn take_over<R: Reading>(
 ) -> Takeover<R> {
     let flag = stale && !cfg!(mutant = "stale_not_flagged");
     let shadow = shadow.iter().filter(|_| !cfg!(mutant = "takeover_drops_shadow"));
+    let tails = if cfg!(mutant = "takeover_drops_tails") { &[] } else { tails };
     let mut beside: Vec<&R> = tails.iter().chain(shadow).collect();
     // Stable, so tails stay before the shadow.
     beside.sort_by_key(|reading| (reading.identity().order(), reading.identity()));

@@ -27,6 +27,8 @@ pub struct Pair {
     pub tags: u8,
     /// The standby reads, too.
     pub hot: bool,
+    /// The standby offers what the active lacks.
+    pub fill: bool,
     /// The standby's shadow is on disk.
     pub shadow_survives: bool,
     /// The active may go on alone although the peer is connected, only slow.
@@ -35,8 +37,10 @@ pub struct Pair {
     /// is one step each. Else each is one step as a whole, and the delivered cursor is mirrored
     /// with the sink's acknowledgement or not before the next.
     pub fine: bool,
-    /// A crash may take the disk with it, of one node at most.
+    /// A crash may take the disk with it, of one node at most; the node may come back with an
+    /// empty one.
     pub destroy: bool,
+    pub replace: bool,
     /// A crash may damage the newest synced reading of the log.
     pub damage: bool,
     pub crashes_max: u8,
@@ -51,16 +55,20 @@ impl Pair {
         slots: 3,
         tags: 1,
         hot: true,
+        fill: true,
         shadow_survives: true,
         slow_peer: false,
         fine: true,
         destroy: false,
+        replace: false,
         damage: false,
         crashes_max: 0,
         fails_max: 0,
         cuts_max: 0,
     };
-    pub const WARM: Pair = Pair { hot: false, ..Pair::HOT };
+
+    /// The same in fewer steps.
+    pub const FEW: Pair = Pair { fine: false, ..Pair::HOT };
 }
 
 /// The active at work.

@@ -6,12 +6,14 @@ use crate::member::NodeId;
 use crate::mirror::fill::{From, admit};
 use crate::mirror::identity::tiny::Tiny;
 use crate::mirror::{MirrorMode, Wish, invariants};
+use gwp_core::Cursor;
 use stateright::Property;
 
 pub fn properties(pair: &Pair) -> Vec<Property<Pair>> {
     let mut properties = vec![
-        Property::<Pair>::always("D1 nothing that was read is missing", |_, world| {
-            !is_quiet(world) || invariants::undelivered(read(world, &NodeId::BOTH), &world.sink).is_none()
+        Property::<Pair>::always("D1 nothing that was read is missing", |pair, world| {
+            !is_quiet(pair, world)
+                || invariants::undelivered(read(world, &NodeId::BOTH), &world.sink).is_none()
         }),
         Property::<Pair>::always("D2 I16 in order but for backfill", |_, world| {
             invariants::out_of_order(&world.sink).is_none()
@@ -24,25 +26,25 @@ pub fn properties(pair: &Pair) -> Vec<Property<Pair>> {
         }),
         Property::<Pair>::always("I12 the copy is a prefix", |_, world| is_prefix(world)),
         Property::<Pair>::always("I13 I15 I20 nothing leaves alone without a mark", |pair, world| {
-            pair.mode != MirrorMode::BeforeSend || is_mirrored(world)
+            pair.mode != MirrorMode::BeforeSend || pair.damage || is_mirrored(world)
         }),
-        Property::<Pair>::always("I14 the cursor follows acknowledgements", |_, world| {
+        Property::<Pair>::always("I14 the cursor follows acknowledgements and the log", |_, world| {
             NodeId::BOTH.iter().all(|id| cursor_is_acknowledged(world, *id))
         }),
         Property::<Pair>::always("I21 no value is overwritten", |_, world| {
             let logs = world.nodes.iter().map(|node| node.readings().collect::<Vec<_>>());
             logs.into_iter().all(|log| invariants::overwritten(&log).is_none())
         }),
-        Property::<Pair>::sometimes("quiet", |pair, world| world.slot > pair.slots && is_quiet(world)),
+        Property::<Pair>::sometimes("quiet", |pair, world| world.slot > pair.slots && is_quiet(pair, world)),
     ];
     if pair.crashes_max > 0 {
         properties.push(Property::<Pair>::sometimes("takeover", |_, world| world.ever.takeover));
         properties.push(Property::<Pair>::sometimes("quiet after a takeover", |pair, world| {
-            world.slot > pair.slots && is_quiet(world) && world.ever.takeover && world.sink.len() > 1
+            world.slot > pair.slots && is_quiet(pair, world) && world.ever.takeover && world.sink.len() > 1
         }));
         properties.push(Property::<Pair>::sometimes("solo", |_, world| world.ever.solo));
     }
-    if pair.fails_max > 0 && pair.hot {
+    if pair.fails_max > 0 && pair.hot && pair.fill {
         properties.push(Property::<Pair>::sometimes("fill", |_, world| world.ever.fill));
     }
     if pair.damage {
@@ -50,8 +52,8 @@ pub fn properties(pair: &Pair) -> Vec<Property<Pair>> {
     }
     let parts = pair.crashes_max > 0 && pair.mode == MirrorMode::BeforeSend && !pair.damage;
     if parts && !pair.destroy {
-        properties.push(Property::<Pair>::sometimes("quiet after a tail was handed over", |_, world| {
-            is_quiet(world) && world.ever.tail_handed_over
+        properties.push(Property::<Pair>::sometimes("quiet after a tail was handed over", |pair, world| {
+            is_quiet(pair, world) && world.ever.tail_handed_over
         }));
     }
     properties
@@ -67,7 +69,7 @@ fn read<'a>(world: &'a World, nodes: &'a [NodeId]) -> impl Iterator<Item = Tiny>
 
 /// All slots are over and nothing is under way: no step but a fault would change a log or the
 /// sink any more.
-fn is_quiet(world: &World) -> bool {
+fn is_quiet(pair: &Pair, world: &World) -> bool {
     let Some(active) = &world.active else {
         return false;
     };
@@ -76,8 +78,8 @@ fn is_quiet(world: &World) -> bool {
     if world.cut || active.outlet.is_in_flight() || !delivered || mine.synced != mine.log.len() {
         return false;
     }
-    if other.destroyed {
-        return true;
+    if other.destroyed && !other.up {
+        return !pair.replace;
     }
     let Some(following) = &world.standby else {
         return false;
@@ -88,7 +90,7 @@ fn is_quiet(world: &World) -> bool {
         && following.handed != Handed::Nothing
         && other.aside.is_empty()
         && active.side.wish() != Some(Wish::Clear)
-        && fills().iter().all(|offer| admit(offer, From::Fill, mine).is_none())
+        && (!pair.fill || fills().iter().all(|offer| admit(offer, From::Fill, mine).is_none()))
 }
 
 fn is_covered(world: &World, id: NodeId) -> bool {
@@ -120,6 +122,9 @@ fn is_mirrored(world: &World) -> bool {
 
 fn cursor_is_acknowledged(world: &World, id: NodeId) -> bool {
     let node = world.node(id);
+    if node.delivered > Cursor::complete(node.durable().position) {
+        return false;
+    }
     let in_flight = world.active.as_ref().is_some_and(|active| active.outlet.is_in_flight());
     let acknowledged = &world.sink[..world.sink.len() - usize::from(in_flight)];
     let entries = node.log.iter().filter_map(|entry| Some((entry.cursor(), entry.reading()?)));

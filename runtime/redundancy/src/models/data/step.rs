@@ -17,7 +17,6 @@ pub fn possible(pair: &Pair, world: &World, steps: &mut Vec<Step>) {
     }
     for node in NodeId::BOTH {
         let own = world.node(node);
-        let active = world.active.as_ref().is_some_and(|active| active.node == node);
         if own.up && world.crashes < pair.crashes_max {
             steps.push(Step::Crash { node, how: Damage::None });
             if pair.destroy && !world.nodes.iter().any(|node| node.destroyed) {
@@ -27,10 +26,10 @@ pub fn possible(pair: &Pair, world: &World, steps: &mut Vec<Step>) {
                 steps.push(Step::Crash { node, how: Damage::Newest });
             }
         }
-        if !own.up && !own.destroyed {
+        if !own.up && (!own.destroyed || pair.replace) {
             steps.push(Step::Restart(node));
         }
-        if own.up && !active && world.active.is_none() {
+        if own.up && world.active.is_none() && !own.log.is_empty() {
             steps.push(Step::Activate(node));
         }
         if own.up && own.aside.may_delete(own.durable()) {
@@ -77,7 +76,7 @@ fn of_active(pair: &Pair, world: &World, active: &AtWork, steps: &mut Vec<Step>)
     if active.side.next_after().is_some_and(|sent| sent < mine.end()) {
         steps.push(Step::Send);
     }
-    if !other.shadow.is_empty() {
+    if pair.fill && !other.shadow.is_empty() {
         steps.push(Step::Fill);
     }
     if following.handed == Handed::Nothing {
