@@ -56,6 +56,15 @@ pub enum Member {
     Witness,
 }
 
+impl Member {
+    pub const fn node(self) -> Option<NodeId> {
+        match self {
+            Member::Node(node) => Some(node),
+            Member::Witness => None,
+        }
+    }
+}
+
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

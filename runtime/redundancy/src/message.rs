@@ -15,6 +15,16 @@ pub struct Message {
     pub body: Body,
 }
 
+impl Message {
+    /// For model checkers: the stamp of a message under way gets older.
+    #[cfg(test)]
+    pub(crate) fn age(&mut self, ns: u64) {
+        if let Body::Ask { sent, .. } | Body::Vote { sent, .. } = &mut self.body {
+            crate::mono::age(sent, ns);
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Body {
     /// I am here. The witness answers with its own; a node does not.
@@ -38,7 +48,7 @@ pub struct Report {
     /// Epoch in which it was active and never will be again: whoever promised it is free.
     /// 0 = none.
     pub relinquished: Epoch,
-    /// Its vote, and for how many nanoseconds that still binds it.
+    /// Its vote, and for how many nanoseconds that still keeps the receiver from having it.
     pub promise: Promise,
     pub bound_for: u64,
     /// The promise before; who may have been active before.

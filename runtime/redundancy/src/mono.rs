@@ -32,10 +32,19 @@ impl fmt::Display for Mono {
     }
 }
 
-/// Moves an instant that was set into the past, but never to [`Mono::NEVER`].
+/// For model checkers: what happened at an instant moves into the past, to 1 at the most.
 #[cfg(test)]
 pub(crate) fn age(instant: &mut Mono, ns: u64) {
     if *instant != Mono::FOREVER && *instant != Mono::NEVER {
         instant.0 = instant.0.saturating_sub(ns).max(1);
+    }
+}
+
+/// For model checkers: what is due at an instant comes nearer; all that is due is as one.
+#[cfg(test)]
+pub(crate) fn near(instant: &mut Mono, ns: u64, now: Mono) {
+    if *instant != Mono::FOREVER {
+        let left = instant.0.saturating_sub(ns);
+        *instant = if left <= now.0 { Mono::NEVER } else { Mono(left) };
     }
 }

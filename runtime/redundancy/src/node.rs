@@ -304,9 +304,10 @@ pub struct Node {
     announced: bool,
     peer: Seen,
     witness: Seen,
-    /// Last request of the peer as an active, and its clock then: an older one is not news.
-    peer_asked: Mono,
+    /// The active's clock at its last request: an older one is not news.
     peer_sent: Mono,
+    /// Until then the active's requests and the answers to them stand for hellos.
+    peer_hello_at: Mono,
     /// Granted to the peer, to be said when it is on disk.
     owed: Option<(Epoch, Mono)>,
     next_beat: Mono,
@@ -363,7 +364,7 @@ impl Node {
             announced: false,
             peer: nothing,
             witness: nothing,
-            peer_asked: Mono::NEVER,
+            peer_hello_at: now,
             peer_sent: Mono::NEVER,
             owed: None,
             next_beat: now,
@@ -552,11 +553,11 @@ impl Node {
     }
 
     fn send(&self, now: Mono, to: Member, body: Body, out: &mut Vec<Output>) {
-        out.push(Output::Send { to, message: Message { report: self.report(now), body } });
+        out.push(Output::Send { to, message: Message { report: self.report(now, to), body } });
     }
 
     /// What this node says of itself.
-    fn report(&self, now: Mono) -> Report {
+    fn report(&self, now: Mono, to: Member) -> Report {
         let block = &self.voter.block;
         let stance = match self.role {
             Role::Candidate => Stance::Candidate,
@@ -570,7 +571,7 @@ impl Node {
             epoch: self.lease.epoch,
             relinquished: if over { self.disk.written.led } else { 0 },
             promise: block.promise,
-            bound_for: self.voter.until.since(now),
+            bound_for: if block.promise.holder == to.node() { 0 } else { self.voter.until.since(now) },
             before: block.before,
             mark: block.mark,
             node: NodeReport {
@@ -583,30 +584,44 @@ impl Node {
         }
     }
 
-    /// For model checkers, which keep `now` and move everything else into the past.
+    /// For model checkers, which keep `now` and let everything else come nearer or move away.
     #[cfg(test)]
-    pub(crate) fn age(&mut self, ns: u64) {
-        let mut instants: Vec<&mut Mono> = vec![
-            &mut self.voter.until,
+    pub(crate) fn age(&mut self, ns: u64, now: Mono) {
+        let mut past: Vec<&mut Mono> = vec![
             &mut self.since,
-            &mut self.peer_asked,
-            &mut self.peer_sent,
-            &mut self.next_beat,
-            &mut self.next_witness_hello,
             &mut self.sequencer_moved,
             &mut self.store_moved,
-            &mut self.stand_after,
+            &mut self.peer.at,
+            &mut self.witness.at,
         ];
-        for seen in [&mut self.peer, &mut self.witness] {
-            instants.extend([&mut seen.at, &mut seen.free_at]);
+        past.extend(self.holder.instants());
+        past.extend(self.switch.instants());
+        past.extend(self.failback.instants());
+        past.extend(self.better.instants());
+        past.into_iter().for_each(|instant| crate::mono::age(instant, ns));
+        let due = [
+            &mut self.voter.until,
+            &mut self.next_beat,
+            &mut self.peer_hello_at,
+            &mut self.next_witness_hello,
+            &mut self.stand_after,
+            &mut self.peer.free_at,
+            &mut self.witness.free_at,
+        ];
+        for instant in due.into_iter().chain(self.lease.instants()) {
+            crate::mono::near(instant, ns, now);
         }
-        instants.extend(self.lease.instants());
-        instants.extend(self.owed.iter_mut().map(|(_, sent)| sent));
-        instants.extend(self.holder.instants());
-        instants.extend(self.switch.instants());
-        instants.extend(self.failback.instants());
-        instants.extend(self.better.instants());
-        for instant in instants {
+        if matches!(self.role, Role::Active | Role::Standby | Role::Maintenance | Role::Faulted) {
+            // Nothing depends on since when.
+            self.since = Mono(1);
+        }
+    }
+
+    /// For model checkers: the same for instants of the peer's clock.
+    #[cfg(test)]
+    pub(crate) fn age_heard(&mut self, ns: u64) {
+        let owed = self.owed.iter_mut().map(|(_, sent)| sent);
+        for instant in owed.chain([&mut self.peer_sent]).chain(self.switch.heard()) {
             crate::mono::age(instant, ns);
         }
     }

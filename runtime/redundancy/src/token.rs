@@ -42,6 +42,12 @@ impl Permit {
         self.epoch
     }
 
+    #[cfg(test)]
+    pub(crate) fn age(&mut self, ns: u64, now: Mono) {
+        crate::mono::near(&mut self.until, ns, now);
+        crate::mono::near(&mut self.writes_until, ns, now);
+    }
+
     /// Deliveries and acknowledgements may leave before this instant.
     pub fn until(&self) -> Mono {
         self.until

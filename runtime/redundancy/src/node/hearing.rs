@@ -76,7 +76,8 @@ impl Node {
         if newer {
             self.failback.switched(now);
         }
-        (self.followed, self.peer_asked, self.peer_sent) = (epoch, now, sent);
+        (self.followed, self.peer_sent) = (epoch, sent);
+        self.peer_hello_at = now.plus(2 * self.settings.timing.beat + 1);
         let same = self.configured == Some(report.node.configured);
         let in_step = report.node.paired && same;
         match self.role {
@@ -118,7 +119,7 @@ impl Node {
     pub(super) fn notice_silence(&mut self, now: Mono, out: &mut Vec<Output>) {
         let timing = &self.settings.timing;
         // The witness is asked more rarely while all is well.
-        let patience = timing.lease.max(3 * timing.idle_hello);
+        let patience = timing.lease.max(timing.idle_hello.saturating_mul(3));
         let told = [(Event::PeerLost, Event::PeerBack), (Event::WitnessLost, Event::WitnessBack)];
         for (seen, (lost, back)) in [&mut self.peer, &mut self.witness].into_iter().zip(told) {
             let silent = seen.at != Mono::NEVER && now.since(seen.at) >= patience;

@@ -74,7 +74,7 @@ impl Node {
             self.send(now, peer, Body::Ask { epoch, sent: now }, out);
         } else {
             // Who is asked often enough answers, and need not say hello as well.
-            let unasked = self.peer_asked == Mono::NEVER || now.since(self.peer_asked) > 2 * timing.beat;
+            let unasked = now >= self.peer_hello_at;
             if unasked {
                 self.send(now, peer, Body::Hello, out);
             }

@@ -79,7 +79,7 @@ impl Node {
             // It holds everything, and its promise to the last active has run out.
             Role::Standby => 0,
             // Whoever took over meanwhile is heard first.
-            Role::Fenced => 2 * timing.lease,
+            Role::Fenced => timing.promise,
             _ => {
                 let last = self.voter.block.promise.epoch;
                 let fresh = self.voter.block.led == last || self.in_step == last;

@@ -68,7 +68,8 @@ impl State {
 impl Node {
     pub fn state(&self, now: Mono) -> State {
         let timing = &self.settings.timing;
-        let heard = self.peer.within(now, timing.promise) || self.witness.within(now, 3 * timing.idle_hello);
+        let heard = self.peer.within(now, timing.promise)
+            || self.witness.within(now, timing.idle_hello.saturating_mul(3));
         match self.role {
             Role::Booting => State::Booting,
             Role::Candidate => State::Candidate,

@@ -41,13 +41,20 @@ pub(super) enum Switch {
 
 impl Switch {
     #[cfg(test)]
-    pub(super) fn instants(&mut self) -> impl Iterator<Item = &mut Mono> {
-        let (one, other) = match self {
-            Switch::Preparing { since } => (Some(since), None),
-            Switch::Draining { since, sent, .. } => (Some(since), Some(sent)),
-            Switch::None | Switch::Asked | Switch::Prepared | Switch::Failed => (None, None),
-        };
-        one.into_iter().chain(other)
+    pub(super) fn instants(&mut self) -> Option<&mut Mono> {
+        match self {
+            Switch::Preparing { since } | Switch::Draining { since, .. } => Some(since),
+            Switch::None | Switch::Asked | Switch::Prepared | Switch::Failed => None,
+        }
+    }
+
+    /// Instants of the peer's clock.
+    #[cfg(test)]
+    pub(super) fn heard(&mut self) -> Option<&mut Mono> {
+        match self {
+            Switch::Draining { sent, .. } => Some(sent),
+            _ => None,
+        }
     }
 }
 

@@ -1,0 +1,80 @@
+//! What must hold of a pair at every instant, as functions that the model checker, the
+//! simulation and the gateway itself call. Those of the mirrored data are in
+//! [`mirror::invariants`](crate::mirror::invariants).
+
+use crate::member::{Epoch, NodeId};
+use crate::mono::Mono;
+use crate::node::{Node, Role};
+use crate::policy::Quorum;
+use crate::vote::{Mark, Superblock};
+
+/// A rule that does not hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Broken(pub &'static str);
+
+/// I1. At most one node holds a live lease. `now` of each by its own clock. Holds wherever a
+/// witness votes and no operator forced a node; pairs without a witness promise it for `safety`.
+pub fn one_holder(nodes: [(&Node, Mono); 2]) -> Result<(), Broken> {
+    let live = |(node, now): (&Node, Mono)| now < node.lease_until();
+    let [one, other] = nodes;
+    if live(one) && live(other) { Err(Broken("I1 one holder of a live lease")) } else { Ok(()) }
+}
+
+/// I2. An epoch belongs to one node.
+pub fn own_epoch(node: NodeId, epoch: Epoch) -> Result<(), Broken> {
+    let own = epoch == 0 || (epoch % 2 == 1) == (node == NodeId::Primary);
+    if own { Ok(()) } else { Err(Broken("I2 one holder per epoch")) }
+}
+
+/// I3. A fenced destination that has accepted `accepted` is given nothing older.
+pub fn fenced(accepted: Epoch, coming: Epoch) -> Result<(), Broken> {
+    if coming >= accepted { Ok(()) } else { Err(Broken("I3 epochs at a destination rise")) }
+}
+
+/// I4. Who holds or has granted something has it on disk.
+pub fn durable(node: &Node, on_disk: &Superblock) -> Result<(), Broken> {
+    if !node.role().holds() || on_disk.promise.epoch >= node.epoch() {
+        Ok(())
+    } else {
+        Err(Broken("I4 a vote is on disk before it counts"))
+    }
+}
+
+/// I6. A lease is never longer than one lease from now, where votes carry it.
+pub fn bounded_lease(now: Mono, until: Mono, lease_ns: u64) -> Result<(), Broken> {
+    if until == Mono::FOREVER || until.since(now) <= lease_ns {
+        Ok(())
+    } else {
+        Err(Broken("I6 a lease counts from when it was asked for"))
+    }
+}
+
+/// I7. An exit that is open belongs to the epoch its node holds now.
+pub fn gate(open_for: Option<Epoch>, node: &Node) -> Result<(), Broken> {
+    match open_for {
+        Some(epoch) if !node.role().holds() || node.epoch() != epoch => {
+            Err(Broken("I7 an open exit has its epoch"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// I15. Who delivers alone has its mark where the next active will see it.
+pub fn marked(
+    node: NodeId,
+    epoch: Epoch,
+    alone: bool,
+    quorum: Quorum,
+    kept: Option<Mark>,
+) -> Result<(), Broken> {
+    let _ = quorum;
+    let stands = kept.is_some_and(|mark| mark.holder == node && mark.epoch == epoch && mark.solo);
+    // Whoever has taken the vote since has moved the mark's place on.
+    let over = kept.is_some_and(|mark| mark.epoch > epoch);
+    if !alone || stands || over { Ok(()) } else { Err(Broken("I15 alone only with a mark")) }
+}
+
+/// Roles that may not be together with an open exit.
+pub fn role_allows_effects(role: Role) -> bool {
+    matches!(role, Role::Active | Role::Draining)
+}

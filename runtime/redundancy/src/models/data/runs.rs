@@ -1,0 +1,155 @@
+//! The configurations that are checked, and which of them finds which broken rule.
+//!
+//! `GWP_LONG_MODELS=1 cargo test -p gwp-redundancy --lib long_models -- --nocapture` runs the
+//! large ones, too (or those whose names begin with one of the given words, by commas).
+
+use super::Pair;
+use crate::mirror::MirrorMode;
+use crate::models::explore::explore;
+
+/// A configuration with a name.
+struct Run {
+    name: &'static str,
+    pair: Pair,
+    /// Takes more than a few seconds.
+    long: bool,
+}
+
+const fn short(name: &'static str, pair: Pair) -> Run {
+    Run { name, pair, long: false }
+}
+
+const fn long(name: &'static str, pair: Pair) -> Run {
+    Run { name, pair, long: true }
+}
+
+const FINE: Pair = Pair { slots: 2, ..Pair::HOT };
+const FEW: Pair = Pair { slots: 2, ..Pair::FEW };
+const WARM: Pair = Pair { hot: false, ..FEW };
+
+/// In a name: k slots, c crashes, f failed reads, n cuts of the link.
+const RUNS: &[Run] = &[
+    short("fine-k3", Pair { slots: 3, ..FINE }),
+    short("fine-k2-c1", Pair { crashes_max: 1, ..FINE }),
+    short("fine-k2-n1-f1", Pair { cuts_max: 1, fails_max: 1, ..FINE }),
+    short("fine-warm-k2-c1", Pair { crashes_max: 1, hot: false, ..FINE }),
+    short("fine-memory-k2-c1", Pair { crashes_max: 1, mode: MirrorMode::Memory, ..FINE }),
+    short("hot-k3-c1-f1", Pair { slots: 3, crashes_max: 1, fails_max: 1, ..FEW }),
+    short("hot-k2-c1-n1-f1", Pair { crashes_max: 1, cuts_max: 1, fails_max: 1, ..FEW }),
+    short("hot-k2-c2", Pair { crashes_max: 2, ..FEW }),
+    short("hot-k2-c2-n1", Pair { crashes_max: 2, cuts_max: 1, ..FEW }),
+    short("hot-k2-n2", Pair { cuts_max: 2, ..FEW }),
+    short("hot-2tags-k1-c1-f2", Pair { slots: 1, tags: 2, crashes_max: 1, fails_max: 2, ..FEW }),
+    short("hot-slow-k2-c1", Pair { crashes_max: 1, slow_peer: true, ..FEW }),
+    short("hot-destroyed-k2-c2", Pair { crashes_max: 2, destroy: true, ..FEW }),
+    short("hot-replaced-k2-c2", Pair { crashes_max: 2, destroy: true, replace: true, ..FEW }),
+    short("hot-damaged-k2-c1", Pair { crashes_max: 1, damage: true, ..FEW }),
+    short("hot-shadow-in-memory-k2-c2", Pair { crashes_max: 2, shadow_survives: false, ..FEW }),
+    short("warm-k2-c2", Pair { crashes_max: 2, ..WARM }),
+    long("hot-k3-c2-n1", Pair { slots: 3, crashes_max: 2, cuts_max: 1, ..FEW }),
+    long("hot-k2-c2-n1-f1", Pair { crashes_max: 2, cuts_max: 1, fails_max: 1, ..FEW }),
+    long("hot-k2-c2-n2", Pair { crashes_max: 2, cuts_max: 2, ..FEW }),
+    long("hot-k3-c2-f1", Pair { slots: 3, crashes_max: 2, fails_max: 1, ..FEW }),
+    long("hot-k2-c3-f1", Pair { crashes_max: 3, fails_max: 1, ..FEW }),
+    long("hot-k3-destroyed-c2", Pair { slots: 3, crashes_max: 2, destroy: true, ..FEW }),
+    long("warm-k3-c2-n1", Pair { slots: 3, crashes_max: 2, cuts_max: 1, ..WARM }),
+    long("fine-k3-c1-f1", Pair { slots: 3, crashes_max: 1, fails_max: 1, ..FINE }),
+    long("fine-k2-c2", Pair { crashes_max: 2, ..FINE }),
+];
+
+/// Configurations that promise less, and the property they break.
+const WEAKER: &[(Run, &str)] = &[
+    (short("local-k2-c1-f1", Pair { crashes_max: 1, fails_max: 1, mode: MirrorMode::Local, ..FEW }), "D2"),
+    (short("no-fill-k2-f1", Pair { fails_max: 1, fill: false, ..FEW }), "D1"),
+];
+
+/// A rule broken on purpose, the run that finds it and the property that is violated then.
+struct Mutant {
+    name: &'static str,
+    run: &'static str,
+    property: &'static str,
+    /// This is a build with that rule broken.
+    is_this: bool,
+}
+
+macro_rules! mutants {
+    ($($name:literal, $run:literal, $property:literal;)*) => {
+        &[$(Mutant { name: $name, run: $run, property: $property, is_this: cfg!(mutant = $name) }),*]
+    };
+}
+
+const MUTANTS: &[Mutant] = mutants! {
+    "trim_beyond_arrived", "fine-k2-c1", "I11";
+    "trim_on_delivered", "fine-k2-c1", "I11";
+    "cursor_before_acknowledgement", "fine-k2-c1", "I14";
+    "delivered_beyond_log", "fine-k2-c1", "I14";
+    "takeover_drops_shadow", "fine-k2-c1", "I11";
+    "takeover_drops_tails", "hot-k2-c2", "I11";
+    "rejoin_truncates", "fine-k2-c1", "I11";
+    "rejoin_truncates", "fine-warm-k2-c1", "I11";
+    "tail_removed_before_durable", "fine-k2-c1", "I11";
+    "longer_end_is_common", "fine-k2-c1", "I";
+    "rejoin_not_flagged", "hot-k2-c2-n1-f1", "D2";
+    "stale_not_flagged", "hot-k2-c1-n1-f1", "D2";
+    "mark_ignored", "hot-k2-c1-n1-f1", "D2";
+    "mark_cleared_before_paired", "fine-k2-n1-f1", "I13";
+    "gate_open_while_clearing", "fine-k2-n1-f1", "I13";
+    "unreplicated_without_mark", "fine-k2-c1", "I13";
+    "deliver_before_replicate", "fine-k3", "I13";
+    "received_counts_as_durable", "fine-k3", "I13";
+    "no_peer_fill", "fine-k2-n1-f1", "D1";
+    "fill_not_flagged", "fine-k2-n1-f1", "D2";
+    "fill_overwrites_canonical", "hot-2tags-k1-c1-f2", "I21";
+    "hash_not_checked", "hot-damaged-k2-c1", "I12";
+};
+
+fn run(name: &str) -> &'static Run {
+    RUNS.iter().find(|run| run.name == name).expect("a run of this name")
+}
+
+#[test]
+fn short_models_hold() {
+    for run in RUNS.iter().filter(|run| !run.long) {
+        explore(run.name, run.pair).assert_holds();
+    }
+}
+
+#[test]
+fn long_models_hold() {
+    let Ok(wanted) = std::env::var("GWP_LONG_MODELS") else {
+        println!("set GWP_LONG_MODELS=1 to run them, or to the beginnings of names");
+        return;
+    };
+    let is_wanted = |run: &&Run| match wanted.as_str() {
+        "1" => run.long,
+        words => words.split(',').any(|word| run.name.starts_with(word)),
+    };
+    for run in RUNS.iter().filter(is_wanted) {
+        explore(run.name, run.pair).assert_holds();
+    }
+}
+
+#[test]
+fn what_promises_less_breaks_what_it_does_not_promise() {
+    for (run, property) in WEAKER {
+        explore(run.name, run.pair).assert_violates(property);
+    }
+}
+
+/// One line each: `mutant NAME RUN PROPERTY`.
+#[test]
+fn mutants_are_listed() {
+    for mutant in MUTANTS {
+        assert!(!mutant.property.is_empty() && !run(mutant.run).long, "{}", mutant.name);
+        println!("mutant {} {} {}", mutant.name, mutant.run, mutant.property);
+    }
+}
+
+/// To be run in a build with `--cfg mutant="NAME"`; without one it has nothing to find.
+#[test]
+fn mutant_is_found() {
+    for mutant in MUTANTS.iter().filter(|mutant| mutant.is_this) {
+        explore(mutant.run, run(mutant.run).pair).assert_violates(mutant.property);
+        println!("found {} by {} as {}", mutant.name, mutant.run, mutant.property);
+    }
+}

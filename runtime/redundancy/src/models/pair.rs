@@ -1,0 +1,573 @@
+//! Two nodes and a witness, the real machines, in every order of events: time, messages lost,
+//! delayed, doubled and overtaking each other, crashes, pauses between check and effect.
+//!
+//! Time is discrete and every machine's clock always shows [`NOW`]: a tick makes everything
+//! that is remembered older instead ([`Node::age`]), so states that differ only in the date
+//! are one. A clock that lags leaves a tick out. A machine is given [`Input::Tick`] with each
+//! tick; between two ticks anything may happen in any order.
+
+use crate::failback::FailbackMode;
+use crate::invariants;
+use crate::member::{Epoch, Member, NodeId};
+use crate::message::{Body, Message};
+use crate::mono::Mono;
+use crate::node::{Command, Configured, Input, Node, Output, Role, Settings, StalePolicy};
+use crate::policy::Quorum;
+use crate::timing::Timing;
+use crate::token::{Gate, Permit};
+use crate::vote::Superblock;
+use crate::witness::{Witness, WitnessInput, WitnessOutput};
+use stateright::{Model, Property};
+
+/// What every clock shows: one more than the longest time in the past that matters to a machine
+/// of these models, a promise.
+pub const NOW: Mono = Mono(4);
+
+/// One way a small pair can be.
+#[derive(Clone)]
+pub struct Pair {
+    pub quorum: Quorum,
+    pub timing: Timing,
+    /// Activations beyond this epoch are not followed.
+    pub epoch_max: Epoch,
+    pub crashes: u8,
+    /// Messages under way at once; more are lost.
+    pub messages: usize,
+    /// Ticks a clock may leave out.
+    pub lag: u8,
+    /// A message may arrive twice.
+    pub doubled: bool,
+    /// Effects are checked and emitted in two steps, at a fenced destination.
+    pub effects: bool,
+    pub switchovers: u8,
+    /// The active may lose its peer and go alone; the peer may get in step.
+    pub solo: bool,
+    /// A node's pipeline may hang.
+    pub hangs: u8,
+    /// An operator may force a node.
+    pub force: u8,
+    /// The primary is active and the backup in step from the beginning.
+    pub running: bool,
+}
+
+/// A node's process and what its shell holds.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Side {
+    /// `None` = the process is dead.
+    pub node: Option<Node>,
+    pub disk: Superblock,
+    gate: Option<(Epoch, Option<Permit>)>,
+    /// An effect that was checked and has not left yet, by its epoch.
+    emitting: Option<Epoch>,
+    /// The shell was told to close and has not said so yet.
+    closing: bool,
+    draining: bool,
+    hung: bool,
+    lagged: u8,
+    /// Whether the last activation was told that its log may be behind.
+    stale: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct World {
+    pub sides: [Side; 2],
+    pub witness: Option<Witness>,
+    witness_disk: Superblock,
+    witness_lagged: u8,
+    /// From, to, what: ascending, each once.
+    net: Vec<(Member, Member, Message)>,
+    crashes: u8,
+    switchovers: u8,
+    hangs: u8,
+    forced: u8,
+    /// Highest epoch the destination has accepted.
+    accepted: Epoch,
+    /// Rules broken in a step rather than in a state.
+    broken: Option<invariants::Broken>,
+    /// Epoch of the last activation, and whether its holder went alone in it.
+    last: Epoch,
+    went_alone: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Act {
+    /// Time passes; bits of the members whose clock lags.
+    Tick(u8),
+    Deliver(usize),
+    DeliverAndKeep(usize),
+    Lose(usize),
+    Crash(Member),
+    Restart(Member),
+    Check(NodeId),
+    Emit(NodeId),
+    Closed(NodeId),
+    Drained(NodeId),
+    Switch(NodeId),
+    InStep(NodeId),
+    GoAlone(NodeId),
+    Hang(NodeId),
+    Force(NodeId),
+}
+
+fn key(entry: &(Member, Member, Message)) -> u64 {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = std::collections::hash_map::DefaultHasher::new();
+    entry.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Pair {
+    pub fn settings(&self, me: NodeId) -> Settings {
+        Settings {
+            me,
+            quorum: self.quorum,
+            timing: self.timing,
+            stale: StalePolicy::Allow,
+            failback: FailbackMode::Manual,
+        }
+    }
+
+    /// Starts the process of a node on what its disk holds.
+    fn boot(&self, world: &mut World, me: NodeId) {
+        let side = &mut world.sides[me.index()];
+        side.node = Some(Node::boot(self.settings(me), side.disk, NOW));
+        for input in [Input::Configured(Some(Configured::default())), Input::Ready(true), Input::Opened] {
+            self.feed(world, me, input);
+        }
+    }
+
+    fn witnessed(&self) -> bool {
+        self.quorum == Quorum::Witnessed
+    }
+
+    /// Gives a node an input, and does what it says as far as that needs no choice.
+    fn feed(&self, world: &mut World, of: NodeId, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let side = &mut world.sides[of.index()];
+            let Some(node) = &mut side.node else { return };
+            let mut out = Vec::new();
+            node.step(NOW, input, &mut out);
+            let mut send = Vec::new();
+            for output in out {
+                match output {
+                    Output::Send { to, message } => send.push((Member::Node(of), to, message)),
+                    Output::Persist(block) => {
+                        side.disk = block;
+                        inputs.insert(0, Input::Persisted);
+                    }
+                    Output::Activate { token, stale } => {
+                        let epoch = token.epoch();
+                        side.gate = Some((epoch, None));
+                        side.stale = stale;
+                        world.broken =
+                            world.broken.or(self.activation(&world.last, &world.went_alone, of, stale));
+                        (world.last, world.went_alone) = (epoch, false);
+                        let _made = Gate::new(token);
+                        inputs.insert(0, Input::Activated(epoch));
+                    }
+                    Output::Permit(permit) => {
+                        if let Some((epoch, of_gate)) = &mut side.gate
+                            && *epoch == permit.epoch()
+                        {
+                            *of_gate = Some(permit);
+                        }
+                    }
+                    Output::Close => {
+                        side.gate = None;
+                        side.closing = true;
+                        side.draining = false;
+                    }
+                    Output::Drain => side.draining = true,
+                    Output::Resume => side.draining = false,
+                    Output::Prepare => inputs.insert(0, Input::Prepared(true)),
+                    Output::Alone(true) => world.went_alone = world.went_alone || side.gate.is_some(),
+                    Output::Alone(false)
+                    | Output::Cancel
+                    | Output::Role { .. }
+                    | Output::Notify(_)
+                    | Output::Refused(_) => {}
+                }
+            }
+            if side.closing && side.emitting.is_none() && !self.effects {
+                side.closing = false;
+                inputs.insert(0, Input::Closed);
+            }
+            if side.draining && !self.effects {
+                side.draining = false;
+                inputs.insert(0, Input::Drained);
+            }
+            self.post(world, send);
+        }
+    }
+
+    /// A takeover from somebody who went alone must know it.
+    fn activation(&self, last: &Epoch, alone: &bool, of: NodeId, stale: bool) -> Option<invariants::Broken> {
+        let other_led = *last != 0 && invariants::own_epoch(of, *last).is_err();
+        (other_led && *alone && !stale)
+            .then_some(invariants::Broken("a takeover knows that the last active went alone"))
+    }
+
+    fn feed_witness(&self, world: &mut World, input: WitnessInput) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let Some(witness) = &mut world.witness else { return };
+            let mut out = Vec::new();
+            witness.step(NOW, input, &mut out);
+            let mut send = Vec::new();
+            for output in out {
+                match output {
+                    WitnessOutput::Send { to, message } => {
+                        send.push((Member::Witness, Member::Node(to), message))
+                    }
+                    WitnessOutput::Persist(block) => {
+                        world.witness_disk = block;
+                        inputs.push(WitnessInput::Persisted);
+                    }
+                }
+            }
+            self.post(world, send);
+        }
+    }
+
+    fn post(&self, world: &mut World, messages: Vec<(Member, Member, Message)>) {
+        for entry in messages {
+            // The newest news of a kind stands for the older ones, which a receiver can only ignore.
+            if world.net.contains(&entry) {
+                continue;
+            }
+            if world.net.len() < self.messages {
+                world.net.push(entry);
+            }
+        }
+        world.net.sort_by_cached_key(key);
+    }
+
+    fn tick(&self, world: &mut World, lags: u8) {
+        for id in NodeId::BOTH {
+            let side = &mut world.sides[id.index()];
+            if lags >> id.index() & 1 == 1 {
+                side.lagged += 1;
+                continue;
+            }
+            if let Some(node) = &mut side.node {
+                node.age(1, NOW);
+            }
+            if let Some((_, Some(permit))) = &mut side.gate {
+                permit.age(1, NOW);
+            }
+            // Stamps are of the clock of who asked.
+            if let Some(node) = &mut world.sides[id.peer().index()].node {
+                node.age_heard(1);
+            }
+            for (from, to, message) in &mut world.net {
+                let of = match message.body {
+                    Body::Ask { .. } => *from,
+                    _ => *to,
+                };
+                if of == Member::Node(id) {
+                    message.age(1);
+                }
+            }
+        }
+        if let Some(witness) = &mut world.witness {
+            if lags >> 2 & 1 == 1 {
+                world.witness_lagged += 1;
+            } else {
+                witness.age(1, NOW);
+            }
+        }
+        world.net.sort_by_cached_key(key);
+        world.net.dedup();
+        for id in NodeId::BOTH {
+            if lags >> id.index() & 1 == 0 {
+                let moved = !world.sides[id.index()].hung;
+                self.feed(world, id, Input::Moved { sequencer: moved, store: moved });
+            }
+        }
+    }
+
+    fn deliver(&self, world: &mut World, entry: (Member, Member, Message)) {
+        let (from, to, message) = entry;
+        match (to, from) {
+            (Member::Node(id), _) => self.feed(world, id, Input::Message { from, message }),
+            (Member::Witness, Member::Node(id)) => {
+                self.feed_witness(world, WitnessInput::Message { from: id, message });
+            }
+            (Member::Witness, Member::Witness) => {}
+        }
+    }
+
+    /// What is checked as a property of the machine alone, whatever its surroundings.
+    fn holds_together(&self, world: &World) -> Option<invariants::Broken> {
+        let mut found = Ok(());
+        for id in NodeId::BOTH {
+            let side = &world.sides[id.index()];
+            let Some(node) = &side.node else { continue };
+            let open = side
+                .gate
+                .and_then(|(epoch, permit)| permit.filter(|permit| NOW < permit.until()).map(|_| epoch));
+            found = found
+                .and(invariants::own_epoch(id, node.epoch()))
+                .and(invariants::durable(node, &side.disk))
+                .and(invariants::bounded_lease(NOW, node.lease_until(), self.timing.lease))
+                .and(invariants::gate(open, node));
+            let kept = if self.witnessed() { world.witness_disk.mark } else { side.disk.mark };
+            if node.is_alone() && NOW < node.lease_until() {
+                found = found.and(invariants::marked(id, node.epoch(), true, self.quorum, kept));
+            }
+        }
+        found.err()
+    }
+}
+
+fn led(world: &World, id: NodeId, epoch: Epoch) -> bool {
+    world.sides[id.index()]
+        .node
+        .as_ref()
+        .is_some_and(|node| node.role() == Role::Active && node.epoch() >= epoch && NOW < node.lease_until())
+}
+
+impl Model for Pair {
+    type State = World;
+    type Action = Act;
+
+    fn init_states(&self) -> Vec<World> {
+        let side = |_| Side {
+            node: None,
+            disk: Superblock::default(),
+            gate: None,
+            emitting: None,
+            closing: false,
+            draining: false,
+            hung: false,
+            lagged: 0,
+            stale: false,
+        };
+        let mut world = World {
+            sides: NodeId::BOTH.map(side),
+            witness: self.witnessed().then(|| Witness::boot(self.timing, Superblock::default(), NOW)),
+            witness_disk: Superblock::default(),
+            witness_lagged: 0,
+            net: Vec::new(),
+            crashes: 0,
+            switchovers: 0,
+            hangs: 0,
+            forced: 0,
+            accepted: 0,
+            broken: None,
+            last: 0,
+            went_alone: false,
+        };
+        NodeId::BOTH.into_iter().for_each(|id| self.boot(&mut world, id));
+        if self.running {
+            self.run_until_paired(&mut world);
+        }
+        vec![world]
+    }
+
+    fn actions(&self, world: &World, acts: &mut Vec<Act>) {
+        let lagged = [world.sides[0].lagged, world.sides[1].lagged, world.witness_lagged];
+        for lags in 0..8u8 {
+            let may = (0..3).all(|i| lags >> i & 1 == 0 || lagged[i] < self.lag);
+            if may && (self.witnessed() || lags < 4) {
+                acts.push(Act::Tick(lags));
+            }
+        }
+        for at in 0..world.net.len() {
+            acts.extend([Act::Deliver(at), Act::Lose(at)]);
+            if self.doubled {
+                acts.push(Act::DeliverAndKeep(at));
+            }
+        }
+        if world.witness.is_some() && world.crashes < self.crashes {
+            acts.push(Act::Crash(Member::Witness));
+        } else if world.witness.is_none() && self.witnessed() {
+            acts.push(Act::Restart(Member::Witness));
+        }
+        for id in NodeId::BOTH {
+            self.actions_of(world, id, acts);
+        }
+    }
+
+    fn next_state(&self, last: &World, act: Act) -> Option<World> {
+        let mut world = last.clone();
+        self.act(&mut world, act);
+        world.broken = world.broken.or(self.holds_together(&world));
+        let beyond = world.sides.iter().any(|side| {
+            side.node.as_ref().is_some_and(|node| node.epoch() > self.epoch_max)
+                || side.disk.promise.epoch > self.epoch_max
+        });
+        (world != *last && !beyond).then_some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = vec![
+            Property::<Self>::always("one holder", |model, world| {
+                let nodes = [NodeId::Primary, NodeId::Backup].map(|id| &world.sides[id.index()].node);
+                let [Some(one), Some(other)] = nodes else { return true };
+                !model.exclusive(world) || invariants::one_holder([(one, NOW), (other, NOW)]).is_ok()
+            }),
+            Property::<Self>::always("rules of each step", |_, world| world.broken.is_none()),
+            Property::<Self>::sometimes("primary active", |_, world| led(world, NodeId::Primary, 1)),
+        ];
+        if self.epoch_max >= 2 {
+            properties
+                .push(Property::<Self>::sometimes("backup active", |_, world| led(world, NodeId::Backup, 2)));
+        }
+        if self.epoch_max >= 3 {
+            properties.push(Property::<Self>::sometimes("failed back", |_, world| {
+                led(world, NodeId::Primary, 3) && world.accepted <= 3
+            }));
+        }
+        if self.solo {
+            properties.push(Property::<Self>::sometimes("stale takeover", |_, world| {
+                world.sides.iter().any(|side| side.stale && side.gate.is_some())
+            }));
+        }
+        if self.switchovers > 0 {
+            properties.push(Property::<Self>::sometimes("switched over", |_, world| {
+                world.switchovers > 0 && world.crashes == 0 && led(world, NodeId::Backup, 2)
+            }));
+        }
+        properties
+    }
+}
+
+impl Pair {
+    /// Whether one holder is promised at all.
+    fn exclusive(&self, world: &World) -> bool {
+        use crate::policy::PairPolicy::Availability;
+        self.quorum != Quorum::Pair(Availability) && world.forced == 0
+    }
+
+    fn actions_of(&self, world: &World, id: NodeId, acts: &mut Vec<Act>) {
+        let side = &world.sides[id.index()];
+        let Some(node) = &side.node else {
+            acts.push(Act::Restart(Member::Node(id)));
+            return;
+        };
+        if world.crashes < self.crashes {
+            acts.push(Act::Crash(Member::Node(id)));
+        }
+        if self.effects {
+            let open = side.gate.is_some_and(|(_, permit)| permit.is_some_and(|permit| NOW < permit.until()));
+            match side.emitting {
+                None if open && !side.draining => acts.push(Act::Check(id)),
+                Some(_) => acts.push(Act::Emit(id)),
+                None => {}
+            }
+            if side.closing && side.emitting.is_none() {
+                acts.push(Act::Closed(id));
+            }
+            if side.draining && side.emitting.is_none() {
+                acts.push(Act::Drained(id));
+            }
+        }
+        if world.switchovers < self.switchovers && node.may_switch(NOW).is_ok() {
+            acts.push(Act::Switch(id));
+        }
+        if self.solo && node.role() == Role::Active {
+            acts.extend([Act::InStep(id), Act::GoAlone(id)]);
+        }
+        if world.hangs < self.hangs && node.role() == Role::Active && !side.hung {
+            acts.push(Act::Hang(id));
+        }
+        if world.forced < self.force && !node.role().holds() {
+            acts.push(Act::Force(id));
+        }
+    }
+
+    fn act(&self, world: &mut World, act: Act) {
+        match act {
+            Act::Tick(lags) => self.tick(world, lags),
+            Act::Deliver(at) => {
+                let entry = world.net.remove(at);
+                self.deliver(world, entry);
+            }
+            Act::DeliverAndKeep(at) => self.deliver(world, world.net[at]),
+            Act::Lose(at) => drop(world.net.remove(at)),
+            Act::Crash(Member::Witness) => {
+                world.crashes += 1;
+                world.witness = None;
+            }
+            Act::Crash(Member::Node(id)) => {
+                world.crashes += 1;
+                let side = &mut world.sides[id.index()];
+                let (disk, lagged) = (side.disk, side.lagged);
+                *side = Side {
+                    node: None,
+                    disk,
+                    gate: None,
+                    emitting: None,
+                    closing: false,
+                    draining: false,
+                    hung: false,
+                    lagged,
+                    stale: false,
+                };
+            }
+            Act::Restart(Member::Witness) => {
+                world.witness = Some(Witness::boot(self.timing, world.witness_disk, NOW));
+            }
+            Act::Restart(Member::Node(id)) => self.boot(world, id),
+            Act::Check(id) => {
+                let side = &mut world.sides[id.index()];
+                side.emitting = side.gate.map(|(epoch, _)| epoch);
+            }
+            Act::Emit(id) => self.emit(world, id),
+            Act::Closed(id) => {
+                world.sides[id.index()].closing = false;
+                self.feed(world, id, Input::Closed);
+            }
+            Act::Drained(id) => {
+                world.sides[id.index()].draining = false;
+                self.feed(world, id, Input::Drained);
+            }
+            Act::Switch(id) => {
+                world.switchovers += 1;
+                self.feed(world, id, Input::Operator(Command::Switchover));
+            }
+            Act::InStep(id) => self.feed(world, id, Input::PeerInStep(true)),
+            Act::GoAlone(id) => self.feed(world, id, Input::GoAlone),
+            Act::Hang(id) => {
+                world.hangs += 1;
+                world.sides[id.index()].hung = true;
+            }
+            Act::Force(id) => {
+                world.forced += 1;
+                self.feed(world, id, Input::Operator(Command::ForceActivate));
+            }
+        }
+    }
+
+    /// A checked effect reaches its destination, which fences.
+    fn emit(&self, world: &mut World, id: NodeId) {
+        let Some(epoch) = world.sides[id.index()].emitting.take() else { return };
+        if invariants::fenced(world.accepted, epoch).is_ok() {
+            world.accepted = epoch;
+        } else if cfg!(mutant = "destination_without_fence") {
+            world.broken = Some(invariants::Broken("I3 epochs at a destination rise"));
+        }
+    }
+
+    /// Begins with the primary active and the backup in step, nothing under way.
+    fn run_until_paired(&self, world: &mut World) {
+        let paired = |world: &World| {
+            world.sides[0].node.as_ref().is_some_and(|node| node.role() == Role::Active)
+                && world.sides[1].node.as_ref().is_some_and(|node| node.role() == Role::Standby)
+        };
+        for _ in 0..200 {
+            if paired(world) {
+                world.net.clear();
+                return;
+            }
+            self.tick(world, 0);
+            while let Some(entry) = world.net.pop() {
+                self.deliver(world, entry);
+            }
+            self.feed(world, NodeId::Primary, Input::PeerInStep(true));
+        }
+        panic!("the pair does not come up: {world:?}");
+    }
+}
