@@ -46,6 +46,8 @@ pub struct Pair {
     pub crashes_max: u8,
     pub fails_max: u8,
     pub cuts_max: u8,
+    /// Look at what is delivered alone (D1 to D4), not at the invariants inside.
+    pub from_outside: bool,
 }
 
 impl Pair {
@@ -65,6 +67,7 @@ impl Pair {
         crashes_max: 0,
         fails_max: 0,
         cuts_max: 0,
+        from_outside: false,
     };
 
     /// The same in fewer steps.
@@ -152,9 +155,11 @@ pub enum Step {
     HandOver,
     AnswerKept,
     DeleteTail,
+    /// What was in flight to the sink may be lost on its way.
     Crash {
         node: NodeId,
         how: Damage,
+        loses_in_flight: bool,
     },
     Restart(NodeId),
     Activate(NodeId),
