@@ -41,7 +41,7 @@ pub struct Pair {
     /// empty one.
     pub destroy: bool,
     pub replace: bool,
-    /// A crash may damage the newest synced reading of the log.
+    /// A crash may damage the newest synced reading of the log, once.
     pub damage: bool,
     pub crashes_max: u8,
     pub fails_max: u8,
@@ -127,6 +127,7 @@ pub struct Ever {
     pub fill: bool,
     pub tail_handed_over: bool,
     pub solo: bool,
+    pub damage: bool,
     pub damage_found: bool,
 }
 

@@ -46,7 +46,7 @@ fn crashes(pair: &Pair, world: &World, node: NodeId, steps: &mut Vec<Step>) {
     let one_is_destroyed = world.nodes.iter().any(|node| node.destroyed);
     let mut ways = vec![Damage::None];
     ways.extend((pair.destroy && !one_is_destroyed).then_some(Damage::Destroyed));
-    ways.extend(pair.damage.then_some(Damage::Newest));
+    ways.extend((pair.damage && !world.ever.damage).then_some(Damage::Newest));
     for how in ways {
         steps.push(Step::Crash { node, how, loses_in_flight: false });
         if in_flight {
@@ -203,7 +203,10 @@ fn crash(pair: &Pair, world: &mut World, id: NodeId, how: Damage) {
         }
         Damage::Newest => {
             if let Some(Body::Reading(reading)) = node.log.last_mut().map(|entry| &mut entry.body) {
+                let slot = usize::from(reading.slot) - 1;
+                node.read[slot] = node.read[slot].minus(&reading.good);
                 reading.good = Bits(0);
+                world.ever.damage = true;
             }
         }
     }
