@@ -25,7 +25,6 @@ pub fn admit<R: Reading>(reading: &R, from: From, log: &(impl Held<R> + ?Sized))
     let late = match from {
         From::Fill if cfg!(mutant = "fill_not_flagged") => false,
         From::Own | From::Fill => comes_late(&identity, log),
-        From::Rejoin if cfg!(mutant = "rejoin_not_flagged") => comes_late(&identity, log),
         // It was the active once: what of its tail it had delivered, nobody here knows.
         From::Rejoin => true,
     };

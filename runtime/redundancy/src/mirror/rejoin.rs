@@ -66,11 +66,7 @@ impl History {
 
     /// Last position that both logs hold.
     pub fn common(&self, other: &History) -> Position {
-        let shorter = |one: Position, two: Position| match cfg!(mutant = "longer_end_is_common") {
-            true => one.max(two),
-            false => one.min(two),
-        };
-        let both = self.ends.iter().rev().find_map(|end| Some(shorter(*end, other.end_of(end.epoch)?)));
+        let both = self.ends.iter().rev().find_map(|end| Some((*end).min(other.end_of(end.epoch)?)));
         both.unwrap_or(Position::ZERO)
     }
 }

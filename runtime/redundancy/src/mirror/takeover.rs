@@ -33,6 +33,8 @@ pub fn take_over<R: Reading>(
     stale: bool,
 ) -> Takeover<R> {
     let flag = stale && !cfg!(mutant = "stale_not_flagged");
+    // With a tail aside the copy was not finished: the peer may have delivered what is newer.
+    let unfinished = !tails.is_empty() && !cfg!(mutant = "unfinished_copy_not_flagged");
     let shadow = shadow.iter().filter(|_| !cfg!(mutant = "takeover_drops_shadow"));
     let tails = if cfg!(mutant = "takeover_drops_tails") { &[] } else { tails };
     let mut beside: Vec<&R> = tails.iter().chain(shadow).collect();
@@ -49,7 +51,7 @@ pub fn take_over<R: Reading>(
         let Some(add) = add.and_then(|add| lacking(&add, &append[of_one..])) else {
             continue;
         };
-        let late = flag || add.is_backfill() || comes_late(&identity, log);
+        let late = flag || unfinished || add.is_backfill() || comes_late(&identity, log);
         append.push(if late { add.flagged() } else { add });
     }
     Takeover { append, backfill_upto: flag.then_some(end) }
@@ -89,7 +91,8 @@ mod tests {
         let tails = [Tiny::new(3, 0b01), Tiny::new(2, 0b01)];
         let shadow = shadow(&[Tiny::new(2, 0b11), Tiny::new(3, 0b01)]);
         let takeover = take_over(&[][..], Place::ZERO, &tails, &shadow, false);
-        assert_eq!(takeover.append, [Tiny::new(2, 0b01), Tiny::new(2, 0b10), Tiny::new(3, 0b01)]);
+        let order = [Tiny::new(2, 0b01), Tiny::new(2, 0b10), Tiny::new(3, 0b01)];
+        assert_eq!(takeover.append, order.map(Reading::flagged), "the copy was not finished");
     }
 
     #[test]

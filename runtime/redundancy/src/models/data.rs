@@ -41,11 +41,13 @@ pub struct Pair {
     /// empty one.
     pub destroy: bool,
     pub replace: bool,
-    /// A crash may damage the newest synced reading of the log.
+    /// A crash may damage the newest synced reading of the log, once.
     pub damage: bool,
     pub crashes_max: u8,
     pub fails_max: u8,
     pub cuts_max: u8,
+    /// Look at what is delivered alone (D1 to D4), not at the invariants inside.
+    pub from_outside: bool,
 }
 
 impl Pair {
@@ -65,6 +67,7 @@ impl Pair {
         crashes_max: 0,
         fails_max: 0,
         cuts_max: 0,
+        from_outside: false,
     };
 
     /// The same in fewer steps.
@@ -124,6 +127,7 @@ pub struct Ever {
     pub fill: bool,
     pub tail_handed_over: bool,
     pub solo: bool,
+    pub damage: bool,
     pub damage_found: bool,
 }
 
@@ -152,9 +156,11 @@ pub enum Step {
     HandOver,
     AnswerKept,
     DeleteTail,
+    /// What was in flight to the sink may be lost on its way.
     Crash {
         node: NodeId,
         how: Damage,
+        loses_in_flight: bool,
     },
     Restart(NodeId),
     Activate(NodeId),

@@ -10,7 +10,17 @@ use gwp_core::Cursor;
 use stateright::Property;
 
 pub fn properties(pair: &Pair) -> Vec<Property<Pair>> {
-    let mut properties = vec![
+    let mut properties = outside();
+    if !pair.from_outside {
+        properties.extend(inside());
+        properties.extend(seen(pair));
+    }
+    properties
+}
+
+/// What the destination can find out.
+fn outside() -> Vec<Property<Pair>> {
+    vec![
         Property::<Pair>::always("D1 nothing that was read is missing", |pair, world| {
             !is_quiet(pair, world)
                 || invariants::undelivered(read(world, &NodeId::BOTH), &world.sink).is_none()
@@ -19,10 +29,18 @@ pub fn properties(pair: &Pair) -> Vec<Property<Pair>> {
             invariants::out_of_order(&world.sink).is_none()
         }),
         Property::<Pair>::always("D3 D4 one repetition per crash", |_, world| {
-            invariants::repeated(&world.sink, usize::from(world.crashes)).is_none()
+            // A damaged reading says something else than before, so it counts as another.
+            let allowed = usize::from(world.crashes);
+            world.ever.damage || invariants::repeated(&world.sink, allowed).is_none()
         }),
-        Property::<Pair>::always("I11 what was read is in a store", |pair, world| {
-            pair.damage || NodeId::BOTH.iter().all(|id| is_covered(world, *id))
+    ]
+}
+
+/// What the two nodes keep to, so that it is so.
+fn inside() -> Vec<Property<Pair>> {
+    vec![
+        Property::<Pair>::always("I11 what was read is in a store", |_, world| {
+            NodeId::BOTH.iter().all(|id| is_covered(world, *id))
         }),
         Property::<Pair>::always("I12 the copy is a prefix", |_, world| is_prefix(world)),
         Property::<Pair>::always("I13 I15 I20 nothing leaves alone without a mark", |pair, world| {
@@ -35,8 +53,14 @@ pub fn properties(pair: &Pair) -> Vec<Property<Pair>> {
             let logs = world.nodes.iter().map(|node| node.readings().collect::<Vec<_>>());
             logs.into_iter().all(|log| invariants::overwritten(&log).is_none())
         }),
-        Property::<Pair>::sometimes("quiet", |pair, world| world.slot > pair.slots && is_quiet(pair, world)),
-    ];
+    ]
+}
+
+/// What a run must have met, or it shows nothing.
+fn seen(pair: &Pair) -> Vec<Property<Pair>> {
+    let mut properties = vec![Property::<Pair>::sometimes("quiet", |pair, world| {
+        world.slot > pair.slots && is_quiet(pair, world)
+    })];
     if pair.crashes_max > 0 {
         properties.push(Property::<Pair>::sometimes("takeover", |_, world| world.ever.takeover));
         properties.push(Property::<Pair>::sometimes("quiet after a takeover", |pair, world| {

@@ -18,13 +18,7 @@ pub fn possible(pair: &Pair, world: &World, steps: &mut Vec<Step>) {
     for node in NodeId::BOTH {
         let own = world.node(node);
         if own.up && world.crashes < pair.crashes_max {
-            steps.push(Step::Crash { node, how: Damage::None });
-            if pair.destroy && !world.nodes.iter().any(|node| node.destroyed) {
-                steps.push(Step::Crash { node, how: Damage::Destroyed });
-            }
-            if pair.damage {
-                steps.push(Step::Crash { node, how: Damage::Newest });
-            }
+            crashes(pair, world, node, steps);
         }
         if !own.up && (!own.destroyed || pair.replace) {
             steps.push(Step::Restart(node));
@@ -43,6 +37,21 @@ pub fn possible(pair: &Pair, world: &World, steps: &mut Vec<Step>) {
     }
     if let Some(active) = &world.active {
         of_active(pair, world, active, steps);
+    }
+}
+
+fn crashes(pair: &Pair, world: &World, node: NodeId, steps: &mut Vec<Step>) {
+    let active = world.active.as_ref().filter(|active| active.node == node);
+    let in_flight = active.is_some_and(|active| active.outlet.is_in_flight());
+    let one_is_destroyed = world.nodes.iter().any(|node| node.destroyed);
+    let mut ways = vec![Damage::None];
+    ways.extend((pair.destroy && !one_is_destroyed).then_some(Damage::Destroyed));
+    ways.extend((pair.damage && !world.ever.damage).then_some(Damage::Newest));
+    for how in ways {
+        steps.push(Step::Crash { node, how, loses_in_flight: false });
+        if in_flight {
+            steps.push(Step::Crash { node, how, loses_in_flight: true });
+        }
     }
 }
 
@@ -117,7 +126,12 @@ fn does_read(pair: &Pair, world: &World, id: NodeId) -> bool {
 pub fn apply(pair: &Pair, world: &mut World, step: Step) {
     match step {
         Step::Read { fails } => read(pair, world, fails),
-        Step::Crash { node, how } => crash(pair, world, node, how),
+        Step::Crash { node, how, loses_in_flight } => {
+            if loses_in_flight {
+                world.sink.pop();
+            }
+            crash(pair, world, node, how);
+        }
         Step::Restart(node) => world.node_mut(node).up = true,
         Step::Activate(node) => activate(pair, world, node),
         Step::Cut => {
@@ -189,7 +203,10 @@ fn crash(pair: &Pair, world: &mut World, id: NodeId, how: Damage) {
         }
         Damage::Newest => {
             if let Some(Body::Reading(reading)) = node.log.last_mut().map(|entry| &mut entry.body) {
+                let slot = usize::from(reading.slot) - 1;
+                node.read[slot] = node.read[slot].minus(&reading.good);
                 reading.good = Bits(0);
+                world.ever.damage = true;
             }
         }
     }
