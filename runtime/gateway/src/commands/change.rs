@@ -86,8 +86,8 @@ pub struct RollbackArgs {
     how: HowArgs,
 }
 
-/// Asks the gateway about a program. It is checked here, too, at the same time: findings are shown with their lines.
-/// `None`: it has errors, which are printed.
+/// Asks the gateway about a program. If there is something to say of the program it is compiled here, too: findings
+/// are shown with their lines. `None`: it has errors, which are printed.
 fn ask_about(
     files: &[PathBuf],
     gateway: &GatewayArgs,
@@ -101,15 +101,20 @@ fn ask_about(
         let whole = program.plan.map(|_| files_of(&program.sources));
         return whole.map(asked).transpose();
     };
-    let (program, answer) = std::thread::scope(|scope| {
-        let program = scope.spawn(|| program::load(files));
-        let answer = asked(alone);
-        (program.join(), answer)
-    });
-    let program = program.map_err(|_| anyhow::anyhow!("the check of the files ended early"))??;
+    let answer = asked(alone);
+    let done = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
+    if done && answer.as_ref().is_ok_and(|answer| has_no_findings(&answer.body)) {
+        return answer.map(Some);
+    }
+    let program = program::load(files)?;
     report::print_problems(&program.diagnostics, &program.sources);
     // The gateway, if it was reached, has refused it for the same errors.
     if program.plan.is_none() { Ok(None) } else { answer.map(Some) }
+}
+
+/// The gateway compiled what it was asked about, and has nothing to say of its text.
+fn has_no_findings(body: &Value) -> bool {
+    body["diagnostics"].as_array().is_some_and(Vec::is_empty)
 }
 
 /// The files themselves if they use no others, which only a parser could tell.
