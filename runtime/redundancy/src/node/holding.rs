@@ -180,16 +180,22 @@ impl Node {
         }
     }
 
-    /// Without a witness the mark is kept here, for the peer to see when it votes.
+    /// The mark is kept here, too, for the peer to see when this node votes for it. Nothing is
+    /// said before it is on disk, so whoever sees it at the witness would see it here.
     fn keep_own_mark(&mut self) {
-        if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, self.holder.pending(self)) {
+        if let Some(mark) = self.holder.pending(self).filter(|_| !cfg!(mutant = "own_mark_not_kept")) {
             self.voter.mark(mark);
         }
     }
 
-    /// The own mark of a pair without a witness has reached the disk.
+    /// The own mark has reached the disk: in a pair without a witness that is all.
     pub(super) fn own_mark_kept(&mut self, out: &mut Vec<Output>) {
-        if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, self.voter.block.mark) {
+        let mark = if cfg!(mutant = "own_mark_not_kept") {
+            self.holder.pending(self)
+        } else {
+            self.voter.block.mark
+        };
+        if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, mark) {
             self.marked(mark, out);
         }
     }

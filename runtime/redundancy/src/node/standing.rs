@@ -6,7 +6,7 @@ use crate::member::Epoch;
 use crate::message::Stance;
 use crate::mono::Mono;
 use crate::policy::{PairPolicy, Quorum};
-use crate::vote::Promise;
+use crate::vote::{Mark, Promise};
 
 /// Why a node does not stand. The status shows it: an operator asks this first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -206,10 +206,12 @@ impl Node {
         let mut mark = None;
         for (seen, _) in voters {
             before = before.max(seen.report.before.epoch);
-            mark = mark.or(seen.report.mark);
+            let order = |mark: &Option<Mark>| mark.map(|mark| (mark.epoch, mark.turn));
+            mark = std::cmp::max_by_key(mark, seen.report.mark, order);
         }
         let behind = before != 0 && self.voter.block.led != before && self.in_step != before;
-        let went_alone = mark.is_some_and(|mark| mark.solo && mark.holder != me)
+        // One of an epoch before the last says nothing: who is in step with the last holds it all.
+        let went_alone = mark.is_some_and(|mark| mark.solo && mark.holder != me && mark.epoch >= before)
             && !cfg!(mutant = "mark_ignored_at_takeover");
         // Without a witness only the peer itself knows whether it went alone.
         let unknown = matches!(self.settings.quorum, Quorum::Pair(_))
