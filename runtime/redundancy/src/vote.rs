@@ -114,7 +114,7 @@ impl Voter {
             return false;
         }
         let newer = self.block.mark.is_none_or(|had| had.order() < mark.order());
-        if newer || cfg!(mutant = "old_mark_counts") {
+        if newer || cfg!(mutant = "late_mark_counts") {
             self.block.mark = Some(mark);
         }
         self.block.mark == Some(mark)

@@ -117,7 +117,7 @@ const MUTANTS: &[Mutant] = mutants! {
     "handover_before_drained", "pair-e2-m1-switchover-effects", "I7";
     "renewal_while_hung", "pair-e2-hang", "a hung";
     "alone_without_mark", "pair-e2-m1-marks", "I15";
-    "old_mark_counts", "pair-e2-marks", "I15";
+    "late_mark_counts", "pair-e2-marks", "I15";
     "mark_ignored_at_takeover", "pair-e2-m1-marks", "a takeover";
     "safety_ignored", "safety-e2-c1", "I1";
     "own_mark_not_kept", "pair-e2-m1-marks", "a takeover";
