@@ -135,7 +135,7 @@ impl Plan {
         let lasts = random.between(50 * MS, 12 * S);
         match random.between(0, 20) {
             0..3 => self.crash(random, at, node),
-            3 => self.at(at, Fault::Pause { of: node, lasts }),
+            3 => self.at(at, Fault::Pause { of: node, lasts: lasts.min(self.calm_at.saturating_sub(at)) }),
             4..7 => self.cut(random, at, lasts),
             7 => self.swizzle(random, at, lasts),
             8 => self.at(at, Fault::SyncFails(node)),
