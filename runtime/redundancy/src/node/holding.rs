@@ -180,9 +180,12 @@ impl Node {
         }
     }
 
-    /// Without a witness the mark is kept here, for the peer to see when it votes.
+    /// The mark is kept here, too, and before the witness is asked: the peer may win with this
+    /// node's vote alone, and must see it then.
     fn keep_own_mark(&mut self) {
-        if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, self.holder.pending(self)) {
+        if let Some(mark) = self.holder.pending(self)
+            && !(cfg!(mutant = "mark_at_witness_alone") && self.settings.quorum == Quorum::Witnessed)
+        {
             self.voter.mark(mark);
         }
     }

@@ -6,7 +6,7 @@ use crate::member::Epoch;
 use crate::message::Stance;
 use crate::mono::Mono;
 use crate::policy::{PairPolicy, Quorum};
-use crate::vote::Promise;
+use crate::vote::{Mark, Promise};
 
 /// Why a node does not stand. The status shows it: an operator asks this first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -203,10 +203,10 @@ impl Node {
         let voted = [(&self.peer, self.lease.peer), (&self.witness, self.lease.witness)];
         let voters = voted.iter().filter(|(seen, until)| now < *until && seen.report.promise.epoch == epoch);
         let mut before = self.voter.block.before.epoch;
-        let mut mark = None;
+        let mut mark: Option<Mark> = None;
         for (seen, _) in voters {
             before = before.max(seen.report.before.epoch);
-            mark = mark.or(seen.report.mark);
+            mark = mark.into_iter().chain(seen.report.mark).max_by_key(Mark::order);
         }
         let behind = before != 0 && self.voter.block.led != before && self.in_step != before;
         let went_alone = mark.is_some_and(|mark| mark.solo && mark.holder != me)
