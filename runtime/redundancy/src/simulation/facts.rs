@@ -29,6 +29,10 @@ pub struct Facts {
     last_active: Option<NodeId>,
     /// This node has handed over, and nobody has become active since.
     handed: Option<NodeId>,
+    /// The last active has delivered alone.
+    alone: bool,
+    /// What each node was before it stood.
+    stood_from: [Option<Role>; 2],
 }
 
 impl Facts {
@@ -40,13 +44,28 @@ impl Facts {
         if (from, to) == (Role::Draining, Role::Fenced) {
             self.handed = Some(id);
         }
+        if to == Role::Candidate {
+            self.stood_from[id.index()] = Some(from);
+        }
+    }
+
+    /// A node may deliver alone.
+    pub fn went_alone(&mut self, id: NodeId) {
+        self.alone |= self.last_active == Some(id);
+    }
+
+    /// A node is about to take over. Gives whether it had been in step with an active that never
+    /// went alone.
+    pub fn is_whole(&self, id: NodeId) -> bool {
+        let stood_from = self.stood_from[id.index()];
+        self.last_active == Some(id.peer()) && !self.alone && stood_from == Some(Role::Standby)
     }
 
     /// A node became active. Gives whether it took over from the other, and by a switchover.
     pub fn activated(&mut self, id: NodeId) -> (bool, bool) {
         let takeover = self.last_active == Some(id.peer());
         let handed = takeover && self.handed == Some(id.peer());
-        (self.last_active, self.handed) = (Some(id), None);
+        (self.last_active, self.handed, self.alone) = (Some(id), None, false);
         (takeover, handed)
     }
 

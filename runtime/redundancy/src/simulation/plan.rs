@@ -108,7 +108,8 @@ impl Plan {
         };
         plan.network(random);
         if !healthy {
-            let count = random.between(0, 9);
+            let most = if random.chance(200) { 25 } else { 9 };
+            let count = random.between(0, most);
             (0..count).for_each(|_| plan.one(random));
         }
         plan.faults.retain(|(at, _)| *at < plan.calm_at);
@@ -133,9 +134,12 @@ impl Plan {
             if random.chance(100) { random.between(0, 8 * S) } else { random.between(8 * S, self.calm_at) };
         let node = random.pick(&NodeId::BOTH);
         let lasts = random.between(50 * MS, 12 * S);
-        match random.between(0, 20) {
+        match random.between(0, 21) {
+            20 | 3 => {
+                let rest = self.calm_at.saturating_sub(at);
+                self.at(at, Fault::Pause { of: node, lasts: lasts.min(rest) });
+            }
             0..3 => self.crash(random, at, node),
-            3 => self.at(at, Fault::Pause { of: node, lasts: lasts.min(self.calm_at.saturating_sub(at)) }),
             4..7 => self.cut(random, at, lasts),
             7 => self.swizzle(random, at, lasts),
             8 => self.at(at, Fault::SyncFails(node)),

@@ -183,6 +183,9 @@ impl World {
             Output::Close => self.close(id),
             Output::Alone(alone) => {
                 self.coverage.saw(if alone { "solo" } else { "mark cleared" });
+                if alone {
+                    self.facts.went_alone(id);
+                }
                 self.say(|| format!("{id}: may deliver alone: {alone}"));
                 if let (true, Some(work)) = (alone, &mut self.nodes[id.index()].work) {
                     work.side.solo_registered();
@@ -209,6 +212,10 @@ impl World {
         self.say(|| format!("{id}: {news:?}"));
         match news {
             News::Activated { stale, .. } => {
+                let witnessed = self.plan.quorum == Quorum::Witnessed && !self.plan.forced;
+                if stale && witnessed && self.facts.is_whole(id) {
+                    self.fail("a takeover by a standby that had everything flags nothing");
+                }
                 let (takeover, handed) = self.facts.activated(id);
                 if handed {
                     self.coverage.saw("switchover completed");

@@ -40,7 +40,9 @@ impl World {
             }
             let (epoch, boot, solo) = (work.epoch, process.boot, work.side.is_solo());
             process.flights[sink] = Some(Flight { serial, epoch, batch, emitted: false });
-            self.later_between(0, 2 * MS, Event::Emit { of: id, boot, sink, serial });
+            let slow = self.random.chance(50);
+            let upto = if slow && !self.calm { 150 * MS } else { 2 * MS };
+            self.later_between(0, upto, Event::Emit { of: id, boot, sink, serial });
             self.check_left(id, epoch, left, solo);
         }
     }
