@@ -29,8 +29,7 @@ pub struct Facts {
     last_active: Option<NodeId>,
     /// This node has handed over, and nobody has become active since.
     handed: Option<NodeId>,
-    /// The last active has delivered alone.
-    alone: bool,
+    last_epoch: Epoch,
     /// What each node was before it stood.
     stood_from: [Option<Role>; 2],
 }
@@ -49,23 +48,17 @@ impl Facts {
         }
     }
 
-    /// A node may deliver alone.
-    pub fn went_alone(&mut self, id: NodeId) {
-        self.alone |= self.last_active == Some(id);
-    }
-
-    /// A node is about to take over. Gives whether it had been in step with an active that never
-    /// went alone.
-    pub fn is_whole(&self, id: NodeId) -> bool {
-        let stood_from = self.stood_from[id.index()];
-        self.last_active == Some(id.peer()) && !self.alone && stood_from == Some(Role::Standby)
+    /// The epoch of the last active, if `id` stood as a standby to take over from it.
+    pub fn stood_by(&self, id: NodeId) -> Option<Epoch> {
+        let from_standby = self.stood_from[id.index()] == Some(Role::Standby);
+        (from_standby && self.last_active == Some(id.peer())).then_some(self.last_epoch)
     }
 
     /// A node became active. Gives whether it took over from the other, and by a switchover.
-    pub fn activated(&mut self, id: NodeId) -> (bool, bool) {
+    pub fn activated(&mut self, id: NodeId, epoch: Epoch) -> (bool, bool) {
         let takeover = self.last_active == Some(id.peer());
         let handed = takeover && self.handed == Some(id.peer());
-        (self.last_active, self.handed, self.alone) = (Some(id), None, false);
+        (self.last_active, self.handed, self.last_epoch) = (Some(id), None, epoch);
         (takeover, handed)
     }
 

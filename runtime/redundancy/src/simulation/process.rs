@@ -183,9 +183,6 @@ impl World {
             Output::Close => self.close(id),
             Output::Alone(alone) => {
                 self.coverage.saw(if alone { "solo" } else { "mark cleared" });
-                if alone {
-                    self.facts.went_alone(id);
-                }
                 self.say(|| format!("{id}: may deliver alone: {alone}"));
                 if let (true, Some(work)) = (alone, &mut self.nodes[id.index()].work) {
                     work.side.solo_registered();
@@ -211,12 +208,11 @@ impl World {
     fn news(&mut self, id: NodeId, news: News) {
         self.say(|| format!("{id}: {news:?}"));
         match news {
-            News::Activated { stale, .. } => {
-                let witnessed = self.plan.quorum == Quorum::Witnessed && !self.plan.forced;
-                if stale && witnessed && self.facts.is_whole(id) {
+            News::Activated { epoch, stale } => {
+                if stale && self.had_everything(id) {
                     self.fail("a takeover by a standby that had everything flags nothing");
                 }
-                let (takeover, handed) = self.facts.activated(id);
+                let (takeover, handed) = self.facts.activated(id, epoch);
                 if handed {
                     self.coverage.saw("switchover completed");
                 } else if takeover {
@@ -234,6 +230,21 @@ impl World {
             }),
             _ => {}
         }
+    }
+
+    /// It was in step with the last active, which no mark says went alone, and nobody has stood in
+    /// between without a result.
+    fn had_everything(&self, id: NodeId) -> bool {
+        let (process, peer) = (&self.nodes[id.index()], &self.nodes[id.peer().index()]);
+        let Some(epoch) = self.facts.stood_by(id).filter(|_| self.plan.quorum == Quorum::Witnessed) else {
+            return false;
+        };
+        let marks = [self.witness.disk.newest().mark, peer.disk.newest().mark];
+        let marked = marks.into_iter().flatten().any(|mark| mark.epoch == epoch && mark.solo);
+        let block = process.disk.newest();
+        let before = [block.before, self.witness.disk.newest().before, peer.disk.newest().before];
+        let direct = before.into_iter().all(|promise| promise.epoch <= epoch);
+        direct && !marked && process.active_epoch == epoch && !self.plan.forced
     }
 
     /// What a shell does with its machine every few milliseconds.
