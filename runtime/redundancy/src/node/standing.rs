@@ -210,8 +210,9 @@ impl Node {
         }
         let behind = before != 0 && self.voter.block.led != before && self.in_step != before;
         // An older mark is of a time of which this node has everything, or it is behind anyway.
-        let went_alone = mark.is_some_and(|mark| mark.solo && mark.holder != me && mark.epoch >= before)
-            && !cfg!(mutant = "mark_ignored_at_takeover");
+        let went_alone = mark.is_some_and(|mark| {
+            mark.solo && mark.holder != me && (mark.epoch >= before || cfg!(mutant = "old_mark_counts"))
+        }) && !cfg!(mutant = "mark_ignored_at_takeover");
         // Without a witness only the peer itself knows whether it went alone.
         let unknown = matches!(self.settings.quorum, Quorum::Pair(_))
             && before != 0

@@ -56,6 +56,8 @@ const THINGS: &[&str] = &[
     "crash",
     "reboot",
     "witness crash",
+    "clean crash",
+    "smooth switchover",
     "torn superblock",
     "superblock failed",
     "witness superblock failed",

@@ -30,6 +30,10 @@ pub struct Facts {
     /// This node has handed over, and nobody has become active since.
     handed: Option<NodeId>,
     last_epoch: Epoch,
+    /// Who is to be active until when, or what is broken.
+    expected: Option<(NodeId, u64, &'static str)>,
+    /// A switchover is looked at.
+    pub smooth: bool,
     /// What each node was before it stood.
     stood_from: [Option<Role>; 2],
 }
@@ -52,6 +56,17 @@ impl Facts {
     pub fn stood_by(&self, id: NodeId) -> Option<Epoch> {
         let from_standby = self.stood_from[id.index()] == Some(Role::Standby);
         (from_standby && self.last_active == Some(id.peer())).then_some(self.last_epoch)
+    }
+
+    pub fn expect(&mut self, id: NodeId, by: u64, what: &'static str) {
+        self.expected = Some((id, by, what));
+        self.smooth = false;
+    }
+
+    /// A node is active now: what it breaks by being so late, or by being the wrong one.
+    pub fn in_time(&mut self, id: NodeId, t: u64) -> Option<&'static str> {
+        let (expected, by, what) = self.expected.take()?;
+        (expected != id || t > by).then_some(what)
     }
 
     /// A node became active. Gives whether it took over from the other, and by a switchover.

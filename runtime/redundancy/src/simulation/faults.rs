@@ -1,11 +1,22 @@
 //! Faults as they befall the world, and their end.
 
-use super::plan::{Fault, MS, S};
+use super::plan::{CLEAN_DELAY, Fault, MS, S};
 use super::store::{Body, lacks};
-use super::world::{Clock, Event, World, ix};
+use super::world::{Clock, Event, TIMING, World, ix};
 use crate::member::{Member, NodeId};
 use crate::node::{Command, Input, Role};
 use crate::policy::{PairPolicy, Quorum};
+use crate::timing::Path;
+
+/// What a path of these delays, disks and sinks promises.
+const FAILOVER_BOUND: u64 = TIMING.failover_bound(&Path {
+    delay: CLEAN_DELAY + MS,
+    round_trip: 2 * (CLEAN_DELAY + MS),
+    vote_fsync: 30 * MS,
+    // Merged, synced, opened.
+    activate: 260 * MS,
+    drift_permille: 20,
+});
 
 impl World {
     pub fn fault(&mut self, fault: Fault) {
@@ -29,7 +40,13 @@ impl World {
                 self.coverage.saw("pause");
                 self.nodes[of.index()].paused_until = self.t + lasts;
             }
+            Fault::PauseAtGate { of, lasts } => self.nodes[of.index()].pause_at_gate = Some(lasts),
             Fault::Crash { of, back, reboot } => self.crash(of, back, reboot),
+            Fault::CrashActive { back } => self.crash_active(back),
+            Fault::SmoothSwitchover => {
+                self.facts.smooth = true;
+                NodeId::BOTH.into_iter().for_each(|id| self.command(id, Command::Switchover));
+            }
             Fault::SuperblockFails(Member::Node(id)) => self.nodes[id.index()].disk.fails = true,
             Fault::SuperblockFails(Member::Witness) => self.witness.disk.fails = true,
             Fault::SyncFails(id) => self.nodes[id.index()].sync_fails = true,
@@ -60,6 +77,15 @@ impl World {
                 self.command(id, Command::ForceActivate);
             }
         }
+    }
+
+    fn crash_active(&mut self, back: u64) {
+        let Some(active) = self.only_active() else { return };
+        if self.nodes[active.peer().index()].role() == Some(Role::Standby) {
+            self.facts.expect(active.peer(), self.t + FAILOVER_BOUND, "a failover within its bound");
+            self.coverage.saw("clean crash");
+        }
+        self.crash(Member::Node(active), back, false);
     }
 
     fn command(&mut self, id: NodeId, command: Command) {
@@ -172,6 +198,7 @@ impl World {
         for id in NodeId::BOTH {
             let process = &mut self.nodes[id.index()];
             process.paused_until = process.paused_until.min(self.t);
+            process.pause_at_gate = None;
             (process.hung, process.sync_fails, process.disk.fails, process.reads_fail) =
                 (false, false, false, 20);
             let (boot, dead) = (process.boot, process.node.is_none());

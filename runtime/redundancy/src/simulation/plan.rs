@@ -7,6 +7,8 @@ use crate::policy::{PairPolicy, Quorum};
 
 pub const MS: u64 = 1_000_000;
 pub const S: u64 = 1_000 * MS;
+/// Longest delay of a message where times are looked at.
+pub const CLEAN_DELAY: u64 = 50 * MS;
 
 const MEMBERS: [Member; 3] = [Member::Node(NodeId::Primary), Member::Node(NodeId::Backup), Member::Witness];
 
@@ -37,6 +39,17 @@ pub enum Fault {
         back: u64,
         reboot: bool,
     },
+    /// As soon as a delivery is past the gate and not yet on its way.
+    PauseAtGate {
+        of: NodeId,
+        lasts: u64,
+    },
+    /// Whoever is active then. Its standby takes over within the failover bound.
+    CrashActive {
+        back: u64,
+    },
+    /// As [`Fault::Switchover`], and the gap is that of a vote that is handed over.
+    SmoothSwitchover,
     SuperblockFails(Member),
     SyncFails(NodeId),
     Hang {
@@ -95,9 +108,12 @@ impl Plan {
             _ => FailbackMode::Manual,
         };
         let healthy = random.chance(40);
+        // One crash or switchover of a pair that lacks nothing: how long it takes is looked at.
+        let clean = !healthy && random.chance(100);
+        let quorum = if clean { Quorum::Witnessed } else { quorum };
         let mut plan = Plan {
             quorum,
-            failback: if healthy { FailbackMode::Manual } else { failback },
+            failback: if healthy || clean { FailbackMode::Manual } else { failback },
             rates: [0; 3].map(|_| random.between(980, 1_021)),
             shadow_on_disk: random.chance(500),
             shadow_bytes: if random.chance(100) { 32 * 20 } else { 1 << 20 },
@@ -107,7 +123,13 @@ impl Plan {
             calm_at: random.between(20, 60) * S,
         };
         plan.network(random);
-        if !healthy {
+        if clean {
+            let delay = random.pick(&[2 * MS, 10 * MS, CLEAN_DELAY]);
+            plan.faults = vec![(0, Fault::Network { loss: 0, doubled: 0, delay })];
+            let at = random.between(14 * S, 19 * S);
+            let back = random.between(S, 8 * S);
+            plan.at(at, random.pick(&[Fault::CrashActive { back }, Fault::SmoothSwitchover]));
+        } else if !healthy {
             let most = if random.chance(200) { 25 } else { 9 };
             let count = random.between(0, most);
             (0..count).for_each(|_| plan.one(random));
@@ -135,9 +157,11 @@ impl Plan {
         let node = random.pick(&NodeId::BOTH);
         let lasts = random.between(50 * MS, 12 * S);
         match random.between(0, 21) {
-            20 | 3 => {
-                let rest = self.calm_at.saturating_sub(at);
-                self.at(at, Fault::Pause { of: node, lasts: lasts.min(rest) });
+            3 | 20 => {
+                let lasts = lasts.min(self.calm_at.saturating_sub(at));
+                let pause = Fault::Pause { of: node, lasts };
+                let at_gate = Fault::PauseAtGate { of: node, lasts };
+                self.at(at, random.pick(&[pause, at_gate]));
             }
             0..3 => self.crash(random, at, node),
             4..7 => self.cut(random, at, lasts),

@@ -1,6 +1,6 @@
 //! A node's process: the machine, and the shell around it that does what the machine says.
 
-use super::plan::{MS, S};
+use super::plan::{CLEAN_DELAY, MS, S};
 use super::store::{Body, SINKS, Sample, Store, Superblocks, owe};
 use super::world::{Clock, Event, TICK, TIMING, World, ix};
 use crate::invariants;
@@ -13,6 +13,10 @@ use crate::node::{Configured, Event as News, Input, Node, Output, Role, Settings
 use crate::policy::Quorum;
 use crate::token::{ActivationToken, Gate};
 use gwp_core::Cursor;
+
+/// From the vote that is handed over to deliveries of the other: it asks again with every beat,
+/// the answer comes back, its own vote and that it won go to disk, sinks open.
+const HANDOVER_GAP: u64 = TIMING.beat + 2 * CLEAN_DELAY + 4 * 30 * MS + 270 * MS;
 
 /// The active at work.
 pub struct Work {
@@ -50,6 +54,7 @@ pub struct Process {
     /// `None` = it is dead.
     pub node: Option<Node>,
     pub paused_until: u64,
+    pub pause_at_gate: Option<u64>,
     pub clock: Clock,
     pub disk: Superblocks,
     pub store: Store,
@@ -76,6 +81,7 @@ impl Process {
             boot: 0,
             node: None,
             paused_until: 0,
+            pause_at_gate: None,
             clock,
             disk: Superblocks::default(),
             store: Store::empty(shadow_bytes),
@@ -106,7 +112,7 @@ impl Process {
         (self.gate, self.work, self.follow) = (None, None, None);
         self.flights = Default::default();
         (self.closing, self.draining, self.hung) = (false, false, false);
-        self.paused_until = 0;
+        (self.paused_until, self.pause_at_gate) = (0, None);
         self.heard_boots = [0; 3];
         self.active_epoch = 0;
     }
@@ -199,6 +205,11 @@ impl World {
                 self.say(|| format!("{id}: {from:?} to {to:?}"));
                 self.coverage.role(from, to);
                 self.facts.role(id, from, to);
+                if (from, to) == (Role::Draining, Role::Fenced) && self.facts.smooth {
+                    self.coverage.saw("smooth switchover");
+                    let by = self.t + HANDOVER_GAP;
+                    self.facts.expect(id.peer(), by, "I29 a switchover without a wait for a promise");
+                }
             }
             Output::Notify(news) => self.news(id, news),
             Output::Refused(why) => self.say(|| format!("{id}: refused: {why:?}")),
@@ -211,6 +222,9 @@ impl World {
             News::Activated { epoch, stale } => {
                 if stale && self.had_everything(id) {
                     self.fail("a takeover by a standby that had everything flags nothing");
+                }
+                if let Some(what) = self.facts.in_time(id, self.t) {
+                    self.fail(what);
                 }
                 let (takeover, handed) = self.facts.activated(id, epoch);
                 if handed {

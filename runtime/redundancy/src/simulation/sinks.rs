@@ -43,6 +43,12 @@ impl World {
             let slow = self.random.chance(50);
             let upto = if slow && !self.calm { 150 * MS } else { 2 * MS };
             self.later_between(0, upto, Event::Emit { of: id, boot, sink, serial });
+            if let Some(lasts) = self.nodes[id.index()].pause_at_gate.take() {
+                self.coverage.saw("pause");
+                self.say(|| format!("{id}: stands still behind the gate"));
+                let rest = self.plan.calm_at.saturating_sub(self.t);
+                self.nodes[id.index()].paused_until = self.t + lasts.min(rest);
+            }
             self.check_left(id, epoch, left, solo);
         }
     }
