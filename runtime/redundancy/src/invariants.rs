@@ -4,7 +4,7 @@
 
 use crate::member::{Epoch, NodeId};
 use crate::mono::Mono;
-use crate::node::Node;
+use crate::node::{Node, Role};
 use crate::vote::{Mark, Superblock};
 
 /// A rule that does not hold.
@@ -48,10 +48,10 @@ pub fn bounded_lease(now: Mono, until: Mono, lease_ns: u64) -> Result<(), Broken
     }
 }
 
-/// I7. An exit that is open belongs to the epoch its node holds now.
+/// I7. An exit that is open belongs to the epoch its node holds now, and its node is active.
 pub fn gate(open_for: Option<Epoch>, node: &Node) -> Result<(), Broken> {
     match open_for {
-        Some(epoch) if !node.role().holds() || node.epoch() != epoch => {
+        Some(epoch) if !matches!(node.role(), Role::Active | Role::Draining) || node.epoch() != epoch => {
             Err(Broken("I7 an open exit has its epoch"))
         }
         _ => Ok(()),

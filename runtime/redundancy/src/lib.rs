@@ -32,3 +32,5 @@ pub mod witness;
 
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod simulation;

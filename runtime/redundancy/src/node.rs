@@ -576,7 +576,10 @@ impl Node {
             mark: block.mark,
             node: NodeReport {
                 configured: self.configured.unwrap_or_default(),
-                paired: self.role == Role::Active && self.holder.peer_in_step,
+                // While draining, too, or the standby would let go of what it has prepared.
+                paired: matches!(self.role, Role::Active | Role::Draining)
+                    && self.holder.peer_in_step
+                    && !(cfg!(mutant = "draining_says_unpaired") && self.role == Role::Draining),
                 switching: self.is_switching(),
                 health: self.health,
                 ready: self.ready && self.role == Role::Standby,

@@ -51,7 +51,7 @@ impl Timing {
     /// Longest time from the death of the active to deliveries by its peer:
     /// the promise runs out, one way and one retry, a round trip to a voter and one more for
     /// its report, two votes on disk, sinks opened. All in nanoseconds.
-    pub fn failover_bound(&self, path: &Path) -> u64 {
+    pub const fn failover_bound(&self, path: &Path) -> u64 {
         let drift = self.promise * path.drift_permille / 1_000;
         self.promise
             + drift

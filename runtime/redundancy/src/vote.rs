@@ -29,7 +29,8 @@ pub struct Mark {
 }
 
 impl Mark {
-    fn order(&self) -> (Epoch, u32) {
+    /// Which of two marks is the newer one.
+    pub fn order(&self) -> (Epoch, u32) {
         (self.epoch, self.turn)
     }
 }

@@ -120,7 +120,7 @@ const MUTANTS: &[Mutant] = mutants! {
     "late_mark_counts", "pair-e2-marks", "I15";
     "mark_ignored_at_takeover", "pair-e2-m1-marks", "a takeover";
     "safety_ignored", "safety-e2-c1", "I1";
-    "own_mark_not_kept", "pair-e2-m1-marks", "a takeover";
+    "mark_at_witness_alone", "pair-e2-m1-marks", "a takeover";
     "own_mark_not_kept", "safety-e2-c1-marks", "I15";
 };
 

@@ -36,13 +36,14 @@ impl Node {
     fn heed(&mut self, now: Mono, report: &Report, out: &mut Vec<Output>) {
         self.voter.relinquished(self.settings.me.peer(), report.relinquished);
         self.peer_gave_up = self.peer_gave_up.max(report.relinquished);
-        if report.stance == Stance::Active {
-            let held = self.lease.epoch;
-            self.leader = self.leader.max(report.epoch);
-            if self.role.holds() && report.epoch > held {
-                out.push(Output::Notify(Event::DualActive { epoch: held, higher: report.epoch }));
-                self.lose(now, out);
-            }
+        // One that it led and is over counts, too: it can follow nobody in a lower one.
+        let over = if cfg!(mutant = "lower_epoch_goes_on") { 0 } else { report.relinquished };
+        let led = if report.stance == Stance::Active { report.epoch.max(over) } else { over };
+        let held = self.lease.epoch;
+        self.leader = self.leader.max(led);
+        if self.role.holds() && led > held {
+            out.push(Output::Notify(Event::DualActive { epoch: held, higher: led }));
+            self.lose(now, out);
         }
     }
 

@@ -180,21 +180,21 @@ impl Node {
         }
     }
 
-    /// The mark is kept here, too, for the peer to see when this node votes for it. Nothing is
-    /// said before it is on disk, so whoever sees it at the witness would see it here.
+    /// The mark is kept here, too, and before the witness is asked: the peer may win with this
+    /// node's vote alone, and must see it then.
     fn keep_own_mark(&mut self) {
-        if let Some(mark) = self.holder.pending(self).filter(|_| !cfg!(mutant = "own_mark_not_kept")) {
+        if let Some(mark) = self.holder.pending(self)
+            && !(cfg!(mutant = "mark_at_witness_alone") && self.settings.quorum == Quorum::Witnessed)
+            && !cfg!(mutant = "own_mark_not_kept")
+        {
             self.voter.mark(mark);
         }
     }
 
     /// The own mark has reached the disk: in a pair without a witness that is all.
     pub(super) fn own_mark_kept(&mut self, out: &mut Vec<Output>) {
-        let mark = if cfg!(mutant = "own_mark_not_kept") {
-            self.holder.pending(self)
-        } else {
-            self.voter.block.mark
-        };
+        let skipped = cfg!(mutant = "own_mark_not_kept");
+        let mark = if skipped { self.holder.pending(self) } else { self.voter.block.mark };
         if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, mark) {
             self.marked(mark, out);
         }

@@ -203,16 +203,16 @@ impl Node {
         let voted = [(&self.peer, self.lease.peer), (&self.witness, self.lease.witness)];
         let voters = voted.iter().filter(|(seen, until)| now < *until && seen.report.promise.epoch == epoch);
         let mut before = self.voter.block.before.epoch;
-        let mut mark = None;
+        let mut mark: Option<Mark> = None;
         for (seen, _) in voters {
             before = before.max(seen.report.before.epoch);
-            let order = |mark: &Option<Mark>| mark.map(|mark| (mark.epoch, mark.turn));
-            mark = std::cmp::max_by_key(mark, seen.report.mark, order);
+            mark = mark.into_iter().chain(seen.report.mark).max_by_key(Mark::order);
         }
         let behind = before != 0 && self.voter.block.led != before && self.in_step != before;
-        // One of an epoch before the last says nothing: who is in step with the last holds it all.
-        let went_alone = mark.is_some_and(|mark| mark.solo && mark.holder != me && mark.epoch >= before)
-            && !cfg!(mutant = "mark_ignored_at_takeover");
+        // An older mark is of a time of which this node has everything, or it is behind anyway.
+        let went_alone = mark.is_some_and(|mark| {
+            mark.solo && mark.holder != me && (mark.epoch >= before || cfg!(mutant = "old_mark_counts"))
+        }) && !cfg!(mutant = "mark_ignored_at_takeover");
         // Without a witness only the peer itself knows whether it went alone.
         let unknown = matches!(self.settings.quorum, Quorum::Pair(_))
             && before != 0

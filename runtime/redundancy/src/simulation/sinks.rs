@@ -1,0 +1,144 @@
+//! Deliveries: checked at the gate, emitted some time later, arrived, acknowledged.
+
+use super::plan::MS;
+use super::process::Flight;
+use super::store::{SINKS, Sample};
+use super::world::{Answer, Event, World};
+use crate::invariants;
+use crate::member::{Epoch, NodeId};
+use crate::mirror::{Place, invariants as mirrored};
+use crate::node::Input;
+use crate::policy::Quorum;
+use gwp_core::Cursor;
+
+/// Entries in one batch; one batch is under way to a sink.
+const BATCH: usize = 16;
+
+impl World {
+    pub fn deliver(&mut self, id: NodeId) {
+        let now = self.now(id);
+        for sink in 0..SINKS {
+            self.serial += 1;
+            let serial = self.serial;
+            let process = &mut self.nodes[id.index()];
+            let open = process.gate.as_ref().is_some_and(|gate| gate.open(now));
+            let busy = process.draining || process.store.failed || process.flights[sink].is_some();
+            let Some(work) = process.work.as_mut().filter(|_| open && !busy) else { continue };
+            let (outlet, gate) = (&mut work.outlets[sink], work.side.gate());
+            let (mut batch, mut left) = (Vec::new(), Place::ZERO);
+            for at in process.store.after(outlet.submitted()).take(BATCH) {
+                let entry = process.store.log[at];
+                let Some(sample) = process.store.as_delivered(at) else { continue };
+                if !outlet.submit(entry.cursor(), entry.place(), gate) {
+                    break;
+                }
+                left = entry.place();
+                batch.push((entry.cursor(), sample));
+            }
+            if batch.is_empty() {
+                continue;
+            }
+            let (epoch, boot, solo) = (work.epoch, process.boot, work.side.is_solo());
+            process.flights[sink] = Some(Flight { serial, epoch, batch, emitted: false });
+            let slow = self.random.chance(50);
+            let upto = if slow && !self.calm { 150 * MS } else { 2 * MS };
+            self.later_between(0, upto, Event::Emit { of: id, boot, sink, serial });
+            if let Some(lasts) = self.nodes[id.index()].pause_at_gate.take() {
+                self.coverage.saw("pause");
+                self.say(|| format!("{id}: stands still behind the gate"));
+                let rest = self.plan.calm_at.saturating_sub(self.t);
+                self.nodes[id.index()].paused_until = self.t + lasts.min(rest);
+            }
+            self.check_left(id, epoch, left, solo);
+        }
+    }
+
+    /// I13, I15: what leaves is on both disks, or a mark stands for it.
+    fn check_left(&mut self, id: NodeId, epoch: Epoch, left: Place, solo: bool) {
+        let own = &self.nodes[id.index()];
+        let peer = &self.nodes[id.peer().index()].store;
+        let kept = match self.plan.quorum {
+            Quorum::Witnessed => self.witness.disk.newest().mark,
+            Quorum::Pair(_) => own.disk.newest().mark,
+        };
+        let marked = kept.is_some_and(|mark| mark.solo && mark.holder == id && mark.epoch == epoch);
+        let there = peer.index(left).is_some_and(|count| count <= peer.synced);
+        let peer_durable = if there { left } else { Place::ZERO };
+        // Whoever took the vote since knows that it was solo, or is on the way to refuse this epoch.
+        let moved_on = kept.is_some_and(|mark| mark.epoch > epoch) || !self.strict();
+        if mirrored::left_unmirrored(left, own.store.durable(), peer_durable, marked || moved_on) {
+            let invariants::Broken(what) =
+                invariants::Broken("I13 I15 what leaves is on both disks, or a mark stands for it");
+            self.fail(format!("{what}: {left} of {id}, solo: {solo}"));
+        }
+    }
+
+    /// The gate was asked before; a process that was paused in between emits all the same.
+    pub fn emit(&mut self, of: NodeId, sink: usize, serial: u64) {
+        let process = &mut self.nodes[of.index()];
+        let boot = process.boot;
+        let Some(flight) = process.flights[sink].as_mut().filter(|flight| flight.serial == serial) else {
+            return;
+        };
+        flight.emitted = true;
+        let (epoch, batch) = (flight.epoch, flight.batch.clone());
+        if !self.calm && self.random.chance(20) {
+            let answer = Answer::Lost;
+            self.later_between(50 * MS, 300 * MS, Event::Answer { of, boot, sink, serial, answer });
+        } else {
+            self.later_between(MS, 20 * MS, Event::Arrive { of, boot, sink, serial, epoch, batch });
+        }
+    }
+
+    pub fn at_sink(&mut self, sink: usize, epoch: Epoch, batch: &[(Cursor, Sample)]) -> Answer {
+        if self.facts.sinks[sink].down {
+            return Answer::Lost;
+        }
+        let strict = self.strict();
+        let mut late = false;
+        let to = &mut self.facts.sinks[sink];
+        if sink == 0 {
+            if invariants::fenced(to.accepted, epoch).is_err() {
+                self.coverage.saw("refused by fence");
+                return Answer::Refused(self.facts.sinks[sink].accepted);
+            }
+            to.accepted = epoch;
+        } else {
+            match to.take_epoch(epoch) {
+                Some(is_late) => late = is_late,
+                None if strict => {
+                    self.fail("I22 epochs do not mix at a destination beyond what was in flight")
+                }
+                None => late = true,
+            }
+            if late {
+                self.coverage.saw("late arrival of an epoch before");
+            }
+        }
+        for (_, sample) in batch {
+            if let Some(what) = self.facts.arrived(sink, sample, late, strict) {
+                self.fail(format!("{what} at sink {sink} in epoch {epoch}"));
+            }
+        }
+        // The answer may be lost; then all comes again.
+        if !self.calm && self.random.chance(20) { Answer::Lost } else { Answer::Acknowledged }
+    }
+
+    pub fn answer(&mut self, of: NodeId, sink: usize, serial: u64, answer: Answer) {
+        let process = &mut self.nodes[of.index()];
+        let Some(flight) = process.flights[sink].take_if(|flight| flight.serial == serial) else { return };
+        let work = process.work.as_mut().filter(|work| work.epoch == flight.epoch);
+        if let Some(work) = work {
+            let outlet = &mut work.outlets[sink];
+            match (answer, flight.batch.last()) {
+                (Answer::Acknowledged, Some((cursor, _))) => outlet.acknowledge(*cursor),
+                _ => outlet.disconnected(),
+            }
+            process.store.delivered[sink] = outlet.delivered();
+        }
+        if let Answer::Refused(by) = answer {
+            self.feed(of, Input::FencedBy(by));
+        }
+        self.deliver(of);
+    }
+}
