@@ -8,6 +8,7 @@ use crate::report;
 use anyhow::{Context, bail};
 use gwp_compile::normal_path;
 use gwp_plan::diff::{Changes, Journal};
+use gwp_syntax::Severity;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -112,9 +113,10 @@ fn ask_about(
     if program.plan.is_none() { Ok(None) } else { answer.map(Some) }
 }
 
-/// The gateway compiled what it was asked about, and has nothing to say of its text.
+/// The gateway compiled what it was asked about, and found no errors or warnings in it.
 fn has_no_findings(body: &Value) -> bool {
-    body["diagnostics"].as_array().is_some_and(Vec::is_empty)
+    let found = body["diagnostics"].as_array();
+    found.is_some_and(|found| found.iter().all(|one| one["severity"] == Severity::Note.word()))
 }
 
 /// The files themselves if they use no others, which only a parser could tell.
