@@ -5,7 +5,6 @@
 use crate::member::{Epoch, NodeId};
 use crate::mono::Mono;
 use crate::node::{Node, Role};
-use crate::policy::Quorum;
 use crate::vote::{Mark, Superblock};
 
 /// A rule that does not hold.
@@ -49,32 +48,28 @@ pub fn bounded_lease(now: Mono, until: Mono, lease_ns: u64) -> Result<(), Broken
     }
 }
 
-/// I7. An exit that is open belongs to the epoch its node holds now.
+/// I7. An exit that is open belongs to the epoch its node holds now, and its node is active.
 pub fn gate(open_for: Option<Epoch>, node: &Node) -> Result<(), Broken> {
     match open_for {
-        Some(epoch) if !node.role().holds() || node.epoch() != epoch => {
+        Some(epoch) if !matches!(node.role(), Role::Active | Role::Draining) || node.epoch() != epoch => {
             Err(Broken("I7 an open exit has its epoch"))
         }
         _ => Ok(()),
     }
 }
 
-/// I15. Who delivers alone has its mark where the next active will see it.
-pub fn marked(
-    node: NodeId,
-    epoch: Epoch,
-    alone: bool,
-    quorum: Quorum,
-    kept: Option<Mark>,
-) -> Result<(), Broken> {
-    let _ = quorum;
-    let stands = kept.is_some_and(|mark| mark.holder == node && mark.epoch == epoch && mark.solo);
-    // Whoever has taken the vote since has moved the mark's place on.
-    let over = kept.is_some_and(|mark| mark.epoch > epoch);
-    if !alone || stands || over { Ok(()) } else { Err(Broken("I15 alone only with a mark")) }
+/// I7. Who says that an epoch is over for good has no exit open for it, and nothing on its way.
+pub fn relinquished(epoch: Epoch, exits: &[Option<Epoch>]) -> Result<(), Broken> {
+    if epoch != 0 && exits.contains(&Some(epoch)) {
+        return Err(Broken("I7 an epoch is given up after its exits are shut"));
+    }
+    Ok(())
 }
 
-/// Roles that may not be together with an open exit.
-pub fn role_allows_effects(role: Role) -> bool {
-    matches!(role, Role::Active | Role::Draining)
+/// I15. Who delivers alone has its mark where the next active will see it: at the witness, or,
+/// without one, on its own disk. `kept` = the mark there.
+pub fn marked(id: NodeId, node: &Node, kept: Option<Mark>, now: Mono) -> Result<(), Broken> {
+    let live = now < node.lease_until();
+    let stands = kept.is_some_and(|mark| mark.holder == id && mark.epoch == node.epoch() && mark.solo);
+    if !live || !node.is_alone() || stands { Ok(()) } else { Err(Broken("I15 alone only with a mark")) }
 }

@@ -114,7 +114,8 @@ impl Voter {
         if promise != (Promise { epoch: mark.epoch, holder: Some(mark.holder) }) {
             return false;
         }
-        if self.block.mark.is_none_or(|had| had.order() < mark.order()) {
+        let newer = self.block.mark.is_none_or(|had| had.order() < mark.order());
+        if newer || cfg!(mutant = "late_mark_counts") {
             self.block.mark = Some(mark);
         }
         self.block.mark == Some(mark)

@@ -19,7 +19,14 @@ impl Changes {
         let called = renamed(old, &renames);
         let lanes = Lanes::new(old, new, &renames);
         let mut pair = Pair { old, called: &called, new, lanes };
-        let (before, under_new_names, after) = (items(old), items(&called), items(new));
+        // Each takes as long as to write its plan out.
+        let (before, under_new_names, after) = std::thread::scope(|scope| {
+            let after = scope.spawn(|| items(new));
+            let before = items(old);
+            let under_new_names = if renames.is_empty() { before.clone() } else { items(&called) };
+            (before, under_new_names, after.join())
+        });
+        let after = after.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let partners = partners(&before, &under_new_names);
         let mut changes = Vec::new();
         let mut unchanged = 0;

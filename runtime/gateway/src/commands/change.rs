@@ -2,10 +2,11 @@
 
 use super::{plan, program};
 use crate::cli::{GatewayArgs, ProjectArgs, parse_duration};
-use crate::configuration::bundle::{File, files_of};
+use crate::configuration::bundle::{File, files_of, may_use};
 use crate::control::client::{Answer, ask};
 use crate::report;
 use anyhow::{Context, bail};
+use gwp_compile::normal_path;
 use gwp_plan::diff::{Changes, Journal};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -85,11 +86,51 @@ pub struct RollbackArgs {
     how: HowArgs,
 }
 
-/// Reads and checks files here first: findings are shown with their lines.
-fn read(files: &[PathBuf]) -> anyhow::Result<Option<Vec<File>>> {
+/// Asks the gateway about a program. If there is something to say of the program it is compiled here, too: findings
+/// are shown with their lines. `None`: it has errors, which are printed.
+fn ask_about(
+    files: &[PathBuf],
+    gateway: &GatewayArgs,
+    path: &str,
+    body: &dyn Fn(&[File]) -> Value,
+) -> anyhow::Result<Option<Answer>> {
+    let asked = |files: Vec<File>| ask(gateway, Method::POST, path, Some(&body(&relative(files))));
+    let Some(alone) = alone(files)? else {
+        let program = program::load(files)?;
+        report::print_problems(&program.diagnostics, &program.sources);
+        let whole = program.plan.map(|_| files_of(&program.sources));
+        return whole.map(asked).transpose();
+    };
+    let answer = asked(alone);
+    let done = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
+    if done && answer.as_ref().is_ok_and(|answer| has_no_findings(&answer.body)) {
+        return answer.map(Some);
+    }
     let program = program::load(files)?;
     report::print_problems(&program.diagnostics, &program.sources);
-    Ok(program.plan.map(|_| relative(files_of(&program.sources))))
+    // The gateway, if it was reached, has refused it for the same errors.
+    if program.plan.is_none() { Ok(None) } else { answer.map(Some) }
+}
+
+/// The gateway compiled what it was asked about, and has nothing to say of its text.
+fn has_no_findings(body: &Value) -> bool {
+    body["diagnostics"].as_array().is_some_and(Vec::is_empty)
+}
+
+/// The files themselves if they use no others, which only a parser could tell.
+fn alone(files: &[PathBuf]) -> anyhow::Result<Option<Vec<File>>> {
+    let mut all = Vec::new();
+    for path in files {
+        let text = program::read(path).with_context(|| format!("{}", path.display()))?;
+        if may_use(&text) {
+            return Ok(None);
+        }
+        let name = normal_path(&path.display().to_string());
+        if !all.iter().any(|file: &File| file.name == name) {
+            all.push(File { name, text });
+        }
+    }
+    Ok(Some(all))
 }
 
 /// File names that mean the same everywhere: what leads to the folder they share is cut off, if they are absolute or
@@ -156,9 +197,8 @@ pub fn plan_against(
     as_json: bool,
     markdown: bool,
 ) -> anyhow::Result<ExitCode> {
-    let Some(files) = read(files)? else { return Ok(ExitCode::FAILURE) };
-    let answer = ask(gateway, Method::POST, "/v1/plan", Some(&sent(&files)))?;
-    let Some(answer) = done(answer)? else { return Ok(ExitCode::FAILURE) };
+    let answer = ask_about(files, gateway, "/v1/plan", &sent)?;
+    let Some(answer) = answer.map(done).transpose()?.flatten() else { return Ok(ExitCode::FAILURE) };
     let changes = changes(&answer)?;
     if as_json {
         println!("{answer:#}");
@@ -178,10 +218,11 @@ pub fn plan_against(
 }
 
 pub fn apply(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
-    let Some(files) = read(&args.project.files)? else { return Ok(ExitCode::FAILURE) };
-    let body = args.how.added_to(sent(&files));
-    let answer = ask(&args.gateway, Method::POST, "/v1/apply", Some(&body))?;
-    in_force(answer, &args.how)
+    let body = |files: &[File]| args.how.added_to(sent(files));
+    match ask_about(&args.project.files, &args.gateway, "/v1/apply", &body)? {
+        Some(answer) => in_force(answer, &args.how),
+        None => Ok(ExitCode::FAILURE),
+    }
 }
 
 pub fn rollback(args: &RollbackArgs) -> anyhow::Result<ExitCode> {

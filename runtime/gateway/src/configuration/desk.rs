@@ -269,15 +269,16 @@ impl ChangeDesk {
                 history.state.probation = None;
             }
             history.save().map_err(refused)?;
-            return Ok(json!({ "id": current, "plan": id, "unchanged": true }));
+            let diagnostics = wanted.diagnostics();
+            return Ok(json!({ "id": current, "plan": id, "unchanged": true, "diagnostics": diagnostics }));
         }
         let running = self.running()?;
         let (node, plan) = (self.node.clone(), wanted.plan.clone());
-        let prepared = tokio::task::spawn_blocking(move || {
-            let components = prepare::components(&plan, &node);
-            (components, Changes::between(&running, &plan))
-        });
-        let (components, changes) = prepared.await.map_err(|error| unavailable(&error))?;
+        let prepared = tokio::task::spawn_blocking(move || prepare::components(&plan, &node));
+        // Only the answer needs it: the change does not wait.
+        let plan = wanted.plan.clone();
+        let compared = tokio::task::spawn_blocking(move || Changes::between(&running, &plan));
+        let components = prepared.await.map_err(|error| unavailable(&error))?;
         let components = components.map_err(|errors| Refusal::Invalid(json!(errors)))?;
         let removed = options.removed;
         let parent = current.as_ref().map(|(id, _)| id.clone());
@@ -313,6 +314,7 @@ impl ChangeDesk {
         history.prune();
         self.engine.status.set_notice(None);
         tracing::info!(id = %bundle_id, plan = %changed.plan, at = %changed.at.map_or_else(String::new, |at| at.to_string()), "the change is in force");
+        let changes = compared.await.map_err(|error| unavailable(&error))?;
         Ok(answer(&bundle_id, &changed, &changes, &wanted, options))
     }
 

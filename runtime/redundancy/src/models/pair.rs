@@ -15,7 +15,7 @@ use crate::node::{Command, Configured, Input, Node, Output, Role, Settings, Stal
 use crate::policy::Quorum;
 use crate::timing::Timing;
 use crate::token::{Gate, Permit};
-use crate::vote::Superblock;
+use crate::vote::{Mark, Superblock};
 use crate::witness::{Witness, WitnessInput, WitnessOutput};
 use stateright::{Model, Property};
 
@@ -31,7 +31,7 @@ pub struct Pair {
     /// Activations beyond this epoch are not followed.
     pub epoch_max: Epoch,
     pub crashes: u8,
-    /// Messages under way at once; more are lost.
+    /// Messages under way at once; which of more are lost is any choice.
     pub messages: usize,
     /// Ticks a clock may leave out.
     pub lag: u8,
@@ -40,8 +40,8 @@ pub struct Pair {
     /// Effects are checked and emitted in two steps, at a fenced destination.
     pub effects: bool,
     pub switchovers: u8,
-    /// The active may lose its peer and go alone; the peer may get in step.
-    pub solo: bool,
+    /// How often the active may lose its peer and go alone, or have it in step again.
+    pub marks: u8,
     /// A node's pipeline may hang.
     pub hangs: u8,
     /// An operator may force a node.
@@ -63,6 +63,8 @@ pub struct Side {
     closing: bool,
     draining: bool,
     hung: bool,
+    /// Ticks since it hangs, as far as they matter.
+    hung_for: u8,
     lagged: u8,
     /// Whether the last activation was told that its log may be behind.
     stale: bool,
@@ -78,6 +80,7 @@ pub struct World {
     net: Vec<(Member, Member, Message)>,
     crashes: u8,
     switchovers: u8,
+    marks: u8,
     hangs: u8,
     forced: u8,
     /// Highest epoch the destination has accepted.
@@ -151,7 +154,12 @@ impl Pair {
             let mut send = Vec::new();
             for output in out {
                 match output {
-                    Output::Send { to, message } => send.push((Member::Node(of), to, message)),
+                    Output::Send { to, message } => {
+                        let exits = [side.gate.map(|(epoch, _)| epoch), side.emitting];
+                        let told = invariants::relinquished(message.report.relinquished, &exits);
+                        world.broken = world.broken.or(told.err());
+                        send.push((Member::Node(of), to, message));
+                    }
                     Output::Persist(block) => {
                         side.disk = block;
                         inputs.insert(0, Input::Persisted);
@@ -182,11 +190,9 @@ impl Pair {
                     Output::Resume => side.draining = false,
                     Output::Prepare => inputs.insert(0, Input::Prepared(true)),
                     Output::Alone(true) => world.went_alone = world.went_alone || side.gate.is_some(),
-                    Output::Alone(false)
-                    | Output::Cancel
-                    | Output::Role { .. }
-                    | Output::Notify(_)
-                    | Output::Refused(_) => {}
+                    // The peer has caught up with what left without it.
+                    Output::Alone(false) => world.went_alone = false,
+                    Output::Cancel | Output::Role { .. } | Output::Notify(_) | Output::Refused(_) => {}
                 }
             }
             if side.closing && side.emitting.is_none() && !self.effects {
@@ -232,11 +238,7 @@ impl Pair {
 
     fn post(&self, world: &mut World, messages: Vec<(Member, Member, Message)>) {
         for entry in messages {
-            // The newest news of a kind stands for the older ones, which a receiver can only ignore.
-            if world.net.contains(&entry) {
-                continue;
-            }
-            if world.net.len() < self.messages {
+            if !world.net.contains(&entry) {
                 world.net.push(entry);
             }
         }
@@ -253,6 +255,7 @@ impl Pair {
             if let Some(node) = &mut side.node {
                 node.age(1, NOW);
             }
+            side.hung_for = if side.hung { (side.hung_for + 1).min(2 * self.timing.lease as u8) } else { 0 };
             if let Some((_, Some(permit))) = &mut side.gate {
                 permit.age(1, NOW);
             }
@@ -298,6 +301,11 @@ impl Pair {
         }
     }
 
+    /// The mark where the next active will see it.
+    fn kept_mark(&self, world: &World, id: NodeId) -> Option<Mark> {
+        if self.witnessed() { world.witness_disk.mark } else { world.sides[id.index()].disk.mark }
+    }
+
     /// What is checked as a property of the machine alone, whatever its surroundings.
     fn holds_together(&self, world: &World) -> Option<invariants::Broken> {
         let mut found = Ok(());
@@ -311,14 +319,24 @@ impl Pair {
                 .and(invariants::own_epoch(id, node.epoch()))
                 .and(invariants::durable(node, &side.disk))
                 .and(invariants::bounded_lease(NOW, node.lease_until(), self.timing.lease))
-                .and(invariants::gate(open, node));
-            let kept = if self.witnessed() { world.witness_disk.mark } else { side.disk.mark };
-            if node.is_alone() && NOW < node.lease_until() {
-                found = found.and(invariants::marked(id, node.epoch(), true, self.quorum, kept));
-            }
+                .and(invariants::gate(open, node))
+                .and(invariants::marked(id, node, self.kept_mark(world, id), NOW));
         }
         found.err()
     }
+}
+
+/// The rule that begins with these words was not broken on the way here.
+macro_rules! rule {
+    ($name:literal) => {
+        Property::<Self>::always($name, |_, world| {
+            world.broken.is_none_or(|broken| !broken.0.starts_with($name))
+        })
+    };
+}
+
+fn holds(node: &Node) -> bool {
+    NOW < node.lease_until()
 }
 
 fn led(world: &World, id: NodeId, epoch: Epoch) -> bool {
@@ -341,6 +359,7 @@ impl Model for Pair {
             closing: false,
             draining: false,
             hung: false,
+            hung_for: 0,
             lagged: 0,
             stale: false,
         };
@@ -352,6 +371,7 @@ impl Model for Pair {
             net: Vec::new(),
             crashes: 0,
             switchovers: 0,
+            marks: 0,
             hangs: 0,
             forced: 0,
             accepted: 0,
@@ -367,6 +387,11 @@ impl Model for Pair {
     }
 
     fn actions(&self, world: &World, acts: &mut Vec<Act>) {
+        if world.net.len() > self.messages {
+            // Any of them may be the one that is lost.
+            acts.extend((0..world.net.len()).map(Act::Lose));
+            return;
+        }
         let lagged = [world.sides[0].lagged, world.sides[1].lagged, world.witness_lagged];
         for lags in 0..8u8 {
             let may = (0..3).all(|i| lags >> i & 1 == 0 || lagged[i] < self.lag);
@@ -403,12 +428,23 @@ impl Model for Pair {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
-            Property::<Self>::always("one holder", |model, world| {
+            Property::<Self>::always("I1 one holder", |model, world| {
                 let nodes = [NodeId::Primary, NodeId::Backup].map(|id| &world.sides[id.index()].node);
                 let [Some(one), Some(other)] = nodes else { return true };
                 !model.exclusive(world) || invariants::one_holder([(one, NOW), (other, NOW)]).is_ok()
             }),
-            Property::<Self>::always("rules of each step", |_, world| world.broken.is_none()),
+            rule!("I2"),
+            rule!("I3"),
+            rule!("I4"),
+            rule!("I6"),
+            rule!("I7"),
+            rule!("I15"),
+            rule!("a takeover"),
+            Property::<Self>::always("a hung node loses its lease", |model, world| {
+                let long = 2 * model.timing.lease as u8;
+                let hung = |side: &Side| side.hung_for >= long && side.node.as_ref().is_some_and(holds);
+                !world.sides.iter().any(hung)
+            }),
             Property::<Self>::sometimes("primary active", |_, world| led(world, NodeId::Primary, 1)),
         ];
         if self.epoch_max >= 2 {
@@ -420,7 +456,7 @@ impl Model for Pair {
                 led(world, NodeId::Primary, 3) && world.accepted <= 3
             }));
         }
-        if self.solo {
+        if self.marks > 0 {
             properties.push(Property::<Self>::sometimes("stale takeover", |_, world| {
                 world.sides.iter().any(|side| side.stale && side.gate.is_some())
             }));
@@ -467,7 +503,7 @@ impl Pair {
         if world.switchovers < self.switchovers && node.may_switch(NOW).is_ok() {
             acts.push(Act::Switch(id));
         }
-        if self.solo && node.role() == Role::Active {
+        if world.marks < self.marks && node.role() == Role::Active {
             acts.extend([Act::InStep(id), Act::GoAlone(id)]);
         }
         if world.hangs < self.hangs && node.role() == Role::Active && !side.hung {
@@ -503,6 +539,7 @@ impl Pair {
                     closing: false,
                     draining: false,
                     hung: false,
+                    hung_for: 0,
                     lagged,
                     stale: false,
                 };
@@ -528,8 +565,14 @@ impl Pair {
                 world.switchovers += 1;
                 self.feed(world, id, Input::Operator(Command::Switchover));
             }
-            Act::InStep(id) => self.feed(world, id, Input::PeerInStep(true)),
-            Act::GoAlone(id) => self.feed(world, id, Input::GoAlone),
+            Act::InStep(id) => {
+                world.marks += 1;
+                self.feed(world, id, Input::PeerInStep(true));
+            }
+            Act::GoAlone(id) => {
+                world.marks += 1;
+                self.feed(world, id, Input::GoAlone);
+            }
             Act::Hang(id) => {
                 world.hangs += 1;
                 world.sides[id.index()].hung = true;

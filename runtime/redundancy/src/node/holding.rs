@@ -185,14 +185,17 @@ impl Node {
     fn keep_own_mark(&mut self) {
         if let Some(mark) = self.holder.pending(self)
             && !(cfg!(mutant = "mark_at_witness_alone") && self.settings.quorum == Quorum::Witnessed)
+            && !cfg!(mutant = "own_mark_not_kept")
         {
             self.voter.mark(mark);
         }
     }
 
-    /// The own mark of a pair without a witness has reached the disk.
+    /// The own mark has reached the disk: in a pair without a witness that is all.
     pub(super) fn own_mark_kept(&mut self, out: &mut Vec<Output>) {
-        if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, self.voter.block.mark) {
+        let skipped = cfg!(mutant = "own_mark_not_kept");
+        let mark = if skipped { self.holder.pending(self) } else { self.voter.block.mark };
+        if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, mark) {
             self.marked(mark, out);
         }
     }

@@ -109,7 +109,7 @@ impl Node {
 
     /// As the standby: this granted vote is the one of a switchover.
     pub(super) fn handed_over(&self, epoch: Epoch) -> bool {
-        let given_up = self.peer_gave_up >= self.leader || cfg!(mutant = "handover_without_relinquish");
+        let given_up = self.peer_gave_up >= self.leader;
         self.epoch_of_switch() == Some(epoch) && given_up
     }
 

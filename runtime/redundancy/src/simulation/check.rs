@@ -3,7 +3,7 @@
 use super::process::Process;
 use super::world::{TIMING, World, ix};
 use crate::invariants;
-use crate::member::{Member, NodeId};
+use crate::member::{Epoch, Member, NodeId};
 use crate::policy::{PairPolicy, Quorum};
 use crate::token::Gate;
 
@@ -23,17 +23,23 @@ impl World {
             .and(invariants::durable(node, &process.disk.newest()))
             .and(invariants::bounded_lease(now, node.lease_until(), TIMING.lease))
             .and(invariants::gate(open, node));
-        if open.is_some() && !invariants::role_allows_effects(node.role()) {
-            found = found.and(Err(invariants::Broken("I7 an open exit has its role")));
-        }
-        if node.is_alone() && now < node.lease_until() {
-            found = found.and(invariants::marked(of, node.epoch(), true, self.plan.quorum, kept(process)));
-        }
+        found = found.and(invariants::marked(of, node, kept(process), now));
         if strict && let (Some(one), Some(other)) = (&self.nodes[0].node, &self.nodes[1].node) {
             let clocks = NodeId::BOTH.map(|id| self.now(id));
             found = found.and(invariants::one_holder([(one, clocks[0]), (other, clocks[1])]));
         }
         if let Err(invariants::Broken(what)) = found {
+            self.fail(what);
+        }
+    }
+
+    /// A node says that an epoch is over. What is past the gate and not answered is on its way out.
+    pub fn check_relinquished(&mut self, of: NodeId, epoch: Epoch) {
+        let process = &self.nodes[of.index()];
+        let gate = process.gate.as_ref().map(Gate::epoch);
+        let flights = process.flights.iter().map(|flight| flight.as_ref().map(|of| of.epoch));
+        let exits: Vec<Option<Epoch>> = flights.chain([gate]).collect();
+        if let Err(invariants::Broken(what)) = invariants::relinquished(epoch, &exits) {
             self.fail(what);
         }
     }

@@ -171,7 +171,10 @@ impl World {
         let process = &mut self.nodes[id.index()];
         let boot = process.boot;
         match output {
-            Output::Send { to, message } => self.send(Member::Node(id), to, message),
+            Output::Send { to, message } => {
+                self.check_relinquished(id, message.report.relinquished);
+                self.send(Member::Node(id), to, message);
+            }
             Output::Persist(block) => {
                 process.disk.begin(block);
                 self.later_between(MS, 30 * MS, Event::Written(Member::Node(id), boot));
