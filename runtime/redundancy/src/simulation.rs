@@ -22,6 +22,7 @@
 //! A seed that fails tells its story. More seeds: `GWP_SEED=first GWP_SEEDS=count cargo test -p
 //! gwp-redundancy daily_seeds`, or `cargo test --release -p gwp-redundancy many_seeds -- --ignored`.
 
+mod check;
 mod coverage;
 mod facts;
 mod faults;
@@ -42,7 +43,7 @@ use store::lacks;
 use world::World;
 
 /// Seeds that failed once.
-const KEPT: &[u64] = &[];
+const KEPT: &[u64] = &[102_077, 103_908, 105_524, 212_617];
 
 /// From the end of all faults to one active: restarted processes wait for a promise, look around
 /// for two holds and a turn, stand, and open their sinks.

@@ -44,6 +44,9 @@ pub struct Superblock {
     pub before: Promise,
     /// Epoch in which this node was active last; 0 = never, or a witness.
     pub led: Epoch,
+    /// The last of these in which what could be older was flagged in its log, if anything could.
+    /// An activation that ends before has put nothing right.
+    pub whole: Epoch,
     pub mark: Option<Mark>,
 }
 

@@ -106,6 +106,7 @@ impl Node {
 
     pub(super) fn activated(&mut self, now: Mono, epoch: Epoch, out: &mut Vec<Output>) {
         if self.role == Role::Activating && self.announced && epoch == self.lease.epoch {
+            self.voter.block.whole = epoch;
             self.become_role(now, Role::Active, out);
             self.permit(out);
             out.push(Output::Notify(Event::Activated { epoch, stale: self.holder.stale }));

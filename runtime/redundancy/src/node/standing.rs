@@ -189,6 +189,9 @@ impl Node {
         }
         self.switch = super::switching::Switch::None;
         self.voter.block.led = epoch;
+        if !stale || cfg!(mutant = "led_counts_as_whole") {
+            self.voter.block.whole = epoch;
+        }
         self.leader = self.leader.max(epoch);
         self.holder = super::holding::Holder::begin(stale);
         self.announced = false;
@@ -208,7 +211,7 @@ impl Node {
             before = before.max(seen.report.before.epoch);
             mark = mark.into_iter().chain(seen.report.mark).max_by_key(Mark::order);
         }
-        let behind = before != 0 && self.voter.block.led != before && self.in_step != before;
+        let behind = before != 0 && self.voter.block.whole != before && self.in_step != before;
         // An older mark is of a time of which this node has everything, or it is behind anyway.
         let went_alone = mark.is_some_and(|mark| {
             mark.solo && mark.holder != me && (mark.epoch >= before || cfg!(mutant = "old_mark_counts"))

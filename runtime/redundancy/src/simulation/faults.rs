@@ -104,7 +104,8 @@ impl World {
         let plan = self.plans;
         for id in NodeId::BOTH {
             let process = &mut self.nodes[id.index()];
-            let may = process.node.as_ref().is_some_and(|node| node.may_configure(plan % 2 == 0).is_ok());
+            let may =
+                process.node.as_ref().is_some_and(|node| node.may_configure(plan.is_multiple_of(2)).is_ok());
             let paused = process.paused_until > self.t;
             if let Some(work) = process.work.as_ref().filter(|_| may && !paused && !process.store.failed) {
                 process.store.append(work.epoch, Body::Config(plan));

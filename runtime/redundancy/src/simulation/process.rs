@@ -2,15 +2,13 @@
 
 use super::plan::{CLEAN_DELAY, MS, S};
 use super::store::{Body, SINKS, Sample, Store, Superblocks, owe};
-use super::world::{Clock, Event, TICK, TIMING, World, ix};
-use crate::invariants;
+use super::world::{Clock, Event, TICK, TIMING, World};
 use crate::member::{Epoch, Member, NodeId};
 use crate::message::{Message, Stance};
 use crate::mirror::fill::{From, admit};
 use crate::mirror::takeover::take_over;
 use crate::mirror::{ActiveSide, MirrorMode, Outlet, Place, StandbySide, Wish};
 use crate::node::{Configured, Event as News, Input, Node, Output, Role, Settings, StalePolicy, SwitchCause};
-use crate::policy::Quorum;
 use crate::token::{ActivationToken, Gate};
 use gwp_core::Cursor;
 
@@ -49,7 +47,6 @@ pub struct Flight {
 }
 
 pub struct Process {
-    pub id: NodeId,
     pub boot: u32,
     /// `None` = it is dead.
     pub node: Option<Node>,
@@ -69,15 +66,14 @@ pub struct Process {
     pub reads_fail: u64,
     pub heard_boots: [u32; 3],
     /// Newest epoch that the peer was heard to be active in.
-    active_epoch: Epoch,
+    pub active_epoch: Epoch,
     next_connect: u64,
     configured: Configured,
 }
 
 impl Process {
-    pub fn new(id: NodeId, clock: Clock, shadow_bytes: usize) -> Process {
+    pub fn new(clock: Clock, shadow_bytes: usize) -> Process {
         Process {
-            id,
             boot: 0,
             node: None,
             paused_until: 0,
@@ -175,10 +171,13 @@ impl World {
         let process = &mut self.nodes[id.index()];
         let boot = process.boot;
         match output {
-            Output::Send { to, message } => self.send(Member::Node(id), to, message),
+            Output::Send { to, message } => {
+                self.check_relinquished(id, message.report.relinquished);
+                self.send(Member::Node(id), to, message);
+            }
             Output::Persist(block) => {
                 process.disk.begin(block);
-                self.later_between(MS, 30 * MS, Event::Written(Member::Node(id), boot, block));
+                self.later_between(MS, 30 * MS, Event::Written(Member::Node(id), boot));
             }
             Output::Activate { token, stale } => self.activate(id, token, stale),
             Output::Permit(permit) => {
@@ -244,21 +243,6 @@ impl World {
             }),
             _ => {}
         }
-    }
-
-    /// It was in step with the last active, which no mark says went alone, and nobody has stood in
-    /// between without a result.
-    fn had_everything(&self, id: NodeId) -> bool {
-        let (process, peer) = (&self.nodes[id.index()], &self.nodes[id.peer().index()]);
-        let Some(epoch) = self.facts.stood_by(id).filter(|_| self.plan.quorum == Quorum::Witnessed) else {
-            return false;
-        };
-        let marks = [self.witness.disk.newest().mark, peer.disk.newest().mark];
-        let marked = marks.into_iter().flatten().any(|mark| mark.epoch == epoch && mark.solo);
-        let block = process.disk.newest();
-        let before = [block.before, self.witness.disk.newest().before, peer.disk.newest().before];
-        let direct = before.into_iter().all(|promise| promise.epoch <= epoch);
-        direct && !marked && process.active_epoch == epoch && !self.plan.forced
     }
 
     /// What a shell does with its machine every few milliseconds.
@@ -527,40 +511,5 @@ impl World {
             self.wire(conn, id.peer(), super::link::Wire::Delivered(delivered));
         }
         self.deliver(id);
-    }
-
-    /// What must hold after every step of a machine.
-    fn check(&mut self, of: NodeId) {
-        let strict = self.strict();
-        let kept = |process: &Process| match self.plan.quorum {
-            Quorum::Witnessed => self.witness.disk.newest().mark,
-            Quorum::Pair(_) => process.disk.newest().mark,
-        };
-        let process = &self.nodes[of.index()];
-        let Some(node) = &process.node else { return };
-        let now = self.now(of);
-        let open = process.gate.as_ref().filter(|gate| gate.open(now)).map(Gate::epoch);
-        let mut found = invariants::own_epoch(of, node.epoch())
-            .and(invariants::durable(node, &process.disk.newest()))
-            .and(invariants::bounded_lease(now, node.lease_until(), TIMING.lease))
-            .and(invariants::gate(open, node))
-            .and(invariants::marked(of, node, kept(process), now));
-        if strict && let (Some(one), Some(other)) = (&self.nodes[0].node, &self.nodes[1].node) {
-            let clocks = NodeId::BOTH.map(|id| self.now(id));
-            found = found.and(invariants::one_holder([(one, clocks[0]), (other, clocks[1])]));
-        }
-        if let Err(invariants::Broken(what)) = found {
-            self.fail(what);
-        }
-    }
-
-    /// What only a witness, or waiting for evidence, can promise: one active at a time.
-    pub fn strict(&self) -> bool {
-        self.plan.quorum != Quorum::Pair(crate::policy::PairPolicy::Availability) && !self.plan.forced
-    }
-
-    /// Whether a member could be reached in both directions.
-    pub fn reaches(&self, one: Member, other: Member) -> bool {
-        !self.cut[ix(one)][ix(other)] && !self.cut[ix(other)][ix(one)]
     }
 }

@@ -38,6 +38,7 @@ impl World {
             if batch.is_empty() {
                 continue;
             }
+            process.store.delivered[sink] = outlet.delivered();
             let (epoch, boot, solo) = (work.epoch, process.boot, work.side.is_solo());
             process.flights[sink] = Some(Flight { serial, epoch, batch, emitted: false });
             let slow = self.random.chance(50);

@@ -12,7 +12,6 @@ use crate::message::Message;
 use crate::mono::Mono;
 use crate::node::Input;
 use crate::timing::Timing;
-use crate::vote::Superblock;
 use crate::witness::{Witness, WitnessInput, WitnessOutput};
 use gwp_core::Cursor;
 use std::cmp::Ordering;
@@ -34,7 +33,7 @@ pub enum Event {
         serial: u64,
         message: Message,
     },
-    Written(Member, u32, Superblock),
+    Written(Member, u32),
     Input(NodeId, u32, Input),
     Boot(Member, u32),
     Synced(NodeId, u32, usize),
@@ -175,7 +174,7 @@ impl World {
             seq: 0,
             queue: BinaryHeap::new(),
             random,
-            nodes: NodeId::BOTH.map(|id| Process::new(id, clocks[id.index()], plan.shadow_bytes)),
+            nodes: NodeId::BOTH.map(|id| Process::new(clocks[id.index()], plan.shadow_bytes)),
             plan,
             calm: false,
             witness: WitnessProcess {
@@ -270,7 +269,7 @@ impl World {
             Event::Message { to, from, boot, serial, message } => {
                 self.arrive_message(to, from, boot, serial, message);
             }
-            Event::Written(member, boot, _) if self.boot_of(member) == boot => self.written(member),
+            Event::Written(member, boot) if self.boot_of(member) == boot => self.written(member),
             Event::Input(id, boot, input) if self.is(id, boot) => self.feed(id, input),
             Event::Boot(member, boot) if self.boot_of(member) == boot => self.boot(member),
             Event::Synced(id, boot, upto) if self.is(id, boot) => self.synced(id, upto),
@@ -367,7 +366,7 @@ impl World {
                 WitnessOutput::Send { to, message } => self.send(Member::Witness, Member::Node(to), message),
                 WitnessOutput::Persist(block) => {
                     self.witness.disk.begin(block);
-                    let event = Event::Written(Member::Witness, self.witness.boot, block);
+                    let event = Event::Written(Member::Witness, self.witness.boot);
                     self.later_between(MS, 30 * MS, event);
                 }
             }
@@ -439,7 +438,7 @@ fn addressee(event: &Event) -> Option<NodeId> {
         | Event::Answer { of: id, .. }
         | Event::Link { to: id, .. }
         | Event::Message { to: Member::Node(id), .. }
-        | Event::Written(Member::Node(id), ..) => Some(*id),
+        | Event::Written(Member::Node(id), _) => Some(*id),
         _ => None,
     }
 }
