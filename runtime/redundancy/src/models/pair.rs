@@ -31,8 +31,10 @@ pub struct Pair {
     /// Activations beyond this epoch are not followed.
     pub epoch_max: Epoch,
     pub crashes: u8,
-    /// Messages under way at once; which of more are lost is any choice.
+    /// Messages under way at once; more are lost.
     pub messages: usize,
+    /// Which of more are lost is any choice, not the last ones.
+    pub any_lost: bool,
     /// Ticks a clock may leave out.
     pub lag: u8,
     /// A message may arrive twice.
@@ -238,7 +240,8 @@ impl Pair {
 
     fn post(&self, world: &mut World, messages: Vec<(Member, Member, Message)>) {
         for entry in messages {
-            if !world.net.contains(&entry) {
+            let room = self.any_lost || world.net.len() < self.messages;
+            if room && !world.net.contains(&entry) {
                 world.net.push(entry);
             }
         }
