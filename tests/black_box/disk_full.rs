@@ -4,7 +4,6 @@ use crate::{ask, number, refused, rows};
 use gwp_tests::{Process, gwp, until};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// A small tmpfs, unmounted at the end.
 struct Tmpfs(PathBuf);

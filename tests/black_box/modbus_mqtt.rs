@@ -4,7 +4,6 @@ use gwp_tests::{Process, gwp, peers_wanted, until, workspace};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// Counters of the answers that the server says it gave, in order.
 fn served(file: &Path) -> Vec<i64> {
