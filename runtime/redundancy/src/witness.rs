@@ -1,7 +1,7 @@
 //! The witness: a third voter that holds no data, only its vote and the mark.
 
 use crate::arbiter::{Arbiter, Held};
-use crate::member::{Epoch, Member, NodeId};
+use crate::member::{Epoch, NodeId};
 use crate::message::{Body, Message, NodeReport, Report, Stance};
 use crate::mono::Mono;
 use crate::timing::Timing;
@@ -164,9 +164,6 @@ impl Witness {
         };
         out.push(WitnessOutput::Send { to, message: Message { report, body } });
     }
-
-    /// Whom it is: the only member that is no node.
-    pub const MEMBER: Member = Member::Witness;
 
     /// For model checkers. The stamps it owes are of other clocks, and not owed between steps.
     #[cfg(test)]

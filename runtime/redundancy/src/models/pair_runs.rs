@@ -106,7 +106,6 @@ const MUTANTS: &[Mutant] = mutants! {
     "vote_not_durable", "pair-e2-c1", "I4";
     "vote_without_restart_wait", "pair-e2-c1", "I1";
     "lease_from_receipt", "pair-e2-any-lost", "I1";
-    "won_without_votes", "pair-e2-cold", "I1";
     "destination_without_fence", "pair-e2-effects", "I3";
     "relinquish_before_closed", "pair-e2-effects", "I7";
     "handover_before_drained", "pair-e2-switchover-effects", "I7";
