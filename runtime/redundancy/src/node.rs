@@ -23,6 +23,8 @@
 
 mod hearing;
 mod holding;
+#[cfg(test)]
+mod past;
 mod standing;
 mod state;
 mod switching;
@@ -584,48 +586,6 @@ impl Node {
                 health: self.health,
                 ready: self.ready && self.role == Role::Standby,
             },
-        }
-    }
-
-    /// For model checkers, which keep `now` and let everything else come nearer or move away.
-    #[cfg(test)]
-    pub(crate) fn age(&mut self, ns: u64, now: Mono) {
-        let mut past: Vec<&mut Mono> = vec![
-            &mut self.since,
-            &mut self.sequencer_moved,
-            &mut self.store_moved,
-            &mut self.peer.at,
-            &mut self.witness.at,
-        ];
-        past.extend(self.holder.instants());
-        past.extend(self.switch.instants());
-        past.extend(self.failback.instants());
-        past.extend(self.better.instants());
-        past.into_iter().for_each(|instant| crate::mono::age(instant, ns));
-        let due = [
-            &mut self.voter.until,
-            &mut self.next_beat,
-            &mut self.peer_hello_at,
-            &mut self.next_witness_hello,
-            &mut self.stand_after,
-            &mut self.peer.free_at,
-            &mut self.witness.free_at,
-        ];
-        for instant in due.into_iter().chain(self.lease.instants()) {
-            crate::mono::near(instant, ns, now);
-        }
-        if matches!(self.role, Role::Active | Role::Standby | Role::Maintenance | Role::Faulted) {
-            // Nothing depends on since when.
-            self.since = Mono(1);
-        }
-    }
-
-    /// For model checkers: the same for instants of the peer's clock.
-    #[cfg(test)]
-    pub(crate) fn age_heard(&mut self, ns: u64) {
-        let owed = self.owed.iter_mut().map(|(_, sent)| sent);
-        for instant in owed.chain([&mut self.peer_sent]).chain(self.switch.heard()) {
-            crate::mono::age(instant, ns);
         }
     }
 }

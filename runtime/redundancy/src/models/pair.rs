@@ -50,6 +50,9 @@ pub struct Pair {
     pub force: u8,
     /// The primary is active and the backup in step from the beginning.
     pub running: bool,
+    /// States that differ only in what cannot matter any more are one. Without it, each state is
+    /// looked at as it is, and it is checked that nothing that is forgotten would have mattered.
+    pub forgets: bool,
 }
 
 /// A node's process and what its shell holds.
@@ -79,7 +82,7 @@ pub struct World {
     witness_disk: Superblock,
     witness_lagged: u8,
     /// From, to, what: ascending, each once.
-    net: Vec<(Member, Member, Message)>,
+    net: Vec<Sent>,
     crashes: u8,
     switchovers: u8,
     marks: u8,
@@ -94,7 +97,7 @@ pub struct World {
     went_alone: bool,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Act {
     /// Time passes; bits of the members whose clock lags.
     Tick(u8),
@@ -114,10 +117,18 @@ pub enum Act {
     Force(NodeId),
 }
 
-fn key(entry: &(Member, Member, Message)) -> u64 {
+type Sent = (Member, Member, Message);
+
+/// What its receiver makes of it.
+fn heard((from, to, message): &Sent) -> Sent {
+    (*from, *to, message.heard_by(*to))
+}
+
+/// An order of messages, the same for those that are heard alike.
+fn key(sent: &Sent) -> u64 {
     use std::hash::{Hash, Hasher};
     let mut hasher = std::collections::hash_map::DefaultHasher::new();
-    entry.hash(&mut hasher);
+    heard(sent).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -238,10 +249,11 @@ impl Pair {
         }
     }
 
-    fn post(&self, world: &mut World, messages: Vec<(Member, Member, Message)>) {
+    fn post(&self, world: &mut World, messages: Vec<Sent>) {
         for entry in messages {
             let room = self.any_lost || world.net.len() < self.messages;
-            if room && !world.net.contains(&entry) {
+            let new = || world.net.iter().all(|other| heard(other) != heard(&entry));
+            if room && new() {
                 world.net.push(entry);
             }
         }
@@ -284,7 +296,7 @@ impl Pair {
             }
         }
         world.net.sort_by_cached_key(key);
-        world.net.dedup();
+        world.net.dedup_by_key(|sent| heard(sent));
         for id in NodeId::BOTH {
             if lags >> id.index() & 1 == 0 {
                 let moved = !world.sides[id.index()].hung;
@@ -293,7 +305,7 @@ impl Pair {
         }
     }
 
-    fn deliver(&self, world: &mut World, entry: (Member, Member, Message)) {
+    fn deliver(&self, world: &mut World, entry: Sent) {
         let (from, to, message) = entry;
         match (to, from) {
             (Member::Node(id), _) => self.feed(world, id, Input::Message { from, message }),
@@ -403,7 +415,11 @@ impl Model for Pair {
             }
         }
         for at in 0..world.net.len() {
-            acts.extend([Act::Deliver(at), Act::Lose(at)]);
+            acts.push(Act::Deliver(at));
+            // Otherwise one that is never delivered is lost when others want its room.
+            if !self.any_lost {
+                acts.push(Act::Lose(at));
+            }
             if self.doubled {
                 acts.push(Act::DeliverAndKeep(at));
             }
@@ -419,14 +435,11 @@ impl Model for Pair {
     }
 
     fn next_state(&self, last: &World, act: Act) -> Option<World> {
-        let mut world = last.clone();
-        self.act(&mut world, act);
-        world.broken = world.broken.or(self.holds_together(&world));
-        let beyond = world.sides.iter().any(|side| {
-            side.node.as_ref().is_some_and(|node| node.epoch() > self.epoch_max)
-                || side.disk.promise.epoch > self.epoch_max
-        });
-        (world != *last && !beyond).then_some(world)
+        let mut world = self.after(last, act)?;
+        if self.forgets {
+            self.forget(&mut world);
+        }
+        (world != *last).then_some(world)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -447,6 +460,9 @@ impl Model for Pair {
                 let long = 2 * model.timing.lease as u8;
                 let hung = |side: &Side| side.hung_for >= long && side.node.as_ref().is_some_and(holds);
                 !world.sides.iter().any(hung)
+            }),
+            Property::<Self>::always("nothing that is forgotten matters", |model, world| {
+                model.forgets || model.forgets_rightly(world)
             }),
             Property::<Self>::sometimes("primary active", |_, world| led(world, NodeId::Primary, 1)),
         ];
@@ -478,6 +494,45 @@ impl Pair {
     fn exclusive(&self, world: &World) -> bool {
         use crate::policy::PairPolicy::Availability;
         self.quorum != Quorum::Pair(Availability) && world.forced == 0
+    }
+
+    /// What follows from an action; nothing if that is not followed.
+    fn after(&self, last: &World, act: Act) -> Option<World> {
+        let mut world = last.clone();
+        self.act(&mut world, act);
+        world.broken = world.broken.or(self.holds_together(&world));
+        let beyond = world.sides.iter().any(|side| {
+            side.node.as_ref().is_some_and(|node| node.epoch() > self.epoch_max)
+                || side.disk.promise.epoch > self.epoch_max
+        });
+        (!beyond).then_some(world)
+    }
+
+    /// Gives what cannot matter any more one value.
+    fn forget(&self, world: &mut World) {
+        for side in &mut world.sides {
+            side.stale &= side.gate.is_some();
+            if let Some(node) = &mut side.node {
+                node.forget(NOW);
+            }
+        }
+        world.net.iter_mut().for_each(|sent| *sent = heard(sent));
+    }
+
+    /// Whether from the state without what is forgotten the same follows as from the whole one.
+    fn forgets_rightly(&self, world: &World) -> bool {
+        let short = |mut world: World| {
+            self.forget(&mut world);
+            world
+        };
+        let forgotten = short(world.clone());
+        let (mut acts, mut same) = (Vec::new(), Vec::new());
+        self.actions(world, &mut acts);
+        self.actions(&forgotten, &mut same);
+        acts == same
+            && acts.into_iter().all(|act| {
+                self.after(world, act).map(short) == self.after(&forgotten, act).map(short)
+            })
     }
 
     fn actions_of(&self, world: &World, id: NodeId, acts: &mut Vec<Act>) {

@@ -43,6 +43,7 @@ const BASE: Pair = Pair {
     hangs: 0,
     force: 0,
     running: true,
+    forgets: true,
 };
 const SAFETY: Pair = Pair { quorum: Quorum::Pair(PairPolicy::Safety), ..BASE };
 const AVAILABILITY: Pair = Pair { quorum: Quorum::Pair(PairPolicy::Availability), ..BASE };
@@ -120,6 +121,16 @@ const MUTANTS: &[Mutant] = mutants! {
 
 fn run(name: &str) -> &'static Run {
     RUNS.iter().find(|run| run.name == name).expect("a run of this name")
+}
+
+/// In the small models nothing is forgotten that would have mattered: from each state the same
+/// follows with it and without it.
+#[test]
+fn what_is_forgotten_does_not_matter() {
+    let runs = ["pair-e2", "pair-e2-hang", "safety-e2-c1", "availability-e2-c1"];
+    for run in runs.map(run) {
+        explore(run.name, Pair { forgets: false, ..run.pair.clone() }).assert_holds();
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Node {
     }
 
     /// How long to wait in the present role before standing.
-    fn hold(&self) -> u64 {
+    pub(super) fn hold(&self) -> u64 {
         let timing = &self.settings.timing;
         match self.role {
             // It holds everything, and its promise to the last active has run out.
