@@ -29,7 +29,7 @@ fn rooms_know_only_what_they_may() {
         ("gwp-compile", &["gwp-core", "gwp-syntax", "gwp-plan"]),
         ("gwp-ide", &["gwp-core", "gwp-syntax", "gwp-plan", "gwp-compile"]),
         ("gwp-journal", core),
-        ("gwp-engine", &["gwp-core", "gwp-plan", "gwp-journal"]),
+        ("gwp-engine", &["gwp-core", "gwp-plan", "gwp-journal", "gwp-redundancy"]),
         ("gwp-console", &["gwp-core", "gwp-plan", "gwp-engine"]),
         ("gwp-driver-simulator", core),
         ("gwp-mqtt", core),

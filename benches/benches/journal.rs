@@ -50,7 +50,8 @@ struct Bed {
 impl Bed {
     fn new(dir: &Path) -> Bed {
         let mut store = Store::open(dir).expect("a new directory").store;
-        let epoch = store.next_epoch().expect("an epoch");
+        let epoch = store.last_epoch() + 1;
+        store.begin_epoch(epoch).expect("an epoch");
         let policy = SinkPolicy { capacity_bytes: 1 << 40, keep_ns: i64::MAX, full: Full::DropOldest };
         let sink = store.register("bench", policy).expect("a sink").id;
         let batches = (0..16).map(|slot| Arc::new(ints(slot))).collect();

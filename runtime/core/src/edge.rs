@@ -40,6 +40,18 @@ pub struct Credit {
     samples: u64,
     meter: Arc<EdgeMeter>,
     receipt: Option<oneshot::Sender<()>>,
+    gate: Option<ReceiptGate>,
+}
+
+/// Whether receipts may be given now. A receipt lets a source make its device forget, so only the
+/// active of a pair gives one.
+#[derive(Clone)]
+pub struct ReceiptGate(pub Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for ReceiptGate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReceiptGate")
+    }
 }
 
 /// Tells that what went with a credit has been taken over by the other end.
@@ -62,10 +74,18 @@ impl Credit {
         Receipt(taker)
     }
 
+    /// Its receipt, if one is wanted, is only given if this gate is open when it is settled.
+    pub fn behind(&mut self, gate: &ReceiptGate) {
+        if self.receipt.is_some() {
+            self.gate = Some(gate.clone());
+        }
+    }
+
     /// Gives the credit back because what went with it is taken over: the log holds it.
-    /// A credit that is only dropped gives no receipt.
+    /// A credit that is only dropped, or settled while its gate is shut, gives no receipt.
     pub fn settle(mut self) {
-        if let Some(receipt) = self.receipt.take() {
+        let open = self.gate.take().is_none_or(|gate| (gate.0)());
+        if let Some(receipt) = self.receipt.take().filter(|_| open) {
             let _ = receipt.send(());
         }
     }
@@ -106,7 +126,7 @@ impl Edge {
         let samples = samples as u64;
         self.meter.samples.fetch_add(samples, Relaxed);
         self.meter.depth.fetch_add(samples, Relaxed);
-        Credit { _permit: permit, samples, meter: self.meter.clone(), receipt: None }
+        Credit { _permit: permit, samples, meter: self.meter.clone(), receipt: None, gate: None }
     }
 }
 
@@ -144,6 +164,13 @@ mod tests {
         drop(lost);
         assert!(first.settled().await);
         assert!(!second.settled().await);
+        for open in [true, false] {
+            let mut gated = edge.acquire(1, 0).await;
+            let mut receipt = gated.receipt();
+            gated.behind(&ReceiptGate(Arc::new(move || open)));
+            gated.settle();
+            assert_eq!(receipt.settled().await, open);
+        }
         assert_eq!(edge.credit.available_permits(), 10);
     }
 

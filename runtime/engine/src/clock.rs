@@ -9,6 +9,7 @@
 
 use gwp_core::time::NS_PER_MS;
 use gwp_core::{BoxFuture, Clock, Timestamp};
+use gwp_redundancy::mono::Mono;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -106,6 +107,11 @@ impl Clock for GatewayClock {
 fn utc_ns() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Now, by the clock that leases are counted on: it also counts while the machine sleeps.
+pub(crate) fn boot() -> Mono {
+    Mono(u64::try_from(boot_ns()).unwrap_or(0).max(1))
 }
 
 /// Nanoseconds of a clock that also counts while the machine sleeps.

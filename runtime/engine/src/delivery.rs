@@ -7,10 +7,11 @@
 //!                                              +--- unacknowledged <--ack/reject
 //!                                                       | Delivered(cursor) --> writer --> trim
 //! ```
-//! Only committed entries come here: that is the gate. When the sink fails, it
-//! is run again after its back-off and gets everything unacknowledged again, in
-//! order.
+//! Only committed entries come here, and only while the [exits](crate::exits) are open: a
+//! connection lives within one epoch. When the sink fails, it is run again after its back-off
+//! and gets everything unacknowledged again, in order.
 
+use crate::exits::{Exits, Pass};
 use crate::limits::{READ_BYTES_MAX, SINK_DRAIN, SINK_GRACE};
 use crate::plans::{Names, Plans};
 use crate::recent::{Read, Recent};
@@ -85,7 +86,8 @@ pub struct DeliverySeat {
     pub limits: DeliveryLimits,
     pub bad: BadPolicy,
     pub retry: RetryPolicy,
-    pub identity: SinkIdentity,
+    pub incarnation: [u8; 16],
+    pub exits: Exits,
     pub plans: Arc<Plans>,
     pub outbox: Arc<Outbox>,
     pub reader: JournalReader,
@@ -110,9 +112,19 @@ impl DeliverySeat {
         let mut queue = Queue::new(&self);
         let mut wait = nanos(self.retry.first_ns);
         loop {
-            let ended = queue.connection(&self, &mut stop).await?;
+            let pass = tokio::select! {
+                biased;
+                () = stop.stopped() => return Ok(()),
+                pass = self.exits.enter() => pass,
+            };
+            let ended = queue.connection(&self, &pass, &mut stop).await?;
             self.meter.connected.store(0, Relaxed);
-            let Ended { result, acknowledged } = ended;
+            let Ended::Connection { result, acknowledged } = ended else {
+                // Whoever was active meanwhile has delivered: what is left is read anew.
+                queue = Queue::new(&self);
+                continue;
+            };
+            drop(pass);
             if stop.is_stopped() {
                 return Ok(());
             }
@@ -161,10 +173,14 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
 }
 
 /// How a connection ended.
-struct Ended {
-    result: Result<(), SinkError>,
-    /// Something was acknowledged in it: the next back-off starts small.
-    acknowledged: bool,
+enum Ended {
+    /// The exits were shut.
+    Epoch,
+    Connection {
+        result: Result<(), SinkError>,
+        /// Something was acknowledged in it: the next back-off starts small.
+        acknowledged: bool,
+    },
 }
 
 /// What is to be delivered, in order.
@@ -199,10 +215,11 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    fn open(seat: &DeliverySeat) -> Connection {
+    fn open(seat: &DeliverySeat, epoch: u32) -> Connection {
         let (handle, inlet) = inlet_pair(seat.limits.in_flight, seat.meter.clone());
         let (stop_source, stop) = stop_pair();
-        let cx = SinkContext { inlet, stop, identity: seat.identity.clone(), meter: seat.meter.clone() };
+        let identity = SinkIdentity { incarnation: seat.incarnation, sink: seat.sink_id, epoch };
+        let cx = SinkContext { inlet, stop, identity, meter: seat.meter.clone() };
         let sink = seat.sink.clone();
         let task = tokio::spawn(async move { sink.run(cx).await });
         Connection { handle, task, _stop: stop_source, ready: false, acknowledged: false }
@@ -216,7 +233,14 @@ impl Connection {
         while let Ok(report) = self.handle.reports.try_recv() {
             queue.report(seat, report, &mut self.acknowledged, &mut self.ready);
         }
-        Ended { result: Ok(()), acknowledged: self.acknowledged }
+        Ended::Connection { result: Ok(()), acknowledged: self.acknowledged }
+    }
+
+    /// Ends it at once: when this is done nothing of it is on its way from here any more.
+    async fn cut(mut self) -> Ended {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+        Ended::Epoch
     }
 }
 
@@ -234,9 +258,16 @@ impl Queue {
         }
     }
 
-    /// Runs the sink once, from connecting to its end.
-    async fn connection(&mut self, seat: &DeliverySeat, stop: &mut Stop) -> Result<Ended, String> {
-        let mut connection = Connection::open(seat);
+    /// Runs the sink once, from connecting to its end, or to that of the epoch.
+    async fn connection(
+        &mut self,
+        seat: &DeliverySeat,
+        pass: &Pass,
+        stop: &mut Stop,
+    ) -> Result<Ended, String> {
+        let mut connection = Connection::open(seat, pass.epoch());
+        let shut = pass.shut();
+        tokio::pin!(shut);
         self.handed = 0;
         let mut drain_ends = None;
         loop {
@@ -248,6 +279,9 @@ impl Queue {
             }
             if connection.ready {
                 self.fill(seat).await?;
+                if !pass.is_open() {
+                    return Ok(connection.cut().await);
+                }
                 self.hand_over(&mut connection);
                 if stop.is_stopped() && self.is_drained(seat) {
                     return Ok(connection.close(self, seat).await);
@@ -267,6 +301,7 @@ impl Queue {
                     }
                     None => return Ok(Self::ended(connection).await),
                 },
+                () = &mut shut => return Ok(connection.cut().await),
                 () = bell, if connection.ready && self.has_room(seat) => {}
                 () = stop.stopped(), if drain_ends.is_none() => {}
                 () = sleep_until(drain_ends), if drain_ends.is_some() => {
@@ -281,7 +316,7 @@ impl Queue {
             Ok(result) => result,
             Err(error) => Err(SinkError::retry(format!("the sink panicked: {error}"))),
         };
-        Ended { result, acknowledged: connection.acknowledged }
+        Ended::Connection { result, acknowledged: connection.acknowledged }
     }
 
     fn is_drained(&self, seat: &DeliverySeat) -> bool {

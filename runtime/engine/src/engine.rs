@@ -3,6 +3,7 @@
 use crate::alarms::{self, AlarmDesk, BOARD};
 use crate::change::Slots;
 use crate::clock::{Disciplined, GatewayClock};
+use crate::exits::{ExitKeeper, Exits, exits};
 use crate::graph::{
     Begin, Leaving, Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites,
     Shared,
@@ -22,6 +23,9 @@ use gwp_journal::{
     Event, Full, LogReader, Place, Request, SinkPolicy, SpacePolicy, Store, StoreError, Writer, WriterMeter,
 };
 use gwp_plan::{FullPolicy, Plan, SinkPlan};
+use gwp_redundancy::lone::{self, LoneError};
+use gwp_redundancy::member::Epoch;
+use gwp_redundancy::token::Gate;
 use ractor::{Actor, ActorRef, call_t};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -64,6 +68,10 @@ pub enum StartError {
     Actors(String),
     #[error("the plan has {plan} {what}, {given} were prepared")]
     Mismatch { what: &'static str, plan: usize, given: usize },
+    #[error(
+        "the machine that decides who is active broke its rule `{0}`: nothing is delivered; please report it"
+    )]
+    Defect(&'static str),
 }
 
 /// A running engine.
@@ -81,6 +89,8 @@ pub(crate) struct Inner {
     pub writer: Arc<Writer>,
     pub status: Arc<EngineStatus>,
     pub running: tokio::sync::Mutex<Running>,
+    /// Opens the exits. A lone gateway leaves them open as long as it runs.
+    pub exits: ExitKeeper,
 }
 
 /// What runs now.
@@ -120,7 +130,13 @@ impl Engine {
         fits("sinks", plan.sinks.len(), sinks.len())?;
 
         let opened = Store::open(&data_dir)?;
-        let (recovered, store) = Recovered::new(opened.store, plan, leaving)?;
+        let mut store = opened.store;
+        let previous = store.durable();
+        let gate = activate_alone(&mut store)?;
+        let epoch = gate.epoch();
+        let (recovered, store) = Recovered::new(store, plan, leaving, (epoch, previous))?;
+        let (keeper, exits) = exits();
+        keeper.set(gate);
         let (failed_tx, failed) = watch::channel(None);
         let clock = recovered.clock.clone();
         let outboxes = Arc::new(Outboxes::default());
@@ -132,9 +148,9 @@ impl Engine {
             .await
             .map_err(|error| StartError::Actors(error.to_string()))?;
         let status = Arc::new(EngineStatus::new(writer.meter.clone()));
-        let shared = recovered.shared(&writer, outboxes, durable, topology);
+        let shared = recovered.shared(&writer, outboxes, durable, topology, exits);
         let (running, specs) = recovered.graph(&shared, sources, sinks);
-        let inner = Inner { shared, writer, status: status.clone(), running: running.into() };
+        let inner = Inner { shared, writer, status: status.clone(), running: running.into(), exits: keeper };
         inner.show(&*inner.running.lock().await);
         inner.add(specs).await.map_err(StartError::Actors)?;
         let inner = Arc::new(inner);
@@ -144,6 +160,11 @@ impl Engine {
         let reader = live::read(sequencer.clone(), inner.shared.plans.clone());
         let tasks = vec![tokio::spawn(ticker), tokio::spawn(sweep(inner.clone())), tokio::spawn(reader)];
         Ok(Engine { status, clock, inner, failed, tasks: tasks.into() })
+    }
+
+    /// The keeper of the exits, for whoever decides who is active.
+    pub fn exits(&self) -> &ExitKeeper {
+        &self.inner.exits
     }
 
     /// Takes orders to alarms, if the plan in force has any.
@@ -207,10 +228,21 @@ impl Engine {
             self.inner.stop_tier(tier).await;
             self.inner.flush().await;
         }
+        // Stages that did not stop in time deliver nothing any more.
+        self.inner.exits.shut();
         self.inner.shared.topology.stop(None);
         let writer = self.inner.writer.clone();
         let _ = tokio::task::spawn_blocking(move || writer.stop()).await;
     }
+}
+
+/// The next epoch of a gateway without a peer, kept by the store.
+fn activate_alone(store: &mut Store) -> Result<Gate, StartError> {
+    let last = store.last_epoch();
+    lone::activate(last, |epoch| store.begin_epoch(epoch)).map_err(|error| match error {
+        LoneError::Keep(error) => error.into(),
+        LoneError::Defect(rule) => StartError::Defect(rule),
+    })
 }
 
 /// What was prepared must be what the plan has.
@@ -338,7 +370,7 @@ struct Recovered {
     plan_id: PlanId,
     plans: Arc<Plans>,
     clock: Arc<GatewayClock>,
-    epoch: u32,
+    epoch: Epoch,
     previous: Position,
     running_hash: u64,
     incarnation: [u8; 16],
@@ -355,12 +387,11 @@ impl Recovered {
         mut store: Store,
         plan: Arc<Plan>,
         leaving: Vec<LeavingSink>,
+        (epoch, previous): (Epoch, Position),
     ) -> Result<(Recovered, Store), StartError> {
         let plan_id = plan.id();
         store.put_plan(plan_id, &plan.to_bytes())?;
-        let previous = store.durable();
         let clock = Arc::new(GatewayClock::new(store.last_time()?));
-        let epoch = store.next_epoch()?;
         names::follow_names(&mut store, &plan)?;
         let leaving = leaving.into_iter().filter_map(|sink| {
             let name = sink.plan.sinks.get(sink.index)?.name.clone();
@@ -404,13 +435,14 @@ impl Recovered {
         outboxes: Arc<Outboxes>,
         durable: watch::Receiver<Position>,
         topology: ActorRef<TopologyMsg>,
+        exits: Exits,
     ) -> Shared {
         let (requests, meter) = (writer.sender(), writer.meter.clone());
         let sequencer = Sequencer::new(&self.plan, self.epoch, self.previous, requests.clone(), meter);
         Shared {
             plans: self.plans.clone(),
             clock: self.clock.clone(),
-            epoch: self.epoch,
+            exits,
             previous: self.previous,
             incarnation: self.incarnation,
             log: self.log.fork(),

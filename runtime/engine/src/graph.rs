@@ -6,6 +6,7 @@
 use crate::alarms::{AlarmBoard, AlarmDesk};
 use crate::clock::GatewayClock;
 use crate::delivery::{DeliveryLimits, DeliverySeat, Outbox};
+use crate::exits::Exits;
 use crate::inbox::command_groups;
 use crate::lane::LaneSeat;
 use crate::limits::OUTCOME_CREDIT_SAMPLES;
@@ -18,8 +19,8 @@ use crate::topology::{StageId, StageSpec, Tier, TopologyMsg};
 use crate::translation::Translation;
 use crate::writes::{SourceInlet, WritesSeat};
 use gwp_core::command::{CommandSender, command_channel};
-use gwp_core::edge::Edge;
-use gwp_core::sink::{Sink, SinkIdentity, SinkMeter};
+use gwp_core::edge::{Credit, Edge, ReceiptGate};
+use gwp_core::sink::{Sink, SinkMeter};
 use gwp_core::source::{Outlet, Source, SourceMeter};
 use gwp_core::stop::Stop;
 use gwp_core::{BoxFuture, Cursor, GroupId, PlanId, Position, SinkId, TagId, limits};
@@ -86,7 +87,7 @@ impl Outboxes {
 pub(crate) struct Shared {
     pub plans: Arc<Plans>,
     pub clock: Arc<GatewayClock>,
-    pub epoch: u32,
+    pub exits: Exits,
     /// End of the log before this epoch.
     pub previous: Position,
     pub incarnation: [u8; 16],
@@ -270,8 +271,13 @@ impl Shared {
     }
 
     fn outlet(&self, key: SourceKey, edge: Edge) -> Outlet {
-        let sequencer = self.sequencer.clone();
-        Outlet::new(edge, Arc::new(move |emission, credit| sequencer.emission(key, emission, credit)))
+        let (sequencer, exits) = (self.sequencer.clone(), self.exits.clone());
+        let gate = ReceiptGate(Arc::new(move || exits.are_open()));
+        let hand_over = move |emission, mut credit: Credit| {
+            credit.behind(&gate);
+            sequencer.emission(key, emission, credit);
+        };
+        Outlet::new(edge, Arc::new(hand_over))
     }
 
     /// The way into the log for samples of the gateway itself.
@@ -340,7 +346,8 @@ impl Shared {
             limits: sink.component.limits,
             bad: *bad,
             retry: *retry,
-            identity: SinkIdentity { incarnation: self.incarnation, sink: sink.id, epoch: self.epoch },
+            incarnation: self.incarnation,
+            exits: self.exits.clone(),
             plans: self.plans.clone(),
             outbox: sink.outbox.clone(),
             reader: sink.reader.fork(),
@@ -411,6 +418,7 @@ impl Shared {
             sources,
             meters: by_write,
             durable: self.durable.clone(),
+            exits: self.exits.clone(),
             before: Mutex::new(first.then(|| (self.log.fork(), self.previous))),
             plan: plan.clone(),
         });

@@ -10,7 +10,7 @@
 //!     Sequencer --Record--> tail --> lane --Block--> Writer (thread, fjall) --Delivered<-- sink
 //! ```
 //! Commands of `write` items turn off at the sequencer, reach the executor (`writes`) once they are
-//! durable, and from there a source. Data does not travel through mailboxes: they are unbounded and a handler that
+//! durable, and from there a source. All that the outside can see passes one gate (`exits`). Data does not travel through mailboxes: they are unbounded and a handler that
 //! waits cannot see `stop`. Sources hand over on edges with credit; lanes and
 //! deliveries read at their own pace from a bounded tail, or from disk when they
 //! are behind. So no consumer can slow another one or a source.
@@ -20,6 +20,7 @@ pub mod change;
 pub mod clock;
 pub mod delivery;
 pub mod engine;
+pub mod exits;
 pub mod graph;
 pub mod inbox;
 pub mod lane;

@@ -4,10 +4,11 @@
 //! Inbox --durable command--> decide --Refuse-------------------------------> outcome
 //!                               \--Execute--> source --answer--> read back --> outcome --> sequencer
 //! ```
-//! Only commands of the present epoch are carried out: what is read again after a restart or for a
-//! replay never reaches a device. Commands for one target go one after the other, those for several
+//! Only commands of the present epoch are carried out, and only while the [exits](crate::exits) are
+//! open for writes: what is read again after a restart or for a replay never reaches a device. Commands for one target go one after the other, those for several
 //! targets side by side. The outcome is a sample like any other: journaled, and delivered by flows.
 
+use crate::exits::{Exits, Pass};
 use crate::inbox::{self, Inbox};
 use crate::limits::{COMMAND_ANSWER, COMMAND_GRACE, COMMANDS_PER_TARGET};
 use crate::plans::Plans;
@@ -44,6 +45,7 @@ pub struct WritesSeat {
     pub meters: Vec<Arc<WriteMeter>>,
     /// How far the log is durable.
     pub durable: watch::Receiver<Position>,
+    pub exits: Exits,
     /// End of the log before this epoch, until what was left open there is told.
     pub before: Mutex<Option<(LogReader, Position)>>,
 }
@@ -71,6 +73,8 @@ impl SourceInlet {
 /// The writes at work.
 struct AtWork {
     seat: Arc<WritesSeat>,
+    /// Held by what is on its way to a device, too.
+    pass: Arc<Pass>,
     writes: Writes,
     /// Commands that wait for their target, by write.
     waiting: BTreeMap<usize, VecDeque<Commanded>>,
@@ -86,21 +90,52 @@ impl WritesSeat {
     /// # Errors
     /// The log before this epoch cannot be read.
     pub async fn run(self: Arc<Self>, mut stop: Stop) -> Result<(), String> {
+        let mut was_shut = false;
+        while !stop.is_stopped() {
+            let pass = tokio::select! {
+                biased;
+                () = stop.stopped() => return Ok(()),
+                pass = self.exits.enter() => pass,
+            };
+            if std::mem::replace(&mut was_shut, true) {
+                self.refuse_arrived().await;
+            }
+            self.clone().serve(Arc::new(pass), &mut stop).await?;
+        }
+        Ok(())
+    }
+
+    /// What was commanded while the exits were shut is not carried out when they open.
+    async fn refuse_arrived(&self) {
+        let (inbox, upto) = (&self.sequencer.commands, *self.durable.borrow());
+        while let Some(arrived) = inbox.take(upto) {
+            self.count(arrived.write, |meter| &meter.refused);
+            let why = "refused: this gateway was not active";
+            self.outcome(arrived.write, Some(arrived.commanded.time), why.into()).await;
+        }
+    }
+
+    /// Takes commands until stopped, or until the epoch ends.
+    async fn serve(self: Arc<Self>, pass: Arc<Pass>, stop: &mut Stop) -> Result<(), String> {
         self.tell_unfinished().await?;
         let mut durable = self.durable.clone();
         let inbox = self.sequencer.commands.clone();
         let mut work = AtWork {
             writes: Writes::new(&self.plan),
             seat: self,
+            pass: pass.clone(),
             waiting: BTreeMap::new(),
             running: JoinSet::new(),
             under_way: BTreeMap::new(),
         };
-        while !stop.is_stopped() {
+        let shut = pass.shut();
+        tokio::pin!(shut);
+        while !stop.is_stopped() && pass.is_open() {
             let upto = *durable.borrow_and_update();
             work.take(&inbox, upto).await;
             tokio::select! {
                 () = stop.stopped() => {}
+                () = &mut shut => break,
                 () = inbox.rung() => {}
                 changed = durable.changed() => if changed.is_err() { break },
                 Some(done) = work.running.join_next() => work.finish(done).await,
@@ -292,11 +327,17 @@ impl AtWork {
                     self.refuse(write, Some(time), why).await;
                     self.forget_first(write);
                 }
+                Decision::Execute(_) if !self.pass.is_open_for_writes() => {
+                    let (time, why) = (command.time, "refused: this gateway is not, or soon no more, active");
+                    self.refuse(write, Some(time), why.into()).await;
+                    self.forget_first(write);
+                }
                 Decision::Execute(execution) => {
-                    let seat = self.seat.clone();
+                    let (seat, pass) = (self.seat.clone(), self.pass.clone());
                     self.under_way.insert(write, execution.clone());
                     self.running.spawn(async move {
                         let written = seat.execute(write, &execution).await;
+                        drop(pass);
                         (write, written)
                     });
                     return;

@@ -110,12 +110,16 @@ impl Source for Device {
 }
 
 /// Passes on what the test commands: value and age.
-struct Operators(tokio::sync::Mutex<mpsc::UnboundedReceiver<(i64, i64, Quality)>>);
+struct Operators {
+    inbox: tokio::sync::Mutex<mpsc::UnboundedReceiver<(i64, i64, Quality)>>,
+    /// Whether the gateway took responsibility, by command.
+    receipts: Arc<Mutex<Vec<bool>>>,
+}
 
 impl Source for Operators {
     fn run<'a>(&'a self, mut cx: SourceContext) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move {
-            let mut inbox = self.0.lock().await;
+            let mut inbox = self.inbox.lock().await;
             loop {
                 let (value, age_ns, quality) = tokio::select! {
                     () = cx.stop.stopped() => return Ok(()),
@@ -127,7 +131,8 @@ impl Source for Operators {
                 batch.qualities = Qualities::Same(quality);
                 let mut receipt =
                     cx.outlet.emit_for_receipt(Emission::Samples { slot: SlotMark::default(), batch }).await;
-                assert!(receipt.as_mut().unwrap().settled().await, "the log holds it");
+                let settled = receipt.as_mut().unwrap().settled().await;
+                self.receipts.lock().unwrap().push(settled);
             }
         })
     }
@@ -158,15 +163,17 @@ struct Plant {
     state: Arc<State>,
     audit: Arc<Mutex<Vec<String>>>,
     command: mpsc::UnboundedSender<(i64, i64, Quality)>,
+    receipts: Arc<Mutex<Vec<bool>>>,
 }
 
 async fn start(plan: Plan, dir: &Path) -> Plant {
     let (state, audit) = (Arc::new(State::default()), Arc::new(Mutex::new(Vec::new())));
     let (command, inbox) = mpsc::unbounded_channel();
+    let receipts: Arc<Mutex<Vec<bool>>> = Arc::default();
     let groups = plan.source_declaration(0).unwrap().groups;
     let sources: Vec<Arc<dyn Source>> = vec![
         Arc::new(Device { groups, state: state.clone() }),
-        Arc::new(Operators(tokio::sync::Mutex::new(inbox))),
+        Arc::new(Operators { inbox: tokio::sync::Mutex::new(inbox), receipts: receipts.clone() }),
     ];
     let config = || EngineConfig {
         plan: Arc::new(plan.clone()),
@@ -188,7 +195,7 @@ async fn start(plan: Plan, dir: &Path) -> Plant {
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
-    Plant { engine, state, audit, command }
+    Plant { engine, state, audit, command, receipts }
 }
 
 impl Plant {
@@ -226,6 +233,26 @@ async fn what_is_allowed_is_written_and_confirmed_all_else_refused() {
     assert_eq!(again.outcomes(1).await, ["confirmed: 80"]);
     assert_eq!(again.written(), [Value::Int(80)]);
     stopped(again.engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_shut_exits_nothing_is_written_and_nobody_is_told_that_it_was_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let plant = start(plan(true), dir.path()).await;
+    plant.command.send((50, 0, Quality::GOOD)).unwrap();
+    assert_eq!(plant.outcomes(1).await, ["confirmed: 50"]);
+    let keeper = plant.engine.exits();
+    keeper.shut();
+    keeper.emptied().await;
+    plant.command.send((60, 0, Quality::GOOD)).unwrap();
+    until("receipts", || plant.receipts.lock().unwrap().len() == 2).await;
+    assert_eq!(*plant.receipts.lock().unwrap(), [true, false]);
+    keeper.set(gwp_redundancy::lone::activate(1, |_| Ok::<(), ()>(())).unwrap());
+    assert_eq!(plant.outcomes(2).await[1], "refused: this gateway was not active");
+    plant.command.send((70, 0, Quality::GOOD)).unwrap();
+    assert_eq!(plant.outcomes(3).await[2], "confirmed: 70");
+    assert_eq!(plant.written(), [Value::Int(50), Value::Int(70)]);
+    stopped(plant.engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

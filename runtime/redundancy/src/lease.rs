@@ -9,7 +9,7 @@ use crate::timing::Timing;
 pub enum Basis {
     /// Votes of others, for a time each.
     Votes,
-    /// A pair without a witness: the role ends by hand, or by a higher epoch.
+    /// Without a witness, or without a peer: the role ends by hand, or by a higher epoch.
     Alone,
     /// An operator said so. With the first vote it becomes [`Basis::Votes`].
     Forced,

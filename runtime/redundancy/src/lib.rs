@@ -19,6 +19,7 @@ pub mod health;
 pub mod invariants;
 pub mod lease;
 pub mod limits;
+pub mod lone;
 pub mod member;
 pub mod message;
 pub mod mirror;

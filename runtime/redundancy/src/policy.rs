@@ -7,6 +7,8 @@ pub enum Quorum {
     Witnessed,
     /// Two nodes alone.
     Pair(PairPolicy),
+    /// One gateway without a peer: it has nobody to ask.
+    Lone,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

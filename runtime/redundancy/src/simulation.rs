@@ -151,7 +151,7 @@ fn run(seed: u64) -> Result<Coverage, Failure> {
         world.coverage.saw(match world.plan.quorum {
             crate::policy::Quorum::Witnessed => "witnessed",
             crate::policy::Quorum::Pair(crate::policy::PairPolicy::Safety) => "pair for safety",
-            crate::policy::Quorum::Pair(_) => "pair for availability",
+            _ => "pair for availability",
         });
         return Ok(world.coverage);
     }

@@ -88,6 +88,11 @@ impl Gate {
         self.permit = None;
     }
 
+    /// Deliveries and acknowledgements may leave before this instant; [`Mono::NEVER`] when shut.
+    pub fn until(&self) -> Mono {
+        self.permit.map_or(Mono::NEVER, |permit| permit.until)
+    }
+
     /// Whether deliveries and acknowledgements may leave now.
     pub fn open(&self, now: Mono) -> bool {
         self.permit.is_some_and(|permit| now < permit.until)

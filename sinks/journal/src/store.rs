@@ -82,6 +82,8 @@ pub enum StoreError {
     Database(#[from] fjall::Error),
     #[error("the store holds damaged data: {0}")]
     Damaged(String),
+    #[error("epoch {epoch} is over: the store has seen {last}")]
+    EpochOver { epoch: u32, last: u32 },
 }
 
 /// The store. Not shared: its owner is the writer thread.
@@ -221,16 +223,24 @@ impl Store {
         self.plan
     }
 
-    /// Raises and keeps the epoch: each activation or restart has its own.
+    /// Highest epoch that was ever begun or logged here; 0 = none.
+    pub fn last_epoch(&self) -> u32 {
+        self.epoch.max(self.durable.epoch)
+    }
+
+    /// Keeps the epoch of a new activation; it is above [`Store::last_epoch`], or that very one, begun
+    /// and not yet written in.
     ///
     /// # Errors
-    /// The write failed.
-    pub fn next_epoch(&mut self) -> Result<u32, StoreError> {
-        self.epoch = self.epoch.max(self.durable.epoch) + 1;
+    /// The write failed. The epoch is over: positions would be given twice.
+    pub fn begin_epoch(&mut self, epoch: u32) -> Result<(), StoreError> {
+        if epoch <= self.durable.epoch || epoch < self.epoch {
+            return Err(StoreError::EpochOver { epoch, last: self.last_epoch() });
+        }
+        self.epoch = epoch;
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
         batch.insert(&self.meta, "epoch", self.epoch.to_be_bytes());
-        commit(batch)?;
-        Ok(self.epoch)
+        commit(batch)
     }
 
     /// Keeps a plan; one that is known already costs nothing.

@@ -85,7 +85,8 @@ async fn run(dir: &Path, values: &[u64], anew: bool) -> Left {
     if anew {
         (registered.checkpoint, registered.from) = (None, Position::ZERO);
     }
-    let (epoch, previous, hash) = (store.next_epoch().unwrap(), store.durable(), store.running_hash());
+    let (epoch, previous, hash) = (store.last_epoch() + 1, store.durable(), store.running_hash());
+    store.begin_epoch(epoch).unwrap();
     let (log, plans) = (store.log_reader(), store.plan_reader());
     let clock = Arc::new(crate::GatewayClock::new(None));
     let space = SpacePolicy { reserve_bytes: 0, ballast_bytes: 0, log_bytes_max: 1 << 30 };

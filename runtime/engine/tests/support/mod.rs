@@ -141,6 +141,8 @@ impl Source for SlotSource {
 pub struct Got {
     pub samples: Mutex<Vec<(TagId, i64)>>,
     pub acknowledged: Mutex<Cursor>,
+    /// Epoch of the last connection.
+    pub epoch: AtomicUsize,
     pub runs: AtomicUsize,
     /// Not connecting while set.
     pub down: AtomicBool,
@@ -156,6 +158,7 @@ impl Sink for TestSink {
     fn run<'a>(&'a self, mut cx: SinkContext) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             self.0.runs.fetch_add(1, SeqCst);
+            self.0.epoch.store(cx.identity.epoch as usize, SeqCst);
             if self.0.down.load(SeqCst) {
                 return Err(SinkError::retry("down"));
             }

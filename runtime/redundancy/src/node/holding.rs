@@ -62,6 +62,9 @@ impl Node {
     pub(super) fn beat(&mut self, now: Mono, out: &mut Vec<Output>) {
         let timing = self.settings.timing;
         self.next_beat = now.plus(timing.beat);
+        if self.settings.quorum == Quorum::Lone {
+            return;
+        }
         let peer = Member::Node(self.peer());
         let witness = (self.settings.quorum == Quorum::Witnessed).then_some(Member::Witness);
         let wants = self.role == Role::Candidate || self.role.holds();

@@ -56,6 +56,7 @@ impl Node {
             seen.within(now, timing.lease) && (now >= seen.free_at || self.promised_to_me(seen))
         };
         match self.settings.quorum {
+            Quorum::Lone => Ok(()),
             Quorum::Witnessed if votes(&self.peer) || votes(&self.witness) => Ok(()),
             Quorum::Witnessed => Err(Obstacle::NoVoter),
             Quorum::Pair(PairPolicy::Availability) if !peer_heard || votes(&self.peer) => Ok(()),
@@ -77,6 +78,7 @@ impl Node {
     pub(super) fn hold(&self) -> u64 {
         let timing = &self.settings.timing;
         match self.role {
+            _ if self.settings.quorum == Quorum::Lone => 0,
             // It holds everything, and its promise to the last active has run out.
             Role::Standby => 0,
             // Whoever took over meanwhile is heard first.
@@ -162,6 +164,7 @@ impl Node {
             return true;
         }
         match self.settings.quorum {
+            Quorum::Lone => true,
             Quorum::Witnessed => false,
             Quorum::Pair(PairPolicy::Availability) => silent,
             Quorum::Pair(PairPolicy::Safety) => {
@@ -180,7 +183,7 @@ impl Node {
             self.stand_after = now.plus(self.settings.timing.start_hold);
             return;
         }
-        if let Quorum::Pair(_) = self.settings.quorum {
+        if let Quorum::Pair(_) | Quorum::Lone = self.settings.quorum {
             self.lease.basis = Basis::Alone;
         }
         if self.was_handed_over() {

@@ -1,6 +1,6 @@
 //! What people are shown of a node.
 
-use super::{Node, Role};
+use super::{Node, Role, Settings};
 use crate::member::Epoch;
 use crate::mono::Mono;
 
@@ -87,6 +87,10 @@ impl Node {
             Role::Standby => State::Standby,
             Role::Fenced => State::Fenced,
         }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub fn role(&self) -> Role {

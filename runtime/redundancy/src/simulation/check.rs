@@ -13,7 +13,7 @@ impl World {
         let strict = self.strict();
         let kept = |process: &Process| match self.plan.quorum {
             Quorum::Witnessed => self.witness.disk.newest().mark,
-            Quorum::Pair(_) => process.disk.newest().mark,
+            _ => process.disk.newest().mark,
         };
         let process = &self.nodes[of.index()];
         let Some(node) = &process.node else { return };

@@ -60,7 +60,7 @@ impl World {
         let peer = &self.nodes[id.peer().index()].store;
         let kept = match self.plan.quorum {
             Quorum::Witnessed => self.witness.disk.newest().mark,
-            Quorum::Pair(_) => own.disk.newest().mark,
+            _ => own.disk.newest().mark,
         };
         let marked = kept.is_some_and(|mark| mark.solo && mark.holder == id && mark.epoch == epoch);
         let there = peer.index(left).is_some_and(|count| count <= peer.synced);

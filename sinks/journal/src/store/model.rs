@@ -208,7 +208,9 @@ impl Model {
 
     /// A new epoch and its first records.
     fn activate(&mut self) {
-        let epoch = self.store().next_epoch().unwrap();
+        let epoch = self.store().last_epoch() + 1;
+        self.store().begin_epoch(epoch).unwrap();
+        assert!(self.store().begin_epoch(epoch - 1).is_err());
         let previous = self.last;
         assert!(epoch > previous.epoch);
         self.last = Position::new(epoch, 0);

@@ -1,0 +1,238 @@
+//! The exits of the graph: all that the outside can see goes through one gate.
+//!
+//! ```text
+//! machine of the pair --token, permits--> ExitKeeper --open/shut--> Exits --Pass--> deliveries
+//!                                                                            |      writes to devices
+//!                                                                            +----> receipts of sources
+//! ```
+//! The gate cannot be made without an [`ActivationToken`], which only the machine makes; a lone
+//! gateway has the same machine with nobody to ask. Who goes through holds a [`Pass`] meanwhile, so
+//! that the keeper can wait until nothing of an epoch is on its way any more.
+
+use crate::clock;
+use gwp_redundancy::member::Epoch;
+use gwp_redundancy::mono::Mono;
+use gwp_redundancy::token::{ActivationToken, Gate, Permit};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a wait for the end of a permit sleeps at most before it looks at the clock again: a
+/// sleep does not count the time of a suspended machine, a permit does.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+struct Shared {
+    gate: Mutex<Option<Gate>>,
+    /// Rung with every change of the gate.
+    changed: watch::Sender<()>,
+    /// Passes that are held.
+    inside: AtomicUsize,
+    left: watch::Sender<()>,
+}
+
+impl Shared {
+    /// Epoch and end of the permit, if the gate is open now.
+    fn open(&self, now: Mono) -> Option<(Epoch, Mono)> {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.as_ref().filter(|gate| gate.open(now)).map(|gate| (gate.epoch(), gate.until()))
+    }
+}
+
+/// Opens and shuts the exits. There is one; whoever drives the machine has it.
+#[derive(Debug)]
+pub struct ExitKeeper(Arc<Shared>);
+
+/// What every stage with effects asks.
+#[derive(Clone, Debug)]
+pub struct Exits(Arc<Shared>);
+
+/// The right to have effects in an epoch, as long as it is open; dropped when nothing of its
+/// holder is on its way any more.
+#[derive(Debug)]
+pub struct Pass {
+    shared: Arc<Shared>,
+    epoch: Epoch,
+}
+
+/// Exits that are shut, and their keeper.
+pub fn exits() -> (ExitKeeper, Exits) {
+    let shared = Arc::new(Shared {
+        gate: Mutex::new(None),
+        changed: watch::Sender::new(()),
+        inside: AtomicUsize::new(0),
+        left: watch::Sender::new(()),
+    });
+    (ExitKeeper(shared.clone()), Exits(shared))
+}
+
+impl ExitKeeper {
+    /// A new epoch. It is shut until its first permit; passes of the one before are void.
+    pub fn activate(&self, token: ActivationToken) {
+        self.set(Gate::new(token));
+    }
+
+    /// As [`ExitKeeper::activate`], with a gate that has its permit.
+    pub fn set(&self, gate: Gate) {
+        *self.0.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
+        self.0.changed.send_replace(());
+    }
+
+    /// Effects are allowed for longer; a permit of another epoch changes nothing.
+    pub fn permit(&self, permit: Permit) {
+        if let Some(gate) = &mut *self.0.gate.lock().unwrap_or_else(PoisonError::into_inner) {
+            gate.permit(permit);
+        }
+        self.0.changed.send_replace(());
+    }
+
+    /// Nothing enters any more. [`ExitKeeper::emptied`] tells when nothing is on its way either.
+    pub fn shut(&self) {
+        *self.0.gate.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.changed.send_replace(());
+    }
+
+    /// Completes when no pass is held.
+    pub async fn emptied(&self) {
+        let mut left = self.0.left.subscribe();
+        while self.0.inside.load(SeqCst) > 0 {
+            // The sender lives as long as `self`.
+            let _ = left.changed().await;
+        }
+    }
+}
+
+impl Exits {
+    /// Waits until the gate is open, and goes in.
+    pub async fn enter(&self) -> Pass {
+        let mut changed = self.0.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            if let Some(pass) = self.try_enter() {
+                return pass;
+            }
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// Goes in if the gate is open.
+    pub fn try_enter(&self) -> Option<Pass> {
+        // Counted first: who shuts and then looks either finds this one, or this one finds it shut.
+        self.0.inside.fetch_add(1, SeqCst);
+        let mut pass = Pass { shared: self.0.clone(), epoch: 0 };
+        (pass.epoch, _) = self.0.open(clock::boot())?;
+        Some(pass)
+    }
+
+    /// Whether deliveries and acknowledgements may leave now.
+    pub fn are_open(&self) -> bool {
+        self.0.open(clock::boot()).is_some()
+    }
+}
+
+impl Pass {
+    /// Epoch that destinations are fenced with.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether effects of the epoch may leave now.
+    pub fn is_open(&self) -> bool {
+        self.shared.open(clock::boot()).is_some_and(|(epoch, _)| epoch == self.epoch)
+    }
+
+    /// Whether a new write to a device may leave now: from half a lease before the end of a permit
+    /// on it may not, as what a device was told cannot be taken back.
+    pub fn is_open_for_writes(&self) -> bool {
+        let gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.as_ref().is_some_and(|gate| gate.epoch() == self.epoch && gate.open_for_writes(clock::boot()))
+    }
+
+    /// Completes when effects of the epoch may leave no more.
+    pub async fn shut(&self) {
+        let mut changed = self.shared.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let now = clock::boot();
+            let left = match self.shared.open(now) {
+                Some((epoch, until)) if epoch == self.epoch => until.since(now),
+                _ => return,
+            };
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = tokio::time::sleep(Duration::from_nanos(left).min(LOOK_EVERY)), if left < u64::MAX / 2 => {}
+            }
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.shared.inside.fetch_sub(1, SeqCst);
+        self.shared.left.send_replace(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(last: Epoch) -> Gate {
+        gwp_redundancy::lone::activate(last, |_| Ok::<(), ()>(())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn nobody_goes_out_before_the_gate_is_open() {
+        let (keeper, exits) = exits();
+        assert!(exits.try_enter().is_none() && !exits.are_open());
+        keeper.emptied().await;
+        let waiting = tokio::spawn({
+            let exits = exits.clone();
+            async move { exits.enter().await.epoch() }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        keeper.set(gate(0));
+        assert_eq!(waiting.await.unwrap(), 1);
+        assert!(exits.are_open());
+    }
+
+    #[tokio::test]
+    async fn a_shut_gate_ends_passes_and_its_keeper_waits_for_them() {
+        let (keeper, exits) = exits();
+        keeper.set(gate(0));
+        let pass = exits.enter().await;
+        assert!(pass.is_open() && pass.is_open_for_writes());
+        keeper.shut();
+        pass.shut().await;
+        assert!(!pass.is_open() && !pass.is_open_for_writes() && exits.try_enter().is_none());
+        let emptied = keeper.emptied();
+        tokio::pin!(emptied);
+        assert!(futures_poll(emptied.as_mut()).await.is_none());
+        drop(pass);
+        emptied.await;
+    }
+
+    /// What a future says when it is asked once.
+    async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+        std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(match std::pin::Pin::new(&mut future).poll(cx) {
+                std::task::Poll::Ready(output) => Some(output),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_pass_is_for_one_epoch() {
+        let (keeper, exits) = exits();
+        keeper.set(gate(0));
+        let old = exits.enter().await;
+        keeper.set(gate(1));
+        old.shut().await;
+        assert!(!old.is_open());
+        assert_eq!(exits.enter().await.epoch(), 3);
+    }
+}
