@@ -4,3 +4,4 @@ mod data;
 mod explore;
 mod pair;
 mod pair_runs;
+mod runs;

@@ -330,12 +330,8 @@ impl Pair {
             let open = side
                 .gate
                 .and_then(|(epoch, permit)| permit.filter(|permit| NOW < permit.until()).map(|_| epoch));
-            found = found
-                .and(invariants::own_epoch(id, node.epoch()))
-                .and(invariants::durable(node, &side.disk))
-                .and(invariants::bounded_lease(NOW, node.lease_until(), self.timing.lease))
-                .and(invariants::gate(open, node))
-                .and(invariants::marked(id, node, self.kept_mark(world, id), NOW));
+            let kept = self.kept_mark(world, id);
+            found = found.and(invariants::of_node(node, &side.disk, open, kept, NOW));
         }
         found.err()
     }
@@ -530,9 +526,9 @@ impl Pair {
         self.actions(world, &mut acts);
         self.actions(&forgotten, &mut same);
         acts == same
-            && acts.into_iter().all(|act| {
-                self.after(world, act).map(short) == self.after(&forgotten, act).map(short)
-            })
+            && acts
+                .into_iter()
+                .all(|act| self.after(world, act).map(short) == self.after(&forgotten, act).map(short))
     }
 
     fn actions_of(&self, world: &World, id: NodeId, acts: &mut Vec<Act>) {

@@ -63,7 +63,8 @@ impl Node {
         self.switch.instants().into_iter().for_each(|since| *since = Mono(1));
         // How long it counts that an active was heard, and, without a witness, that anybody was.
         let active = self.peer.report.stance == Stance::Active;
-        let news = if active || self.settings.quorum != Quorum::Witnessed { timing.promise } else { timing.lease };
+        let news =
+            if active || self.settings.quorum != Quorum::Witnessed { timing.promise } else { timing.lease };
         let candidate = self.role == Role::Candidate;
         forget_seen(&mut self.peer, now, (timing.lease, news), candidate && now < self.lease.peer);
         let votes = candidate && now < self.lease.witness;

@@ -1,34 +1,17 @@
 //! The configurations that are checked, and which of them finds which broken rule.
-//!
-//! `GWP_LONG_MODELS=1 cargo test -p gwp-redundancy --lib long_models -- --nocapture` runs the
-//! large ones, too (or those whose names begin with one of the given words, by commas).
 
 use super::Pair;
 use crate::mirror::MirrorMode;
-use crate::models::explore::explore;
-
-/// A configuration with a name.
-struct Run {
-    name: &'static str,
-    pair: Pair,
-    /// Takes more than a few seconds.
-    long: bool,
-}
-
-const fn short(name: &'static str, pair: Pair) -> Run {
-    Run { name, pair, long: false }
-}
-
-const fn long(name: &'static str, pair: Pair) -> Run {
-    Run { name, pair, long: true }
-}
+use crate::models::runs::{
+    Mutant, Run, find, list, long, long_hold, mutants, promise_less, short, short_hold,
+};
 
 const FINE: Pair = Pair { slots: 2, ..Pair::HOT };
 const FEW: Pair = Pair { slots: 2, ..Pair::FEW };
 const WARM: Pair = Pair { hot: false, ..FEW };
 
 /// In a name: k slots, c crashes, f failed reads, n cuts of the link.
-const RUNS: &[Run] = &[
+const RUNS: &[Run<Pair>] = &[
     short("fine-k3", Pair { slots: 3, ..FINE }),
     short("fine-k2-c1", Pair { crashes_max: 1, ..FINE }),
     short("fine-k2-n1-f1", Pair { cuts_max: 1, fails_max: 1, ..FINE }),
@@ -59,25 +42,10 @@ const RUNS: &[Run] = &[
 ];
 
 /// Configurations that promise less, and the property they break.
-const WEAKER: &[(Run, &str)] = &[
+const WEAKER: &[(Run<Pair>, &str)] = &[
     (short("local-k2-c1-f1", Pair { crashes_max: 1, fails_max: 1, mode: MirrorMode::Local, ..FEW }), "D2"),
     (short("no-fill-k2-f1", Pair { fails_max: 1, fill: false, ..FEW }), "D1"),
 ];
-
-/// A rule broken on purpose, the run that finds it and the property that is violated then.
-struct Mutant {
-    name: &'static str,
-    run: &'static str,
-    property: &'static str,
-    /// This is a build with that rule broken.
-    is_this: bool,
-}
-
-macro_rules! mutants {
-    ($($name:literal, $run:literal, $property:literal;)*) => {
-        &[$(Mutant { name: $name, run: $run, property: $property, is_this: cfg!(mutant = $name) }),*]
-    };
-}
 
 /// Found inside, by an invariant, and most of them from outside, by what is delivered, too.
 const MUTANTS: &[Mutant] = mutants! {
@@ -115,56 +83,28 @@ const MUTANTS: &[Mutant] = mutants! {
     "unfinished_copy_not_flagged", "hot-damaged-k2-c2-f1", "D2";
 };
 
-fn run(name: &str) -> &'static Run {
-    RUNS.iter().find(|run| run.name == name).expect("a run of this name")
-}
-
 #[test]
 fn short_models_hold() {
-    for run in RUNS.iter().filter(|run| !run.long) {
-        explore(run.name, run.pair).assert_holds();
-    }
+    short_hold(RUNS);
 }
 
 #[test]
 fn long_models_hold() {
-    let Ok(wanted) = std::env::var("GWP_LONG_MODELS") else {
-        println!("set GWP_LONG_MODELS=1 to run them, or to the beginnings of names");
-        return;
-    };
-    let is_wanted = |run: &&Run| match wanted.as_str() {
-        "1" => run.long,
-        words => words.split(',').any(|word| run.name.starts_with(word)),
-    };
-    for run in RUNS.iter().filter(is_wanted) {
-        explore(run.name, run.pair).assert_holds();
-    }
+    long_hold(RUNS);
 }
 
 #[test]
 fn what_promises_less_breaks_what_it_does_not_promise() {
-    for (run, property) in WEAKER {
-        explore(run.name, run.pair).assert_violates(property);
-    }
+    promise_less(WEAKER);
 }
 
-/// One line each: `mutant NAME RUN PROPERTY short|long`; a long run takes minutes.
 #[test]
 fn mutants_are_listed() {
-    for mutant in MUTANTS {
-        assert!(!mutant.property.is_empty());
-        let length = if run(mutant.run).long { "long" } else { "short" };
-        println!("mutant {} {} {} {length}", mutant.name, mutant.run, mutant.property);
-    }
+    list(MUTANTS, RUNS);
 }
 
-/// To be run in a build with `--cfg mutant="NAME"`; without one it has nothing to find.
 #[test]
 fn mutant_is_found() {
-    for mutant in MUTANTS.iter().filter(|mutant| mutant.is_this) {
-        let from_outside = mutant.property.starts_with('D');
-        let pair = Pair { from_outside, ..run(mutant.run).pair };
-        explore(mutant.run, pair).assert_violates(mutant.property);
-        println!("found {} by {} as {}", mutant.name, mutant.run, mutant.property);
-    }
+    let looking = |mutant: &Mutant, pair| Pair { from_outside: mutant.property.starts_with('D'), ..pair };
+    find(MUTANTS, RUNS, looking);
 }

@@ -1,0 +1,108 @@
+//! Tables of runs, and of broken rules with the runs that find them: what both models share.
+//!
+//! `GWP_LONG_MODELS=1 cargo test -p gwp-redundancy --lib long_models -- --nocapture` runs the
+//! large ones, too; instead of `1` names can be given, by commas, with `*` at the end for all that
+//! begin so.
+
+use super::explore::explore;
+use stateright::Model;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// A configuration with a name.
+pub struct Run<M> {
+    pub name: &'static str,
+    pub model: M,
+    /// Takes more than a few seconds.
+    pub long: bool,
+}
+
+pub const fn short<M>(name: &'static str, model: M) -> Run<M> {
+    Run { name, model, long: false }
+}
+
+pub const fn long<M>(name: &'static str, model: M) -> Run<M> {
+    Run { name, model, long: true }
+}
+
+/// A rule broken on purpose, the run that finds it and the property that is violated then.
+pub struct Mutant {
+    pub name: &'static str,
+    pub run: &'static str,
+    pub property: &'static str,
+    /// This is a build with that rule broken.
+    pub is_this: bool,
+}
+
+macro_rules! mutants {
+    ($($name:literal, $run:literal, $property:literal;)*) => {
+        &[$(Mutant { name: $name, run: $run, property: $property, is_this: cfg!(mutant = $name) }),*]
+    };
+}
+pub(super) use mutants;
+
+/// A model that can be visited to the end.
+pub trait Checked: Model<State: Seen, Action: Taken> + Clone + Send + Sync + 'static {}
+impl<M: Model<State: Seen, Action: Taken> + Clone + Send + Sync + 'static> Checked for M {}
+
+pub trait Seen: Clone + PartialEq + Hash + Debug + Send + Sync + 'static {}
+impl<T: Clone + PartialEq + Hash + Debug + Send + Sync + 'static> Seen for T {}
+
+pub trait Taken: Clone + PartialEq + Debug + Send + Sync + 'static {}
+impl<T: Clone + PartialEq + Debug + Send + Sync + 'static> Taken for T {}
+
+/// The run of this name.
+pub fn named<'a, M>(runs: &'a [Run<M>], name: &str) -> &'a Run<M> {
+    runs.iter().find(|run| run.name == name).expect("a run of this name")
+}
+
+/// All that are run every day.
+pub fn short_hold<M: Checked>(runs: &[Run<M>]) {
+    for run in runs.iter().filter(|run| !run.long) {
+        explore(run.name, run.model.clone()).assert_holds();
+    }
+}
+
+/// Those that the environment asks for.
+pub fn long_hold<M: Checked>(runs: &[Run<M>]) {
+    let Ok(wanted) = std::env::var("GWP_LONG_MODELS") else {
+        println!("set GWP_LONG_MODELS=1 to run them, or to their names");
+        return;
+    };
+    let is_wanted = |run: &&Run<M>| match wanted.as_str() {
+        "1" => run.long,
+        words => words.split(',').any(|word| match word.strip_suffix('*') {
+            Some(begin) => run.name.starts_with(begin),
+            None => run.name == word,
+        }),
+    };
+    for run in runs.iter().filter(is_wanted) {
+        explore(run.name, run.model.clone()).assert_holds();
+    }
+}
+
+/// Configurations that promise less, and the property they break.
+pub fn promise_less<M: Checked>(weaker: &[(Run<M>, &str)]) {
+    for (run, property) in weaker {
+        explore(run.name, run.model.clone()).assert_violates(property);
+    }
+}
+
+/// One line each: `mutant NAME RUN PROPERTY short|long`; a long run takes minutes.
+pub fn list<M>(mutants: &[Mutant], runs: &[Run<M>]) {
+    for mutant in mutants {
+        assert!(!mutant.property.is_empty());
+        let length = if named(runs, mutant.run).long { "long" } else { "short" };
+        println!("mutant {} {} {} {length}", mutant.name, mutant.run, mutant.property);
+    }
+}
+
+/// In a build with `--cfg mutant="NAME"`: each run of that line finds it. In others there is
+/// nothing to find.
+pub fn find<M: Checked>(mutants: &[Mutant], runs: &[Run<M>], looking: impl Fn(&Mutant, M) -> M) {
+    for mutant in mutants.iter().filter(|mutant| mutant.is_this) {
+        let model = looking(mutant, named(runs, mutant.run).model.clone());
+        explore(mutant.run, model).assert_violates(mutant.property);
+        println!("found {} by {} as {}", mutant.name, mutant.run, mutant.property);
+    }
+}
