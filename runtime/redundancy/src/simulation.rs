@@ -19,10 +19,13 @@
 //! | I1 one holder, I13/I15 mark before leaving, I16 order, I22 epochs | yes | yes | no | no |
 //! | I2, I3 (fence), I4, I6, I7, I9, I11, I12, I18, I32 | yes | yes | yes | yes |
 //!
+//! After a clock was wrong ([`clocks`]) the first row does not hold of the older of two holders.
+//!
 //! A seed that fails tells its story. More seeds: `GWP_SEED=10000 GWP_SEEDS=100000 cargo test
 //! -p gwp-redundancy --lib daily_seeds -- --nocapture`.
 
 mod check;
+mod clocks;
 mod coverage;
 mod facts;
 mod faults;

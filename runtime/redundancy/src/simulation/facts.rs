@@ -29,7 +29,9 @@ pub struct Facts {
     last_active: Option<NodeId>,
     /// This node has handed over, and nobody has become active since.
     handed: Option<NodeId>,
-    last_epoch: Epoch,
+    pub last_epoch: Epoch,
+    /// Epochs that went on beside a newer one, for a clock.
+    pub overlapped: BTreeSet<Epoch>,
     /// Who is to be active until when, or what is broken.
     expected: Option<(NodeId, u64, &'static str)>,
     /// A switchover is looked at.

@@ -38,8 +38,10 @@ impl World {
             Fault::Mend { from, to } => self.cut[ix(from)][ix(to)] = false,
             Fault::Pause { of, lasts } => {
                 self.coverage.saw("pause");
-                self.nodes[of.index()].paused_until = self.t + lasts;
+                self.pause(of, lasts, false);
             }
+            Fault::Suspend { of, lasts, ahead } => self.suspend(of, lasts, ahead),
+            Fault::Freeze { of, lasts } => self.freeze(of, lasts),
             Fault::PauseAtGate { of, lasts } => self.nodes[of.index()].pause_at_gate = Some(lasts),
             Fault::Crash { of, back, reboot } => self.crash(of, back, reboot),
             Fault::CrashActive { back } => self.crash_active(back),
@@ -199,6 +201,7 @@ impl World {
         for id in NodeId::BOTH {
             let process = &mut self.nodes[id.index()];
             process.paused_until = process.paused_until.min(self.t);
+            process.clock.since = process.clock.since.min(self.t);
             process.pause_at_gate = None;
             (process.hung, process.sync_fails, process.disk.fails, process.reads_fail) =
                 (false, false, false, 20);
@@ -213,6 +216,7 @@ impl World {
             self.command_input(id, Input::Ready(true));
             self.command_input(id, Input::Health(100));
         }
+        self.witness.asleep_until = 0;
         self.witness.disk.fails = false;
         if self.witness.machine.is_none() {
             self.later_between(0, S, Event::Boot(Member::Witness, self.witness.boot));

@@ -80,6 +80,12 @@ impl World {
         }
     }
 
+    pub fn break_link_if(&mut self, conn: u32) {
+        if self.conn.as_ref().is_some_and(|of| of.id == conn) {
+            self.break_link();
+        }
+    }
+
     pub fn link_lost(&mut self, conn: u32, id: NodeId) {
         let process = &mut self.nodes[id.index()];
         if let Some(work) = process.work.as_mut().filter(|work| work.conn == Some(conn)) {
@@ -97,9 +103,7 @@ impl World {
         let process = &self.nodes[id.index()];
         let of_work = process.work.as_ref().and_then(|work| work.conn);
         if let Some(conn) = of_work.or(process.follow.as_ref().map(|follow| follow.conn)) {
-            if self.conn.as_ref().is_some_and(|of| of.id == conn) {
-                self.break_link();
-            }
+            self.break_link_if(conn);
             self.link_lost(conn, id);
         }
     }

@@ -34,6 +34,19 @@ pub enum Fault {
         of: NodeId,
         lasts: u64,
     },
+    /// The machine sleeps: nothing reaches it, its boot clock counts on, and is `ahead` of it
+    /// when it wakes.
+    Suspend {
+        of: Member,
+        lasts: u64,
+        ahead: u64,
+    },
+    /// The machine and its clock stand still, as for a snapshot of a virtual one. What is sent to
+    /// it meanwhile waits.
+    Freeze {
+        of: NodeId,
+        lasts: u64,
+    },
     Crash {
         of: Member,
         back: u64,
@@ -133,6 +146,7 @@ impl Plan {
             let most = if random.chance(200) { 25 } else { 9 };
             let count = random.between(0, most);
             (0..count).for_each(|_| plan.one(random));
+            plan.clocks(random);
         }
         plan.faults.retain(|(at, _)| *at < plan.calm_at);
         plan
@@ -179,6 +193,24 @@ impl Plan {
             17 => self.at(at, Fault::Maintenance { of: node, lasts }),
             18 => self.at(at, Fault::Health { of: node, score: random.pick(&[0, 50, 79, 100]) }),
             _ => self.rare(random, at, node, lasts),
+        }
+    }
+
+    /// What clocks do beyond what the votes allow for, in some seeds.
+    fn clocks(&mut self, random: &mut Random) {
+        for _ in 0..random.pick(&[0, 0, 0, 0, 0, 1, 1, 2, 3]) {
+            let at = random.between(6 * S, self.calm_at);
+            let left = self.calm_at - at;
+            let lasts = random.pick(&[300 * MS, 2 * S, 12 * S]);
+            let lasts = random.between(50 * MS, lasts).min(left);
+            if random.chance(500) {
+                self.at(at, Fault::Freeze { of: random.pick(&NodeId::BOTH), lasts });
+                continue;
+            }
+            // Real time clocks tell whole seconds; some are wrong by far.
+            let ahead = random.pick(&[0, 0, S, 10 * S]);
+            let ahead = random.between(0, ahead + 1);
+            self.at(at, Fault::Suspend { of: random.pick(&MEMBERS), lasts, ahead });
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Process {
     /// `None` = it is dead.
     pub node: Option<Node>,
     pub paused_until: u64,
+    /// While it is paused: what comes over the network is lost.
+    pub asleep: bool,
     pub pause_at_gate: Option<u64>,
     pub clock: Clock,
     pub disk: Superblocks,
@@ -77,6 +79,7 @@ impl Process {
             boot: 0,
             node: None,
             paused_until: 0,
+            asleep: false,
             pause_at_gate: None,
             clock,
             disk: Superblocks::default(),

@@ -48,7 +48,7 @@ impl World {
                 self.coverage.saw("pause");
                 self.say(|| format!("{id}: stands still behind the gate"));
                 let rest = self.plan.calm_at.saturating_sub(self.t);
-                self.nodes[id.index()].paused_until = self.t + lasts.min(rest);
+                self.pause(id, lasts.min(rest), false);
             }
             self.check_left(id, epoch, left, solo);
         }
@@ -66,7 +66,8 @@ impl World {
         let there = peer.index(left).is_some_and(|count| count <= peer.synced);
         let peer_durable = if there { left } else { Place::ZERO };
         // Whoever took the vote since knows that it was solo, or is on the way to refuse this epoch.
-        let moved_on = kept.is_some_and(|mark| mark.epoch > epoch) || !self.strict();
+        let moved_on =
+            kept.is_some_and(|mark| mark.epoch > epoch) || !self.strict() || self.overlapped(epoch);
         if mirrored::left_unmirrored(left, own.store.durable(), peer_durable, marked || moved_on) {
             let invariants::Broken(what) =
                 invariants::Broken("I13 I15 what leaves is on both disks, or a mark stands for it");
@@ -95,7 +96,8 @@ impl World {
         if self.facts.sinks[sink].down {
             return Answer::Lost;
         }
-        let strict = self.strict();
+        let overlapped = self.overlapped(epoch);
+        let strict = self.strict() && !overlapped;
         let mut late = false;
         let to = &mut self.facts.sinks[sink];
         if sink == 0 {

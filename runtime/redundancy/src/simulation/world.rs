@@ -112,12 +112,13 @@ impl Ord for Due {
 pub struct Clock {
     pub offset: u64,
     pub permille: u64,
+    /// Before this it stands still.
     pub since: u64,
 }
 
 impl Clock {
     pub fn show(&self, t: u64) -> Mono {
-        Mono(self.offset + (t - self.since) / 1_000 * self.permille)
+        Mono(self.offset + t.saturating_sub(self.since) / 1_000 * self.permille)
     }
 }
 
@@ -126,6 +127,7 @@ pub struct WitnessProcess {
     pub boot: u32,
     pub clock: Clock,
     pub disk: Superblocks,
+    pub asleep_until: u64,
     heard_boots: [u32; 2],
 }
 
@@ -151,6 +153,8 @@ pub struct World {
     pub broken: Option<String>,
     telling: bool,
     pub story: VecDeque<String>,
+    /// Until then a clock that did what votes do not allow for can make two holders.
+    pub loose_until: u64,
     /// No slot is read any more.
     pub reads_end: bool,
     pub plans: u8,
@@ -182,6 +186,7 @@ impl World {
                 boot: 0,
                 clock: clocks[2],
                 disk: Superblocks::default(),
+                asleep_until: 0,
                 heard_boots: [0; 2],
             },
             cut: [[false; 3]; 3],
@@ -197,6 +202,7 @@ impl World {
             broken: None,
             telling,
             story: VecDeque::new(),
+            loose_until: 0,
             reads_end: false,
             plans: 0,
             serial: 0,
@@ -249,18 +255,32 @@ impl World {
         let Some(due) = self.queue.peek().filter(|due| due.at <= until) else { return false };
         self.t = due.at;
         let Some(Due { event, .. }) = self.queue.pop() else { return false };
-        if let Some(id) = addressee(&event)
-            && self.nodes[id.index()].paused_until > self.t
-        {
-            let wait = self.nodes[id.index()].paused_until - self.t;
-            // A slot that is due while the process stands still is missed.
-            if !matches!(event, Event::ReadBy(..)) {
-                self.later(wait, event);
-            }
-            return true;
+        if let Some(event) = self.put_off(event) {
+            self.handle(event);
         }
-        self.handle(event);
         true
+    }
+
+    /// Whoever stands still gets it later, or never.
+    fn put_off(&mut self, event: Event) -> Option<Event> {
+        let witness =
+            matches!(event, Event::Message { to: Member::Witness, .. } | Event::Written(Member::Witness, _));
+        let (until, asleep) = match addressee(&event) {
+            Some(id) => (self.nodes[id.index()].paused_until, self.nodes[id.index()].asleep),
+            None if witness => (self.witness.asleep_until, true),
+            None => return Some(event),
+        };
+        if until <= self.t {
+            return Some(event);
+        }
+        match event {
+            // A slot that is due while the process stands still is missed.
+            Event::ReadBy(..) => {}
+            Event::Message { .. } if asleep => {}
+            Event::Link { conn, .. } if asleep => self.break_link_if(conn),
+            event => self.later(until - self.t, event),
+        }
+        None
     }
 
     fn handle(&mut self, event: Event) {
