@@ -258,7 +258,8 @@ pub enum Refusal {
     Switchover(SwitchObstacle),
     /// The active is switched over first.
     MaintenanceOfActive,
-    /// It is active already, or its store is not usable.
+    /// It is active already, its store is not usable, or its superblock is empty and it has heard
+    /// nobody who could tell which epochs were taken.
     ForceActivate,
 }
 

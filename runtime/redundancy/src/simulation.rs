@@ -27,6 +27,7 @@
 mod check;
 mod clocks;
 mod coverage;
+mod disks;
 mod facts;
 mod faults;
 mod link;
@@ -192,7 +193,8 @@ fn number(name: &str, otherwise: u64) -> u64 {
 fn daily_seeds() {
     let first = number("GWP_SEED", 0);
     let count = number("GWP_SEEDS", 2_000);
-    let coverage = run_all(KEPT.iter().copied().chain(first..first + count));
+    let kept = if count < 10 { &[] } else { KEPT };
+    let coverage = run_all(kept.iter().copied().chain(first..first + count));
     println!("{}", coverage.table());
     // A few seeds need not meet everything.
     if count >= 2_000 {

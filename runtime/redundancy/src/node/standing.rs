@@ -25,7 +25,8 @@ pub enum Obstacle {
     Hold,
     /// No other voter was heard that would vote for it.
     NoVoter,
-    /// Without a witness: the peer is silent, and nothing proves that it is not active.
+    /// Without a witness: the peer is silent, and nothing proves that it is not active. Or this
+    /// node knows of no epoch, and has yet to hear from its peer which were taken.
     PeerUnknown,
 }
 
@@ -46,8 +47,11 @@ impl Node {
             return Err(Obstacle::Promised);
         }
         let peer_heard = self.peer.within(now, timing.promise);
-        if peer_heard && self.peer.report.stance == Stance::Active {
+        if peer_heard && self.is_active(&self.peer.report) {
             return Err(Obstacle::PeerActive);
+        }
+        if self.knows_nothing() {
+            return Err(Obstacle::PeerUnknown);
         }
         if now < self.since.plus(self.hold()) || now < self.stand_after {
             return Err(Obstacle::Hold);
@@ -67,6 +71,13 @@ impl Node {
             Quorum::Pair(_) if cfg!(mutant = "safety_ignored") && !peer_heard => Ok(()),
             Quorum::Pair(_) => Err(Obstacle::PeerUnknown),
         }
+    }
+
+    /// An empty superblock: this node is new, or its disk was exchanged. In which epochs it has
+    /// been active its peer knows; that there were none, the witness, too.
+    fn knows_nothing(&self) -> bool {
+        let none_yet = self.witness.at != Mono::NEVER && self.witness.report.promise.epoch == 0;
+        self.voter.block.promise.epoch == 0 && self.peer.at == Mono::NEVER && !none_yet
     }
 
     fn promised_to_me(&self, seen: &Seen) -> bool {
@@ -99,17 +110,18 @@ impl Node {
         gave_up || self.peer_off
     }
 
-    /// The epoch to stand for: one that was promised to this node already, or a new one.
+    /// The epoch to stand for: the one that it promised itself already, or a new one.
+    ///
+    /// What others have promised to it and its own superblock does not know of belongs to a disk
+    /// that is gone, and may have been led: it is never taken again.
     pub(super) fn epoch_to_stand_for(&self) -> Epoch {
         let block = &self.voter.block;
-        let seen = [&self.peer, &self.witness].map(|seen| seen.report.promise);
-        let of_peer =
-            seen.iter().chain([&block.promise]).filter(|promise| promise.holder == Some(self.peer()));
-        let highest = of_peer.map(|promise| promise.epoch).max().unwrap_or(0).max(self.leader).max(block.led);
-        let mine =
-            seen.iter().chain([&block.promise]).filter(|promise| promise.holder == Some(self.settings.me));
-        match mine.map(|promise| promise.epoch).max() {
-            Some(epoch) if epoch > highest => epoch,
+        let mine = (block.promise.holder == Some(self.settings.me)).then_some(block.promise);
+        let known = [self.peer.report.promise, self.witness.report.promise, block.promise];
+        let others = known.into_iter().filter(|promise| Some(*promise) != mine);
+        let highest = others.map(|promise| promise.epoch).max().unwrap_or(0).max(self.leader).max(block.led);
+        match mine {
+            Some(promise) if promise.epoch > highest => promise.epoch,
             _ => self.settings.me.epoch_after(highest),
         }
     }
@@ -134,7 +146,8 @@ impl Node {
 
     /// An operator makes it active, whoever else may be.
     pub(super) fn force(&mut self, now: Mono, out: &mut Vec<Output>) {
-        let usable = !self.disk.failed && !self.closing;
+        let heard = self.peer.at != Mono::NEVER || self.witness.at != Mono::NEVER;
+        let usable = !self.disk.failed && !self.closing && (heard || self.voter.block.promise.epoch > 0);
         if !usable || self.role.holds() || matches!(self.role, Role::Booting | Role::Faulted) {
             out.push(Output::Refused(Refusal::ForceActivate));
             return;

@@ -4,7 +4,7 @@
 use super::store::{SINKS, Sample};
 use crate::member::{Epoch, NodeId};
 use crate::mirror::identity::tiny::Bits;
-use crate::mirror::{Identity, Reading, Stream};
+use crate::mirror::{Identity, Place, Reading, Stream};
 use crate::node::Role;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +32,10 @@ pub struct Facts {
     pub last_epoch: Epoch,
     /// Epochs that went on beside a newer one, for a clock.
     pub overlapped: BTreeSet<Epoch>,
+    /// How far each node has copied the log of which epoch's active, durably.
+    pub copied: [(Epoch, Place); 2],
+    /// What only a destroyed disk held.
+    pub lost: BTreeMap<Identity, Bits>,
     /// Who is to be active until when, or what is broken.
     expected: Option<(NodeId, u64, &'static str)>,
     /// A switchover is looked at.
@@ -107,6 +111,13 @@ impl Facts {
         }
         *newest = identity.order();
         None
+    }
+}
+
+impl Facts {
+    /// Which of these good tags all destinations were given.
+    pub fn delivered(&self, identity: &Identity) -> u8 {
+        self.sinks.iter().fold(u8::MAX, |all, sink| all & sink.got.get(identity).map_or(0, |bits| bits.0))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::plan::MS;
 use super::process::Follow;
-use super::store::{Body, Entry, SINKS, Sample};
+use super::store::{Base, Body, Entry, Handing, SINKS, Sample};
 use super::world::{Event, World, ix};
 use crate::limits;
 use crate::member::{Epoch, Member, NodeId};
@@ -23,10 +23,20 @@ pub struct Conn {
 
 #[derive(Clone, Debug)]
 pub enum Wire {
-    Join { epoch: Epoch, history: History, place: Place, hash: RunningHash },
+    Join {
+        epoch: Epoch,
+        history: History,
+        place: Place,
+        hash: RunningHash,
+    },
     Joined(Joining),
+    /// It starts anew, after the place of this.
+    Resync(Base),
     Frame(Head, Entry),
-    Acknowledged { received: Place, durable: Place },
+    Acknowledged {
+        received: Place,
+        durable: Place,
+    },
     Delivered([Cursor; SINKS]),
     Offers(Vec<Sample>),
     HandOver(Vec<Sample>),
@@ -95,6 +105,9 @@ impl World {
         if process.follow.as_ref().is_some_and(|follow| follow.conn == conn) {
             process.follow = None;
             process.store.aside.hand_over_again();
+            if let Some(handing) = &mut process.store.handing {
+                handing.kept_by = None;
+            }
         }
     }
 
@@ -118,7 +131,7 @@ impl World {
         match wire {
             Wire::Join { epoch, history, place, hash } => self.joins(conn, to, epoch, &history, place, hash),
             Wire::Acknowledged { .. } | Wire::Offers(_) | Wire::HandOver(_) => self.at_active(conn, to, wire),
-            Wire::Joined(_) | Wire::Frame(..) | Wire::Delivered(_) | Wire::KeptBy(_) => {
+            Wire::Joined(_) | Wire::Resync(_) | Wire::Frame(..) | Wire::Delivered(_) | Wire::KeptBy(_) => {
                 self.at_standby(conn, to, wire);
             }
         }
@@ -144,13 +157,17 @@ impl World {
             (work.conn, work.handed) = (None, None);
         }
         let here = store.index(place).map_or(AtPlace::Unknown, |count| AtPlace::Hash(store.hash(count)));
-        let joining = join(&store.history, history, place, hash, here, Place::ZERO);
-        if let Joining::Follow { after } = joining {
+        let joining = join(&store.history, history, place, hash, here, store.oldest());
+        if let Joining::Follow { after } | Joining::Resync { after } = joining {
             work.side.attached(after);
             work.conn = Some(conn);
         }
+        let answer = match joining {
+            Joining::Resync { .. } => Wire::Resync(store.base_at_oldest()),
+            other => Wire::Joined(other),
+        };
         self.say(|| format!("{at}: the other is at {place}: {joining:?}"));
-        self.wire(conn, at.peer(), Wire::Joined(joining));
+        self.wire(conn, at.peer(), answer);
         self.send_frames(at);
     }
 
@@ -204,6 +221,10 @@ impl World {
         }
         match wire {
             Wire::Joined(joining) => self.joined(conn, at, joining),
+            Wire::Resync(base) => {
+                self.start_anew(at, base);
+                self.follow_from_here(conn, at);
+            }
             Wire::Frame(head, entry) => self.frame(at, head, entry),
             Wire::Delivered(told) => {
                 let Some(Follow { side: Some(side), .. }) = &process.follow else { return };
@@ -214,8 +235,12 @@ impl World {
             }
             Wire::KeptBy(place) => {
                 process.store.aside.handed_over(place);
+                if let Some(handing) = &mut process.store.handing {
+                    handing.kept_by = Some(place);
+                }
                 let synced = process.store.synced;
                 process.store.synced_to(synced);
+                self.handed_shadow(at);
             }
             _ => {}
         }
@@ -225,15 +250,7 @@ impl World {
         let process = &mut self.nodes[at.index()];
         let store = &mut process.store;
         match joining {
-            Joining::Follow { after } => {
-                let Some(follow) = &mut process.follow else { return };
-                follow.side = Some(StandbySide::new(after, store.hash(store.synced)));
-                if !store.tails.is_empty() {
-                    self.coverage.saw("rejoin with tail");
-                }
-                let all = store.tails.iter().chain(store.shadow.iter()).copied().collect();
-                self.wire(conn, at.peer(), Wire::HandOver(all));
-            }
+            Joining::Follow { .. } | Joining::Resync { .. } => self.follow_from_here(conn, at),
             Joining::SetAside { above } => {
                 let end = store.end().position;
                 if !store.aside.set_aside(above, end) {
@@ -244,8 +261,23 @@ impl World {
                 self.reconfigure(at);
                 self.ask_to_join(at);
             }
-            Joining::Resync { .. } => self.fail("nothing is trimmed, and a node is to start anew"),
         }
+    }
+
+    /// The own log is the beginning of the active's: frames come, and what is beside the log goes.
+    fn follow_from_here(&mut self, conn: u32, at: NodeId) {
+        let process = &mut self.nodes[at.index()];
+        let store = &mut process.store;
+        let Some(follow) = &mut process.follow else { return };
+        follow.side = Some(StandbySide::new(store.durable(), store.hash(store.synced)));
+        if !store.tails.is_empty() {
+            self.coverage.saw("rejoin with tail");
+        }
+        if let Some(handing) = &mut store.handing {
+            *handing = Handing { readings: store.shadow.iter().copied().collect(), kept_by: None };
+        }
+        let all = store.tails.iter().chain(store.shadow.iter()).copied().collect();
+        self.wire(conn, at.peer(), Wire::HandOver(all));
     }
 
     fn frame(&mut self, at: NodeId, head: Head, entry: Entry) {
@@ -253,10 +285,11 @@ impl World {
         let Some(Follow { side: Some(side), .. }) = &mut process.follow else { return };
         match side.accept(&head) {
             Verdict::Append => {
-                let at_active =
-                    self.nodes[at.peer().index()].store.log.get(self.nodes[at.index()].store.log.len());
+                let active = &self.nodes[at.peer().index()].store;
+                let at_active = active.index(entry.place()).filter(|count| *count > 0);
+                let at_active = at_active.map(|count| &active.log[count - 1]);
                 // The active may be gone by now, and a torn end with it; what is there is equal.
-                if at_active.is_some_and(|there| there.position == entry.position && *there != entry) {
+                if at_active.is_some_and(|there| *there != entry) {
                     return self.fail("I12 the copy is a prefix");
                 }
                 self.nodes[at.index()].store.push(entry);
@@ -271,8 +304,9 @@ impl World {
     pub fn acknowledge(&mut self, id: NodeId) {
         let process = &mut self.nodes[id.index()];
         let durable = process.store.durable();
-        if let Some(Follow { conn, side: Some(side), .. }) = &mut process.follow {
+        if let Some(Follow { conn, side: Some(side), epoch }) = &mut process.follow {
             side.persisted(durable.min(side.received()));
+            self.facts.copied[id.index()] = (*epoch, side.durable());
             let (conn, received, durable) = (*conn, side.received(), side.durable());
             self.wire(conn, id.peer(), Wire::Acknowledged { received, durable });
         }

@@ -92,6 +92,11 @@ pub enum Fault {
         ready: bool,
     },
     Force(NodeId),
+    /// The machine burns down, and an empty one is put in its place.
+    Destroy {
+        of: NodeId,
+        back: u64,
+    },
 }
 
 pub struct Plan {
@@ -102,6 +107,9 @@ pub struct Plan {
     /// The shadow is on disk and survives a crash.
     pub shadow_on_disk: bool,
     pub shadow_bytes: usize,
+    /// Newest records that are never trimmed, and that are kept for a peer that is away; none if
+    /// nothing is trimmed.
+    pub trims: Option<(usize, usize)>,
     /// Nothing but loss of up to 10 %: nobody may switch.
     pub healthy: bool,
     pub forced: bool,
@@ -130,6 +138,7 @@ impl Plan {
             rates: [0; 3].map(|_| random.between(980, 1_021)),
             shadow_on_disk: random.chance(500),
             shadow_bytes: if random.chance(100) { 32 * 20 } else { 1 << 20 },
+            trims: None,
             healthy,
             forced: false,
             faults: Vec::new(),
@@ -147,6 +156,11 @@ impl Plan {
             let count = random.between(0, most);
             (0..count).for_each(|_| plan.one(random));
             plan.clocks(random);
+            plan.disks(random);
+        }
+        if random.chance(600) {
+            let keep = random.between(20, 60) as usize;
+            plan.trims = Some((keep, keep + random.between(0, 100) as usize));
         }
         plan.faults.retain(|(at, _)| *at < plan.calm_at);
         plan
@@ -193,6 +207,14 @@ impl Plan {
             17 => self.at(at, Fault::Maintenance { of: node, lasts }),
             18 => self.at(at, Fault::Health { of: node, score: random.pick(&[0, 50, 79, 100]) }),
             _ => self.rare(random, at, node, lasts),
+        }
+    }
+
+    fn disks(&mut self, random: &mut Random) {
+        for _ in 0..random.pick(&[0, 0, 0, 0, 1, 1, 2]) {
+            let at = random.between(8 * S, self.calm_at);
+            let back = random.between(3 * S, 10 * S);
+            self.at(at, Fault::Destroy { of: random.pick(&NodeId::BOTH), back });
         }
     }
 

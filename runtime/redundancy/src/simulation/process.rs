@@ -258,6 +258,7 @@ impl World {
         self.pump(id);
         self.close_or_drain(id);
         self.follow(id);
+        self.trim(id);
     }
 
     /// What the mirror wishes, the machine is told.
@@ -370,6 +371,7 @@ impl World {
         }
         process.store.tails.clear();
         process.store.aside.deleted();
+        process.store.handing = None;
         let accepted = &mut self.facts.sinks[0].accepted;
         if *accepted > epoch {
             let by = *accepted;
@@ -472,7 +474,9 @@ impl World {
         if had_tails && store.aside.is_empty() {
             self.coverage.saw("tail deleted");
         }
-        let durable = store.durable();
+        self.handed_shadow(id);
+        let process = &mut self.nodes[id.index()];
+        let durable = process.store.durable();
         if let Some(work) = &mut process.work {
             work.side.committed(durable, now);
         }

@@ -63,8 +63,15 @@ impl World {
             Quorum::Pair(_) => own.disk.newest().mark,
         };
         let marked = kept.is_some_and(|mark| mark.solo && mark.holder == id && mark.epoch == epoch);
-        let there = peer.index(left).is_some_and(|count| count <= peer.synced);
-        let peer_durable = if there { left } else { Place::ZERO };
+        let trimmed = left < peer.oldest() && peer.history.common(&own.store.history) >= left.position;
+        let there = trimmed || peer.index(left).is_some_and(|count| count <= peer.synced);
+        // What it had on its disk was there, even if the disk is gone since, or trimmed.
+        let (followed, copied) = self.facts.copied[id.peer().index()];
+        let peer_durable = match there {
+            true => left,
+            false if followed == epoch => copied,
+            false => Place::ZERO,
+        };
         // Whoever took the vote since knows that it was solo, or is on the way to refuse this epoch.
         let moved_on =
             kept.is_some_and(|mark| mark.epoch > epoch) || !self.strict() || self.overlapped(epoch);
