@@ -28,6 +28,7 @@ mod check;
 mod clocks;
 mod coverage;
 mod disks;
+mod doubles;
 mod facts;
 mod faults;
 mod link;
@@ -36,6 +37,7 @@ mod process;
 mod random;
 mod sinks;
 mod store;
+mod told;
 mod world;
 
 use crate::member::NodeId;

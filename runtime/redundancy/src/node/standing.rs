@@ -3,7 +3,6 @@
 use super::{Event, Node, Output, Refusal, Role, Seen, StalePolicy};
 use crate::lease::{Basis, Lease};
 use crate::member::Epoch;
-use crate::message::Stance;
 use crate::mono::Mono;
 use crate::policy::{PairPolicy, Quorum};
 use crate::vote::{Mark, Promise};
@@ -110,18 +109,19 @@ impl Node {
         gave_up || self.peer_off
     }
 
-    /// The epoch to stand for: the one that it promised itself already, or a new one.
+    /// The epoch to stand for: one that was promised to this node already, or a new one.
     ///
-    /// What others have promised to it and its own superblock does not know of belongs to a disk
-    /// that is gone, and may have been led: it is never taken again.
+    /// What others have promised to it while its own superblock is empty belongs to a disk that is
+    /// gone, and may have been led: it is never taken again.
     pub(super) fn epoch_to_stand_for(&self) -> Epoch {
         let block = &self.voter.block;
-        let mine = (block.promise.holder == Some(self.settings.me)).then_some(block.promise);
         let known = [self.peer.report.promise, self.witness.report.promise, block.promise];
-        let others = known.into_iter().filter(|promise| Some(*promise) != mine);
-        let highest = others.map(|promise| promise.epoch).max().unwrap_or(0).max(self.leader).max(block.led);
-        match mine {
-            Some(promise) if promise.epoch > highest => promise.epoch,
+        let is_mine = |promise: &Promise| promise.holder == Some(self.settings.me) && block.promise.epoch > 0;
+        let (mine, others): (Vec<Promise>, Vec<Promise>) = known.iter().partition(|promise| is_mine(promise));
+        let highest = others.iter().map(|promise| promise.epoch).max().unwrap_or(0);
+        let highest = highest.max(self.leader).max(block.led);
+        match mine.iter().map(|promise| promise.epoch).max() {
+            Some(epoch) if epoch > highest => epoch,
             _ => self.settings.me.epoch_after(highest),
         }
     }
@@ -224,6 +224,11 @@ impl Node {
         for (seen, _) in voters {
             before = before.max(seen.report.before.epoch);
             mark = mark.into_iter().chain(seen.report.mark).max_by_key(Mark::order);
+        }
+        if self.voter.block.whole == 0 && self.in_step == 0 {
+            // New, or with a new disk: whatever there was before, it has nothing of it.
+            let heard = [self.peer.report.promise.epoch, self.witness.report.promise.epoch];
+            before = heard.into_iter().filter(|heard| *heard < epoch).fold(before, Epoch::max);
         }
         let behind = before != 0 && self.voter.block.whole != before && self.in_step != before;
         // An older mark is of a time of which this node has everything, or it is behind anyway.

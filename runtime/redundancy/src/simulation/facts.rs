@@ -6,6 +6,7 @@ use crate::member::{Epoch, NodeId};
 use crate::mirror::identity::tiny::Bits;
 use crate::mirror::{Identity, Place, Reading, Stream};
 use crate::node::Role;
+use gwp_core::Cursor;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A destination and what it was given.
@@ -15,6 +16,16 @@ pub struct Sink {
     /// Newest epoch that it was opened for, or has seen.
     pub accepted: Epoch,
     pub got: BTreeMap<Identity, Bits>,
+    /// Of the transactional one: kept with what it was given.
+    pub cursor: Cursor,
+    /// Of all entries that were ever submitted to it.
+    pub submitted: BTreeMap<Cursor, usize>,
+    /// What arrived and had all arrived before, and how much of that the failovers and lost
+    /// answers so far explain; in pieces ([`super::doubles::pieces`]).
+    pub doubles: usize,
+    pub allowed: usize,
+    /// One of them that says it is in order.
+    pub plain_double: Option<Identity>,
     /// Order of the newest of each stream that was new and not flagged.
     newest: BTreeMap<Stream, i64>,
     /// Epochs of which something came after something of a newer one.
@@ -34,6 +45,10 @@ pub struct Facts {
     pub overlapped: BTreeSet<Epoch>,
     /// How far each node has copied the log of which epoch's active, durably.
     pub copied: [(Epoch, Place); 2],
+    /// Beginnings and ends of epochs that people were told of, by node.
+    pub told: [BTreeSet<(&'static str, Epoch)>; 2],
+    /// Somebody delivered alone, or took over and could not know whether anybody had.
+    pub apart: bool,
     /// What only a destroyed disk held.
     pub lost: BTreeMap<Identity, Bits>,
     /// Who is to be active until when, or what is broken.
@@ -69,6 +84,10 @@ impl Facts {
         self.smooth = false;
     }
 
+    pub fn is_timed(&self) -> bool {
+        self.expected.is_some()
+    }
+
     /// A node is active now: what it breaks by being so late, or by being the wrong one.
     pub fn in_time(&mut self, id: NodeId, t: u64) -> Option<&'static str> {
         let (expected, by, what) = self.expected.take()?;
@@ -102,6 +121,10 @@ impl Facts {
         let known = sink.got.get(&identity).copied();
         let is_new = known.is_none_or(|had| sample.good.0 & !had.0 != 0);
         sink.got.entry(identity).or_default().0 |= sample.good.0;
+        if !is_new {
+            sink.doubles += sample.good.0.count_ones().max(1) as usize;
+            sink.plain_double = sink.plain_double.or((!sample.backfill).then_some(identity));
+        }
         if sample.backfill || !is_new || late || !ordered {
             return None;
         }

@@ -38,6 +38,8 @@ pub enum Wire {
         durable: Place,
     },
     Delivered([Cursor; SINKS]),
+    /// The answer: the standby keeps these.
+    Knows([Cursor; SINKS]),
     Offers(Vec<Sample>),
     HandOver(Vec<Sample>),
     KeptBy(Place),
@@ -130,7 +132,9 @@ impl World {
         }
         match wire {
             Wire::Join { epoch, history, place, hash } => self.joins(conn, to, epoch, &history, place, hash),
-            Wire::Acknowledged { .. } | Wire::Offers(_) | Wire::HandOver(_) => self.at_active(conn, to, wire),
+            Wire::Acknowledged { .. } | Wire::Knows(_) | Wire::Offers(_) | Wire::HandOver(_) => {
+                self.at_active(conn, to, wire);
+            }
             Wire::Joined(_) | Wire::Resync(_) | Wire::Frame(..) | Wire::Delivered(_) | Wire::KeptBy(_) => {
                 self.at_standby(conn, to, wire);
             }
@@ -179,6 +183,10 @@ impl World {
             Wire::Acknowledged { received, durable } => {
                 work.side.acknowledged(received, durable);
                 return self.pump(at);
+            }
+            Wire::Knows(cursors) => {
+                work.known = cursors;
+                return;
             }
             Wire::Offers(samples) => (samples, From::Fill),
             Wire::HandOver(samples) => (samples, From::Rejoin),
@@ -232,6 +240,8 @@ impl World {
                 for (kept, told) in store.delivered.iter_mut().zip(told) {
                     *kept = side.adopt(told, &mut store.shadow).max(*kept);
                 }
+                let knows = store.delivered;
+                self.wire(conn, at.peer(), Wire::Knows(knows));
             }
             Wire::KeptBy(place) => {
                 process.store.aside.handed_over(place);

@@ -27,6 +27,12 @@ pub struct Work {
     /// What the peer has handed over is in the log up to here; the answer is owed.
     pub handed: Option<Place>,
     told: [Cursor; SINKS],
+    /// What it knew to be delivered when it was activated.
+    pub kept: [Cursor; SINKS],
+    /// Newest that was ever submitted.
+    pub upto: [Cursor; SINKS],
+    /// The peer has said that it keeps these.
+    pub known: [Cursor; SINKS],
     /// The log's records when it was activated.
     base: usize,
 }
@@ -163,7 +169,10 @@ impl World {
         let now = self.now(id);
         let Some(node) = &mut self.nodes[id.index()].node else { return };
         let mut out = Vec::new();
+        let before = (node.role(), node.epoch());
         node.step(now, input, &mut out);
+        let after = (node.role(), node.epoch());
+        self.check_told(id, before, after, &out);
         for output in out {
             self.output(id, output);
         }
@@ -192,6 +201,7 @@ impl World {
             Output::Alone(alone) => {
                 self.coverage.saw(if alone { "solo" } else { "mark cleared" });
                 self.say(|| format!("{id}: may deliver alone: {alone}"));
+                self.facts.apart |= alone;
                 if let (true, Some(work)) = (alone, &mut self.nodes[id.index()].work) {
                     work.side.solo_registered();
                 }
@@ -225,10 +235,14 @@ impl World {
                 if stale && self.had_everything(id) {
                     self.fail("a takeover by a standby that had everything flags nothing");
                 }
+                let timed = self.facts.is_timed();
                 if let Some(what) = self.facts.in_time(id, self.t) {
                     self.fail(what);
                 }
                 let (takeover, handed) = self.facts.activated(id, epoch);
+                self.facts.apart |= stale;
+                self.note_lag(id, timed, handed);
+                self.nodes[id.index()].store.handing = None;
                 if handed {
                     self.coverage.saw("switchover completed");
                 } else if takeover {
@@ -307,8 +321,13 @@ impl World {
             process.closing = false;
             self.later_between(MS, 20 * MS, Event::Input(id, boot, Input::Closed));
         } else if process.draining && quiet {
-            let side = process.work.as_ref().map(|work| &work.side);
-            if side.is_some_and(|side| side.peer_durable() >= side.own_durable()) {
+            let known = |work: &Work| {
+                let upto =
+                    work.upto.iter().zip(&process.store.delivered).all(|(upto, delivered)| delivered >= upto);
+                let known = work.known == process.store.delivered;
+                upto && known && work.side.peer_durable() >= work.side.own_durable()
+            };
+            if process.work.as_ref().is_some_and(known) {
                 process.draining = false;
                 process.gate = None;
                 self.feed(id, Input::Drained);
@@ -353,6 +372,9 @@ impl World {
             in_step: false,
             handed: None,
             told: [Cursor::ZERO; SINKS],
+            kept: store.delivered,
+            upto: [Cursor::ZERO; SINKS],
+            known: [Cursor::ZERO; SINKS],
             base: store.log.len(),
         });
         process.draining = false;
@@ -371,13 +393,14 @@ impl World {
         }
         process.store.tails.clear();
         process.store.aside.deleted();
-        process.store.handing = None;
+
         let accepted = &mut self.facts.sinks[0].accepted;
         if *accepted > epoch {
             let by = *accepted;
             return self.feed(id, Input::FencedBy(by));
         }
         *accepted = epoch;
+        self.resume_transactional(id);
         self.feed(id, Input::Activated(epoch));
     }
 

@@ -1,5 +1,6 @@
 //! Deliveries: checked at the gate, emitted some time later, arrived, acknowledged.
 
+use super::doubles::pieces;
 use super::plan::MS;
 use super::process::Flight;
 use super::store::{SINKS, Sample};
@@ -12,7 +13,7 @@ use crate::policy::Quorum;
 use gwp_core::Cursor;
 
 /// Entries in one batch; one batch is under way to a sink.
-const BATCH: usize = 16;
+pub const BATCH: usize = 16;
 
 impl World {
     pub fn deliver(&mut self, id: NodeId) {
@@ -22,17 +23,23 @@ impl World {
             let serial = self.serial;
             let process = &mut self.nodes[id.index()];
             let open = process.gate.as_ref().is_some_and(|gate| gate.open(now));
-            let busy = process.draining || process.store.failed || process.flights[sink].is_some();
+            let busy = process.store.failed || process.flights[sink].is_some();
+            let draining = process.draining;
             let Some(work) = process.work.as_mut().filter(|_| open && !busy) else { continue };
             let (outlet, gate) = (&mut work.outlets[sink], work.side.gate());
             let (mut batch, mut left) = (Vec::new(), Place::ZERO);
             for at in process.store.after(outlet.submitted()).take(BATCH) {
                 let entry = process.store.log[at];
                 let Some(sample) = process.store.as_delivered(at) else { continue };
+                // What was under way is delivered again until it is acknowledged, nothing else.
+                if draining && entry.cursor() > work.upto[sink] {
+                    break;
+                }
                 if !outlet.submit(entry.cursor(), entry.place(), gate) {
                     break;
                 }
                 left = entry.place();
+                work.upto[sink] = entry.cursor().max(work.upto[sink]);
                 batch.push((entry.cursor(), sample));
             }
             if batch.is_empty() {
@@ -40,6 +47,7 @@ impl World {
             }
             process.store.delivered[sink] = outlet.delivered();
             let (epoch, boot, solo) = (work.epoch, process.boot, work.side.is_solo());
+            self.facts.submits(sink, epoch, &batch);
             process.flights[sink] = Some(Flight { serial, epoch, batch, emitted: false });
             let slow = self.random.chance(50);
             let upto = if slow && !self.calm { 150 * MS } else { 2 * MS };
@@ -113,6 +121,7 @@ impl World {
                 return Answer::Refused(self.facts.sinks[sink].accepted);
             }
             to.accepted = epoch;
+            to.cursor = batch.last().map_or(to.cursor, |(cursor, _)| *cursor);
         } else {
             match to.take_epoch(epoch) {
                 Some(is_late) => late = is_late,
@@ -130,6 +139,9 @@ impl World {
                 self.fail(format!("{what} at sink {sink} in epoch {epoch}"));
             }
         }
+        if strict {
+            self.check_doubles(sink);
+        }
         // The answer may be lost; then all comes again.
         if !self.calm && self.random.chance(20) { Answer::Lost } else { Answer::Acknowledged }
     }
@@ -142,7 +154,16 @@ impl World {
             let outlet = &mut work.outlets[sink];
             match (answer, flight.batch.last()) {
                 (Answer::Acknowledged, Some((cursor, _))) => outlet.acknowledge(*cursor),
-                _ => outlet.disconnected(),
+                _ => {
+                    // Opened again, the transactional one says what it has, if nobody newer did.
+                    let to = &self.facts.sinks[sink];
+                    if sink == 0 && to.accepted == flight.epoch {
+                        outlet.acknowledge(to.cursor);
+                    }
+                    outlet.disconnected();
+                    self.facts.sinks[sink].allowed +=
+                        flight.batch.iter().map(|of| pieces(&of.1)).sum::<usize>();
+                }
             }
             process.store.delivered[sink] = outlet.delivered();
         }
