@@ -266,8 +266,9 @@ pub enum Refusal {
     Switchover(SwitchObstacle),
     /// The active is switched over first.
     MaintenanceOfActive,
-    /// It is active already, its store is not usable, or its superblock is empty and it has heard
-    /// nobody who could tell which epochs were taken.
+    /// It is active already, its store is not usable, or its superblock is empty and it has not
+    /// heard the peer, which could tell which epochs were taken. If that is gone for good, too, so
+    /// are both stores, and this is a new pair.
     ForceActivate,
 }
 

@@ -36,6 +36,7 @@ mod plan;
 mod process;
 mod random;
 mod sinks;
+mod source;
 mod store;
 mod told;
 mod world;
@@ -91,6 +92,9 @@ impl World {
         {
             return Some("not all is delivered".into());
         }
+        if !self.facts.queue.is_empty() {
+            return Some("a message is not acknowledged".into());
+        }
         if !there.aside.is_empty() || work.handed.is_some() {
             return Some("a tail is aside".into());
         }
@@ -99,8 +103,16 @@ impl World {
         fills.then(|| "the active lacks what the other has".into())
     }
 
-    /// I9, and what else is looked at in the end.
+    /// I9, I20, and what else is looked at in the end.
     fn check_end(&mut self) {
+        let facts = &self.facts;
+        let missing = facts
+            .acknowledged
+            .keys()
+            .find(|identity| facts.delivered(identity) & 1 == 0 && !facts.lost.contains_key(identity));
+        if let Some(identity) = missing {
+            return self.fail(format!("I20 what the source forgot is delivered: {identity:?}"));
+        }
         for id in NodeId::BOTH {
             self.all_is_stored(id);
             for sink in 0..store::SINKS {

@@ -146,8 +146,7 @@ impl Node {
 
     /// An operator makes it active, whoever else may be.
     pub(super) fn force(&mut self, now: Mono, out: &mut Vec<Output>) {
-        let heard = self.peer.at != Mono::NEVER || self.witness.at != Mono::NEVER;
-        let usable = !self.disk.failed && !self.closing && (heard || self.voter.block.promise.epoch > 0);
+        let usable = !self.disk.failed && !self.closing && !self.knows_nothing();
         if !usable || self.role.holds() || matches!(self.role, Role::Booting | Role::Faulted) {
             out.push(Output::Refused(Refusal::ForceActivate));
             return;

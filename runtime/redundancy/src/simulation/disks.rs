@@ -121,6 +121,11 @@ impl World {
             }
         }
         self.coverage.saw(if was_active { "active destroyed" } else { "other destroyed" });
+        // Only what was acknowledged alone can be lost with one disk.
+        let acknowledged = |of: &&Identity| self.facts.acknowledged.get(of) == Some(&false);
+        if let Some(identity) = lost.keys().find(acknowledged).filter(|_| self.strict()) {
+            return self.fail(format!("I20 what was acknowledged is on both disks: {identity:?} of {id}"));
+        }
         if !lost.is_empty() {
             self.coverage.saw("lost with a disk");
             self.say(|| format!("{id}: lost with its disk: {lost:?}"));

@@ -1,7 +1,7 @@
 //! What somebody outside sees: the devices that are read, the destinations that are delivered
 //! to, and who said when that it is active.
 
-use super::store::{SINKS, Sample};
+use super::store::{MESSAGES, SINKS, Sample};
 use crate::member::{Epoch, NodeId};
 use crate::mirror::identity::tiny::Bits;
 use crate::mirror::{Identity, Place, Reading, Stream};
@@ -45,6 +45,10 @@ pub struct Facts {
     pub overlapped: BTreeSet<Epoch>,
     /// How far each node has copied the log of which epoch's active, durably.
     pub copied: [(Epoch, Place); 2],
+    /// Messages that the source has not forgotten.
+    pub queue: BTreeSet<u32>,
+    /// Messages that were acknowledged, and whether a mark stood for that.
+    pub acknowledged: BTreeMap<Identity, bool>,
     /// Beginnings and ends of epochs that people were told of, by node.
     pub told: [BTreeSet<(&'static str, Epoch)>; 2],
     /// Somebody delivered alone, or took over and could not know whether anybody had.
@@ -123,7 +127,9 @@ impl Facts {
         sink.got.entry(identity).or_default().0 |= sample.good.0;
         if !is_new {
             sink.doubles += sample.good.0.count_ones().max(1) as usize;
-            sink.plain_double = sink.plain_double.or((!sample.backfill).then_some(identity));
+            // A message that was delivered alone and not acknowledged is sent again, as if it were new.
+            let new = sample.backfill || sample.stream == MESSAGES && self.apart;
+            sink.plain_double = sink.plain_double.or((!new).then_some(identity));
         }
         if sample.backfill || !is_new || late || !ordered {
             return None;

@@ -1,6 +1,7 @@
 //! A node's process: the machine, and the shell around it that does what the machine says.
 
 use super::plan::{CLEAN_DELAY, MS, S};
+use super::source::Inbox;
 use super::store::{Body, SINKS, Sample, Store, Superblocks, owe};
 use super::world::{Clock, Event, TICK, TIMING, World};
 use crate::member::{Epoch, Member, NodeId};
@@ -27,6 +28,9 @@ pub struct Work {
     /// What the peer has handed over is in the log up to here; the answer is owed.
     pub handed: Option<Place>,
     told: [Cursor; SINKS],
+    /// Entries that were submitted and that it did not know to be.
+    pub lag: [usize; SINKS],
+    pub inbox: Inbox,
     /// What it knew to be delivered when it was activated.
     pub kept: [Cursor; SINKS],
     /// Newest that was ever submitted.
@@ -241,8 +245,9 @@ impl World {
                 }
                 let (takeover, handed) = self.facts.activated(id, epoch);
                 self.facts.apart |= stale;
-                self.note_lag(id, timed, handed);
-                self.nodes[id.index()].store.handing = None;
+                if timed {
+                    self.check_lag(id, handed);
+                }
                 if handed {
                     self.coverage.saw("switchover completed");
                 } else if takeover {
@@ -269,6 +274,7 @@ impl World {
         self.later(TICK, Event::Tick(id, boot));
         self.feed(id, Input::Moved { sequencer: moved, store: moved });
         self.drive_mark(id);
+        self.consume(id);
         self.pump(id);
         self.close_or_drain(id);
         self.follow(id);
@@ -372,6 +378,8 @@ impl World {
             in_step: false,
             handed: None,
             told: [Cursor::ZERO; SINKS],
+            lag: [0; SINKS],
+            inbox: Inbox::default(),
             kept: store.delivered,
             upto: [Cursor::ZERO; SINKS],
             known: [Cursor::ZERO; SINKS],
@@ -401,6 +409,7 @@ impl World {
         }
         *accepted = epoch;
         self.resume_transactional(id);
+        self.note_lag(id);
         self.feed(id, Input::Activated(epoch));
     }
 

@@ -58,12 +58,12 @@ impl World {
                 let rest = self.plan.calm_at.saturating_sub(self.t);
                 self.pause(id, lasts.min(rest), false);
             }
-            self.check_left(id, epoch, left, solo);
+            self.check_left(id, epoch, left, solo, "I13 I15");
         }
     }
 
-    /// I13, I15: what leaves is on both disks, or a mark stands for it.
-    fn check_left(&mut self, id: NodeId, epoch: Epoch, left: Place, solo: bool) {
+    /// I13, I15, I20: what leaves is on both disks, or a mark stands for it.
+    pub fn check_left(&mut self, id: NodeId, epoch: Epoch, left: Place, solo: bool, rule: &str) {
         let own = &self.nodes[id.index()];
         let peer = &self.nodes[id.peer().index()].store;
         let kept = match self.plan.quorum {
@@ -84,9 +84,8 @@ impl World {
         let moved_on =
             kept.is_some_and(|mark| mark.epoch > epoch) || !self.strict() || self.overlapped(epoch);
         if mirrored::left_unmirrored(left, own.store.durable(), peer_durable, marked || moved_on) {
-            let invariants::Broken(what) =
-                invariants::Broken("I13 I15 what leaves is on both disks, or a mark stands for it");
-            self.fail(format!("{what}: {left} of {id}, solo: {solo}"));
+            let what = "what leaves is on both disks, or a mark stands for it";
+            self.fail(format!("{rule} {what}: {left} of {id}, solo: {solo}"));
         }
     }
 

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 /// Streams: two poll groups, and one tag whose device stamps its samples.
 pub const STREAMS: u8 = 3;
 pub const EVENTS: u8 = 2;
+/// A source that sends each message to whoever is active, and forgets it when acknowledged.
+pub const MESSAGES: u8 = 3;
 /// Destinations: the first is fenced, the second takes what comes.
 pub const SINKS: usize = 2;
 
@@ -33,7 +35,7 @@ impl Sample {
 
     /// Two nodes never read quite the same, but an event is the device's own.
     pub fn value(stream: u8, number: u32, by: NodeId) -> u64 {
-        let by = if stream == EVENTS { 0 } else { by.index() as u64 };
+        let by = if stream >= EVENTS { 0 } else { by.index() as u64 };
         RunningHash(u64::from(stream)).then(u64::from(number)).then(by).0
     }
 }
@@ -43,8 +45,8 @@ impl Reading for Sample {
 
     fn identity(&self) -> Identity {
         match self.stream {
-            EVENTS => Identity::Event {
-                tag: TagId(0),
+            EVENTS | MESSAGES => Identity::Event {
+                tag: TagId((self.stream - EVENTS).into()),
                 time: Timestamp(i64::from(self.number)),
                 content: self.value,
             },

@@ -47,6 +47,14 @@ pub enum Event {
     },
     LinkLost(u32, NodeId),
     Read(u8, u32),
+    /// The source has another message.
+    Posted(u32),
+    /// The acknowledgement of a message leaves.
+    Forget {
+        of: NodeId,
+        boot: u32,
+        number: u32,
+    },
     ReadBy(NodeId, u8, u32),
     Emit {
         of: NodeId,
@@ -213,6 +221,7 @@ impl World {
         }
         faults.into_iter().for_each(|(at, fault)| world.later(at, Event::Fault(fault)));
         world.later(calm_at, Event::Calm);
+        world.later(S, Event::Posted(1));
         (0..super::store::STREAMS).for_each(|stream| world.later(S, Event::Read(stream, 1)));
         world
     }
@@ -298,6 +307,8 @@ impl World {
             Event::Link { conn, to, wire } => self.link(conn, to, wire),
             Event::LinkLost(conn, id) => self.link_lost(conn, id),
             Event::Read(stream, number) => self.slot(stream, number),
+            Event::Posted(number) => self.posted(number),
+            Event::Forget { of, boot, number } if self.is(of, boot) => self.forget(number),
             Event::ReadBy(id, stream, number) => self.read(id, stream, number),
             Event::Emit { of, boot, sink, serial } if self.is(of, boot) => self.emit(of, sink, serial),
             Event::Arrive { of, boot, sink, serial, epoch, batch } => {
@@ -455,6 +466,7 @@ fn addressee(event: &Event) -> Option<NodeId> {
         | Event::ReadBy(id, ..)
         | Event::MaintenanceEnds(id)
         | Event::Emit { of: id, .. }
+        | Event::Forget { of: id, .. }
         | Event::Answer { of: id, .. }
         | Event::Link { to: id, .. }
         | Event::Message { to: Member::Node(id), .. }
