@@ -1,7 +1,7 @@
 //! The pair under weather: seeded runs of two nodes and a witness in virtual time.
 //!
 //! The machines ([`crate::node`], [`crate::witness`]) and the rules of the mirror
-//! ([`crate::mirror`]) are the real ones, with the durations of [`Timing::DEFAULT`]. This module
+//! ([`crate::mirror`]) are the real ones, with the durations of each profile of [`crate::timing`]. This module
 //! is the world around them: clocks that run at different rates, a network that loses, doubles
 //! and reorders, links that break, disks that fail and tear, processes that pause, hang, crash
 //! and come back, devices, destinations, and people who switch over and configure. What the
@@ -42,10 +42,12 @@ mod told;
 mod world;
 
 use crate::member::NodeId;
+use crate::mirror::MirrorMode;
 use crate::mirror::fill::{From, admit};
-use crate::node::Role;
+use crate::node::{Role, StalePolicy};
+use crate::timing::Timing;
 use coverage::Coverage;
-use plan::{MS, S};
+use plan::{MS, Plan, S};
 use store::lacks;
 use world::World;
 
@@ -53,10 +55,14 @@ use world::World;
 const KEPT: &[u64] = &[102_077, 103_908, 105_524, 212_617];
 
 /// From the end of all faults to one active: restarted processes wait for a promise, look around
-/// for two holds and a turn, stand, and open their sinks.
-const ONE_ACTIVE: u64 = 18 * S;
-/// From the end of all faults to all delivered.
-const CALM: u64 = 60 * S;
+/// for two holds and a turn, stand, and open their sinks; an operator may have to come.
+fn one_active(plan: &Plan) -> u64 {
+    let asks = if plan.stale == StalePolicy::Ask { 2 * (plan.timing.start_hold + 6 * S) } else { 0 };
+    2 * plan.timing.start_hold + 3 * plan.timing.lease + 4_400 * MS + asks
+}
+
+/// From one active to all delivered.
+const CALM: u64 = 42 * S;
 
 struct Failure {
     seed: u64,
@@ -130,10 +136,11 @@ impl World {
 
     fn run(&mut self) {
         let calm_at = self.plan.calm_at;
-        while self.broken.is_none() && self.step(calm_at + ONE_ACTIVE) {}
+        let one_active = one_active(&self.plan);
+        while self.broken.is_none() && self.step(calm_at + one_active) {}
         // A failback may be under way just then.
-        let mut upto = calm_at + ONE_ACTIVE;
-        while self.broken.is_none() && self.only_active().is_none() && upto < calm_at + ONE_ACTIVE + S {
+        let mut upto = calm_at + one_active;
+        while self.broken.is_none() && self.only_active().is_none() && upto < calm_at + one_active + S {
             upto += 50 * MS;
             while self.broken.is_none() && self.step(upto) {}
         }
@@ -144,11 +151,11 @@ impl World {
         // An event that only the standby has got is offered when a newer one of its tag is in the
         // log: so the last ones are got by both.
         self.nodes.iter_mut().for_each(|process| process.reads_fail = 0);
-        while self.broken.is_none() && self.step(calm_at + ONE_ACTIVE + 2 * S) {}
+        while self.broken.is_none() && self.step(calm_at + one_active + 2 * S) {}
         self.reads_end = true;
-        let mut until = calm_at + ONE_ACTIVE + 3 * S;
+        let mut until = calm_at + one_active + 3 * S;
         let mut why = None;
-        while self.broken.is_none() && until < calm_at + CALM {
+        while self.broken.is_none() && until < calm_at + one_active + CALM {
             while self.broken.is_none() && self.step(until) {}
             why = self.unquiet();
             if why.is_none() {
@@ -171,6 +178,16 @@ fn run(seed: u64) -> Result<Coverage, Failure> {
             crate::policy::Quorum::Pair(crate::policy::PairPolicy::Safety) => "pair for safety",
             crate::policy::Quorum::Pair(_) => "pair for availability",
         });
+        world.coverage.saw(match world.plan.timing {
+            Timing::FAST => "fast",
+            Timing::WAN => "wan",
+            _ => "default timing",
+        });
+        world.coverage.saw(match world.plan.mode {
+            MirrorMode::BeforeSend => "both disks",
+            MirrorMode::Memory => "memory",
+            MirrorMode::Local => "local",
+        });
         return Ok(world.coverage);
     }
     // The same again, told.
@@ -188,7 +205,10 @@ fn run_all(seeds: impl IntoIterator<Item = u64>) -> Coverage {
     for seed in seeds {
         match run(seed) {
             Ok(of_one) => coverage.add(&of_one),
-            Err(failure) => failures.push(failure),
+            Err(failure) => {
+                println!("seed {} fails: {}", failure.seed, failure.what);
+                failures.push(failure);
+            }
         }
     }
     if let Some(first) = failures.first() {

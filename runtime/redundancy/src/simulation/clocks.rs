@@ -7,12 +7,9 @@
 //! destination refuses the older, and that nothing is lost.
 
 use super::plan::MS;
-use super::world::{TIMING, World};
+use super::world::World;
 use crate::invariants;
 use crate::member::{Epoch, Member, NodeId};
-
-/// How long a lease or promise can last that was given before a clock was wrong.
-const RUNS_OUT: u64 = TIMING.promise + TIMING.promise / 10 + 50 * MS;
 
 impl World {
     pub fn pause(&mut self, id: NodeId, lasts: u64, asleep: bool) {
@@ -49,7 +46,9 @@ impl World {
     }
 
     fn loosen(&mut self, lasts: u64) {
-        self.loose_until = self.loose_until.max(self.t + lasts + RUNS_OUT);
+        // As long as a lease or promise can last that was given before.
+        let runs_out = self.plan.timing.promise + self.plan.timing.promise / 10 + 50 * MS;
+        self.loose_until = self.loose_until.max(self.t + lasts + runs_out);
     }
 
     /// I1, or that a clock is the cause. The older of two holders is remembered: what it still

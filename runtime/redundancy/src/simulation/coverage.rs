@@ -118,6 +118,14 @@ const THINGS: &[&str] = &[
     "witnessed",
     "pair for safety",
     "pair for availability",
+    "default timing",
+    "fast",
+    "wan",
+    "both disks",
+    "memory",
+    "local",
+    "stale refused",
+    "operator decides for a stale one",
 ];
 
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use super::store::{Base, Handing, Sample, Store, Superblocks};
 use super::world::World;
 use crate::member::{Member, NodeId};
 use crate::mirror::identity::tiny::Bits;
-use crate::mirror::{Identity, Place, Reading};
+use crate::mirror::{Identity, MirrorMode, Place, Reading};
 use crate::node::Role;
 use gwp_core::Cursor;
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl World {
     fn bears_loss_of(&self, id: NodeId) -> bool {
         let (own, other) = (&self.nodes[id.index()], &self.nodes[id.peer().index()]);
         let holds = |role: Option<Role>| role.is_some_and(Role::holds);
-        if own.node.is_none() || other.store.failed {
+        if own.node.is_none() || other.store.failed || self.facts.destroyed == Some(id.peer()) {
             return false;
         }
         let alone = own.node.as_ref().is_some_and(|node| node.is_alone());
@@ -123,7 +123,11 @@ impl World {
         self.coverage.saw(if was_active { "active destroyed" } else { "other destroyed" });
         // Only what was acknowledged alone can be lost with one disk.
         let acknowledged = |of: &&Identity| self.facts.acknowledged.get(of) == Some(&false);
-        if let Some(identity) = lost.keys().find(acknowledged).filter(|_| self.strict()) {
+        if let Some(identity) = lost
+            .keys()
+            .find(acknowledged)
+            .filter(|_| self.ordered() && self.plan.mode == MirrorMode::BeforeSend)
+        {
             return self.fail(format!("I20 what was acknowledged is on both disks: {identity:?} of {id}"));
         }
         if !lost.is_empty() {
@@ -132,6 +136,7 @@ impl World {
         }
         lost.into_iter()
             .for_each(|(identity, bits)| self.facts.lost.entry(identity).or_default().0 |= bits.0);
+        self.facts.destroyed = Some(id);
         self.crash(Member::Node(id), back, true);
         let process = &mut self.nodes[id.index()];
         process.store = Store::empty(self.plan.shadow_bytes);

@@ -101,11 +101,15 @@ impl World {
             let (doubles, allowed) = (to.doubles, to.allowed);
             self.fail(format!("I17 doubles are explained: {doubles} of {allowed} at sink {sink}"));
         } else if sink == 0
+            && self.ordered()
             && let Some(identity) = to.plain_double
         {
             self.fail(format!("I17 a transactional destination gets nothing twice: {identity:?}"));
-        } else if sink == 0 && to.doubles > 0 && !self.facts.apart {
-            self.fail("I17 a transactional destination gets nothing twice where nobody was alone");
+        } else if sink == 0 && to.doubles > 0 && !self.facts.apart && self.ordered() {
+            let double = to.last_double;
+            self.fail(format!(
+                "I17 a transactional destination gets nothing twice, nobody was alone: {double:?}"
+            ));
         }
     }
 }

@@ -23,6 +23,7 @@ pub struct Sink {
     /// What arrived and had all arrived before, and how much of that the failovers and lost
     /// answers so far explain; in pieces ([`super::doubles::pieces`]).
     pub doubles: usize,
+    pub last_double: Option<Sample>,
     pub allowed: usize,
     /// One of them that says it is in order.
     pub plain_double: Option<Identity>,
@@ -45,6 +46,8 @@ pub struct Facts {
     pub overlapped: BTreeSet<Epoch>,
     /// How far each node has copied the log of which epoch's active, durably.
     pub copied: [(Epoch, Place); 2],
+    /// And in its memory.
+    pub received: [(Epoch, Place); 2],
     /// Messages that the source has not forgotten.
     pub queue: BTreeSet<u32>,
     /// Messages that were acknowledged, and whether a mark stood for that.
@@ -53,6 +56,8 @@ pub struct Facts {
     pub told: [BTreeSet<(&'static str, Epoch)>; 2],
     /// Somebody delivered alone, or took over and could not know whether anybody had.
     pub apart: bool,
+    /// Its disk is gone, and it does not have everything again.
+    pub destroyed: Option<NodeId>,
     /// What only a destroyed disk held.
     pub lost: BTreeMap<Identity, Bits>,
     /// Who is to be active until when, or what is broken.
@@ -126,6 +131,7 @@ impl Facts {
         let is_new = known.is_none_or(|had| sample.good.0 & !had.0 != 0);
         sink.got.entry(identity).or_default().0 |= sample.good.0;
         if !is_new {
+            sink.last_double = Some(*sample);
             sink.doubles += sample.good.0.count_ones().max(1) as usize;
             // A message that was delivered alone and not acknowledged is sent again, as if it were new.
             let new = sample.backfill || sample.stream == MESSAGES && self.apart;

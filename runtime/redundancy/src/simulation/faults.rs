@@ -2,21 +2,24 @@
 
 use super::plan::{CLEAN_DELAY, Fault, MS, S};
 use super::store::{Body, lacks};
-use super::world::{Clock, Event, TIMING, World, ix};
+use super::world::{Clock, Event, World, ix};
 use crate::member::{Member, NodeId};
 use crate::node::{Command, Input, Role};
 use crate::policy::{PairPolicy, Quorum};
-use crate::timing::Path;
+use crate::timing::{Path, Timing};
 
 /// What a path of these delays, disks and sinks promises.
-const FAILOVER_BOUND: u64 = TIMING.failover_bound(&Path {
-    delay: CLEAN_DELAY + MS,
-    round_trip: 2 * (CLEAN_DELAY + MS),
-    vote_fsync: 30 * MS,
-    // Merged, synced, opened.
-    activate: 260 * MS,
-    drift_permille: 20,
-});
+fn failover_bound(timing: &Timing) -> u64 {
+    let delay = timing.lease / CLEAN_DELAY + MS;
+    timing.failover_bound(&Path {
+        delay,
+        round_trip: 2 * delay,
+        vote_fsync: 30 * MS,
+        // Merged, synced, opened.
+        activate: 260 * MS,
+        drift_permille: 20,
+    })
+}
 
 impl World {
     pub fn fault(&mut self, fault: Fault) {
@@ -85,10 +88,34 @@ impl World {
     fn crash_active(&mut self, back: u64) {
         let Some(active) = self.only_active() else { return };
         if self.nodes[active.peer().index()].role() == Some(Role::Standby) {
-            self.facts.expect(active.peer(), self.t + FAILOVER_BOUND, "a failover within its bound");
+            self.facts.expect(
+                active.peer(),
+                self.t + failover_bound(&self.plan.timing),
+                "a failover within its bound",
+            );
             self.coverage.saw("clean crash");
         }
         self.crash(Member::Node(active), back, false);
+    }
+
+    /// A node will not take over before somebody says so; somebody looks at it later.
+    pub fn ask_operator(&mut self, id: NodeId) {
+        self.coverage.saw("stale refused");
+        if !std::mem::replace(&mut self.asked, true) {
+            self.later_between(2 * S, 6 * S, Event::OperatorLooks(id));
+        }
+    }
+
+    /// If nobody is active or about to be, this node is made it.
+    pub fn operator_looks(&mut self, id: NodeId) {
+        self.asked = false;
+        let holds = |id: NodeId| self.nodes[id.index()].role().is_some_and(Role::holds);
+        if !NodeId::BOTH.into_iter().any(holds) {
+            self.coverage.saw("operator decides for a stale one");
+            // He cannot know whether the other is about to be.
+            self.plan.forced = true;
+            self.command(id, Command::ForceActivate);
+        }
     }
 
     fn command(&mut self, id: NodeId, command: Command) {

@@ -8,6 +8,7 @@ use super::world::{Event, World, ix};
 use crate::limits;
 use crate::member::{Epoch, Member, NodeId};
 use crate::mirror::fill::{From, admit};
+use crate::mirror::held::lacking;
 use crate::mirror::rejoin::{AtPlace, Joining, join, kept_by};
 use crate::mirror::{Head, History, Place, RunningHash, StandbySide, Verdict};
 use gwp_core::Cursor;
@@ -162,6 +163,9 @@ impl World {
         }
         let here = store.index(place).map_or(AtPlace::Unknown, |count| AtPlace::Hash(store.hash(count)));
         let joining = join(&store.history, history, place, hash, here, store.oldest());
+        if let Joining::Follow { after } = joining {
+            self.facts.copied[at.peer().index()] = (epoch, after);
+        }
         if let Joining::Follow { after } | Joining::Resync { after } = joining {
             work.side.attached(after);
             work.conn = Some(conn);
@@ -283,16 +287,20 @@ impl World {
         if !store.tails.is_empty() {
             self.coverage.saw("rejoin with tail");
         }
+        // What the own copy holds the active has.
+        let beside = store.shadow.iter().filter_map(|sample| lacking(sample, &store.held));
+        let beside: Vec<Sample> = beside.collect();
         if let Some(handing) = &mut store.handing {
-            *handing = Handing { readings: store.shadow.iter().copied().collect(), kept_by: None };
+            *handing = Handing { readings: beside.clone(), kept_by: None };
         }
-        let all = store.tails.iter().chain(store.shadow.iter()).copied().collect();
+        let all = store.tails.iter().copied().chain(beside).collect();
         self.wire(conn, at.peer(), Wire::HandOver(all));
     }
 
     fn frame(&mut self, at: NodeId, head: Head, entry: Entry) {
         let process = &mut self.nodes[at.index()];
-        let Some(Follow { side: Some(side), .. }) = &mut process.follow else { return };
+        let Some(Follow { side: Some(side), epoch, .. }) = &mut process.follow else { return };
+        let epoch = *epoch;
         match side.accept(&head) {
             Verdict::Append => {
                 let active = &self.nodes[at.peer().index()].store;
@@ -302,6 +310,7 @@ impl World {
                 if at_active.is_some_and(|there| *there != entry) {
                     return self.fail("I12 the copy is a prefix");
                 }
+                self.facts.received[at.index()] = (epoch, entry.place());
                 self.nodes[at.index()].store.push(entry);
                 self.start_sync(at);
             }

@@ -3,12 +3,15 @@
 use super::random::Random;
 use crate::failback::FailbackMode;
 use crate::member::{Member, NodeId};
+use crate::mirror::MirrorMode;
+use crate::node::StalePolicy;
 use crate::policy::{PairPolicy, Quorum};
+use crate::timing::Timing;
 
 pub const MS: u64 = 1_000_000;
 pub const S: u64 = 1_000 * MS;
-/// Longest delay of a message where times are looked at.
-pub const CLEAN_DELAY: u64 = 50 * MS;
+/// Longest delay of a message where times are looked at, as a part of a lease.
+pub const CLEAN_DELAY: u64 = 24;
 
 const MEMBERS: [Member; 3] = [Member::Node(NodeId::Primary), Member::Node(NodeId::Backup), Member::Witness];
 
@@ -100,6 +103,9 @@ pub enum Fault {
 }
 
 pub struct Plan {
+    pub timing: Timing,
+    pub mode: MirrorMode,
+    pub stale: StalePolicy,
     pub quorum: Quorum,
     pub failback: FailbackMode,
     /// Clock rates of primary, backup and witness, in permille of the true one.
@@ -117,6 +123,11 @@ pub struct Plan {
     pub calm_at: u64,
 }
 
+/// When a pair that starts together has an active that somebody follows, if all goes well.
+fn up(timing: &Timing) -> u64 {
+    timing.start_hold + 2 * timing.promise + S / 2
+}
+
 impl Plan {
     pub fn draw(random: &mut Random) -> Plan {
         let quorum = match random.between(0, 10) {
@@ -132,7 +143,25 @@ impl Plan {
         // One crash or switchover of a pair that lacks nothing: how long it takes is looked at.
         let clean = !healthy && random.chance(100);
         let quorum = if clean { Quorum::Witnessed } else { quorum };
+        let timing = match random.between(0, 10) {
+            0 => Timing::FAST,
+            1 => Timing::WAN,
+            _ => Timing::DEFAULT,
+        };
+        let mode = match random.between(0, 10) {
+            0 => MirrorMode::Memory,
+            1 => MirrorMode::Local,
+            _ => MirrorMode::BeforeSend,
+        };
+        // Nobody has to ask for a healthy one.
+        let stale = match random.between(0, 10) {
+            0 if !healthy && !clean => StalePolicy::Ask,
+            _ => StalePolicy::Allow,
+        };
         let mut plan = Plan {
+            timing,
+            mode,
+            stale,
             quorum,
             failback: if healthy || clean { FailbackMode::Manual } else { failback },
             rates: [0; 3].map(|_| random.between(980, 1_021)),
@@ -142,13 +171,14 @@ impl Plan {
             healthy,
             forced: false,
             faults: Vec::new(),
-            calm_at: random.between(20, 60) * S,
+            calm_at: up(&timing) + random.between(12, 52) * S,
         };
         plan.network(random);
         if clean {
-            let delay = random.pick(&[2 * MS, 10 * MS, CLEAN_DELAY]);
+            let most = timing.lease / CLEAN_DELAY;
+            let delay = random.pick(&[most / 10, most / 3, most]);
             plan.faults = vec![(0, Fault::Network { loss: 0, doubled: 0, delay })];
-            let at = random.between(14 * S, 19 * S);
+            let at = up(&timing) + random.between(6 * S, 11 * S);
             let back = random.between(S, 8 * S);
             plan.at(at, random.pick(&[Fault::CrashActive { back }, Fault::SmoothSwitchover]));
         } else if !healthy {
@@ -175,13 +205,15 @@ impl Plan {
         let loss = if random.chance(400) { 0 } else { random.between(0, most + 1) };
         let doubled = if random.chance(500) { 0 } else { random.between(0, 300) };
         let delay = random.pick(&[2 * MS, 10 * MS, 50 * MS, 50 * MS, 150 * MS]);
+        // What a profile is not made for makes leases end without a fault.
+        let delay = if self.healthy { delay.min(self.timing.lease / 8) } else { delay };
         self.at(0, Fault::Network { loss, doubled, delay });
     }
 
     fn one(&mut self, random: &mut Random) {
         // Mostly when the pair is up, and sometimes close together.
-        let at =
-            if random.chance(100) { random.between(0, 8 * S) } else { random.between(8 * S, self.calm_at) };
+        let up = up(&self.timing);
+        let at = if random.chance(100) { random.between(0, up) } else { random.between(up, self.calm_at) };
         let node = random.pick(&NodeId::BOTH);
         let lasts = random.between(50 * MS, 12 * S);
         match random.between(0, 21) {
@@ -212,8 +244,9 @@ impl Plan {
 
     fn disks(&mut self, random: &mut Random) {
         for _ in 0..random.pick(&[0, 0, 0, 0, 1, 1, 2]) {
-            let at = random.between(8 * S, self.calm_at);
-            let back = random.between(3 * S, 10 * S);
+            let at = random.between(up(&self.timing), self.calm_at);
+            // Nobody exchanges a disk within a promise.
+            let back = 2 * self.timing.promise + random.between(S, 8 * S);
             self.at(at, Fault::Destroy { of: random.pick(&NodeId::BOTH), back });
         }
     }

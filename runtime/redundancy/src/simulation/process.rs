@@ -3,19 +3,22 @@
 use super::plan::{CLEAN_DELAY, MS, S};
 use super::source::Inbox;
 use super::store::{Body, SINKS, Sample, Store, Superblocks, owe};
-use super::world::{Clock, Event, TICK, TIMING, World};
+use super::world::{Clock, Event, TICK, World};
 use crate::member::{Epoch, Member, NodeId};
 use crate::message::{Message, Stance};
 use crate::mirror::fill::{From, admit};
 use crate::mirror::takeover::take_over;
-use crate::mirror::{ActiveSide, MirrorMode, Outlet, Place, StandbySide, Wish};
-use crate::node::{Configured, Event as News, Input, Node, Output, Role, Settings, StalePolicy, SwitchCause};
+use crate::mirror::{ActiveSide, Outlet, Place, StandbySide, Wish};
+use crate::node::{Configured, Event as News, Input, Node, Output, Role, Settings, SwitchCause};
+use crate::timing::Timing;
 use crate::token::{ActivationToken, Gate};
 use gwp_core::Cursor;
 
 /// From the vote that is handed over to deliveries of the other: it asks again with every beat,
 /// the answer comes back, its own vote and that it won go to disk, sinks open.
-const HANDOVER_GAP: u64 = TIMING.beat + 2 * CLEAN_DELAY + 4 * 30 * MS + 270 * MS;
+fn handover_gap(timing: &Timing) -> u64 {
+    timing.beat + 2 * (timing.lease / CLEAN_DELAY) + 4 * 30 * MS + 270 * MS
+}
 
 /// The active at work.
 pub struct Work {
@@ -147,8 +150,8 @@ impl World {
         let settings = Settings {
             me: id,
             quorum: self.plan.quorum,
-            timing: TIMING,
-            stale: StalePolicy::Allow,
+            timing: self.plan.timing,
+            stale: self.plan.stale,
             failback: self.plan.failback,
         };
         let process = &mut self.nodes[id.index()];
@@ -221,9 +224,12 @@ impl World {
                 self.say(|| format!("{id}: {from:?} to {to:?}"));
                 self.coverage.role(from, to);
                 self.facts.role(id, from, to);
+                if to == Role::Standby && self.facts.destroyed == Some(id) {
+                    self.facts.destroyed = None;
+                }
                 if (from, to) == (Role::Draining, Role::Fenced) && self.facts.smooth {
                     self.coverage.saw("smooth switchover");
-                    let by = self.t + HANDOVER_GAP;
+                    let by = self.t + handover_gap(&self.plan.timing);
                     self.facts.expect(id.peer(), by, "I29 a switchover without a wait for a promise");
                 }
             }
@@ -257,6 +263,7 @@ impl World {
                     self.fail("I27 a switch without a cause");
                 }
             }
+            News::StaleRefused => self.ask_operator(id),
             News::SwitchoverAborted { .. } => self.coverage.saw("switchover aborted"),
             News::SwitchoverBegun { why, .. } => self.coverage.saw(match why {
                 SwitchCause::Operator => "operator switchover",
@@ -372,7 +379,7 @@ impl World {
         // That the mark is set is the safe thing to assume: it makes the peer catch up first.
         process.work = Some(Work {
             epoch,
-            side: ActiveSide::new(MirrorMode::BeforeSend, TIMING.solo, own, true).with_window(3_000),
+            side: ActiveSide::new(self.plan.mode, self.plan.timing.solo, own, true).with_window(3_000),
             outlets: store.delivered.map(Outlet::new),
             conn: None,
             in_step: false,

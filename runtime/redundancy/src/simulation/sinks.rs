@@ -7,7 +7,7 @@ use super::store::{SINKS, Sample};
 use super::world::{Answer, Event, World};
 use crate::invariants;
 use crate::member::{Epoch, NodeId};
-use crate::mirror::{Place, invariants as mirrored};
+use crate::mirror::{MirrorMode, Place, invariants as mirrored};
 use crate::node::Input;
 use crate::policy::Quorum;
 use gwp_core::Cursor;
@@ -72,7 +72,9 @@ impl World {
         };
         let marked = kept.is_some_and(|mark| mark.solo && mark.holder == id && mark.epoch == epoch);
         let trimmed = left < peer.oldest() && peer.history.common(&own.store.history) >= left.position;
-        let there = trimmed || peer.index(left).is_some_and(|count| count <= peer.synced);
+        let memory =
+            self.plan.mode == MirrorMode::Memory && self.facts.received[id.peer().index()] >= (epoch, left);
+        let there = memory || trimmed || peer.index(left).is_some_and(|count| count <= peer.synced);
         // What it had on its disk was there, even if the disk is gone since, or trimmed.
         let (followed, copied) = self.facts.copied[id.peer().index()];
         let peer_durable = match there {
@@ -82,7 +84,7 @@ impl World {
         };
         // Whoever took the vote since knows that it was solo, or is on the way to refuse this epoch.
         let moved_on =
-            kept.is_some_and(|mark| mark.epoch > epoch) || !self.strict() || self.overlapped(epoch);
+            kept.is_some_and(|mark| mark.epoch > epoch) || !self.ordered() || self.overlapped(epoch);
         if mirrored::left_unmirrored(left, own.store.durable(), peer_durable, marked || moved_on) {
             let what = "what leaves is on both disks, or a mark stands for it";
             self.fail(format!("{rule} {what}: {left} of {id}, solo: {solo}"));
@@ -111,7 +113,7 @@ impl World {
             return Answer::Lost;
         }
         let overlapped = self.overlapped(epoch);
-        let strict = self.strict() && !overlapped;
+        let (strict, ordered) = (self.strict() && !overlapped, self.ordered());
         let mut late = false;
         let to = &mut self.facts.sinks[sink];
         if sink == 0 {
@@ -134,7 +136,7 @@ impl World {
             }
         }
         for (_, sample) in batch {
-            if let Some(what) = self.facts.arrived(sink, sample, late, strict) {
+            if let Some(what) = self.facts.arrived(sink, sample, late, strict && ordered) {
                 self.fail(format!("{what} at sink {sink} in epoch {epoch}"));
             }
         }

@@ -11,13 +11,11 @@ use crate::member::{Epoch, Member, NodeId};
 use crate::message::Message;
 use crate::mono::Mono;
 use crate::node::Input;
-use crate::timing::Timing;
 use crate::witness::{Witness, WitnessInput, WitnessOutput};
 use gwp_core::Cursor;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-pub const TIMING: Timing = Timing::DEFAULT;
 /// How often a shell gives its machine the time.
 pub const TICK: u64 = 20 * MS;
 /// Events of the story that are kept.
@@ -79,6 +77,7 @@ pub enum Event {
     },
     Fault(Fault),
     SinkUp(usize),
+    OperatorLooks(NodeId),
     HangEnds(NodeId),
     MaintenanceEnds(NodeId),
     Calm,
@@ -94,7 +93,8 @@ pub enum Answer {
 struct Due {
     at: u64,
     seq: u64,
-    event: Event,
+    /// Of its own, as the heap moves what it holds.
+    event: Box<Event>,
 }
 
 impl PartialEq for Due {
@@ -163,6 +163,8 @@ pub struct World {
     pub story: VecDeque<String>,
     /// Until then a clock that did what votes do not allow for can make two holders.
     pub loose_until: u64,
+    /// An operator is on his way.
+    pub asked: bool,
     /// No slot is read any more.
     pub reads_end: bool,
     pub plans: u8,
@@ -211,6 +213,7 @@ impl World {
             telling,
             story: VecDeque::new(),
             loose_until: 0,
+            asked: false,
             reads_end: false,
             plans: 0,
             serial: 0,
@@ -247,7 +250,7 @@ impl World {
 
     pub fn later(&mut self, delay: u64, event: Event) {
         self.seq += 1;
-        self.queue.push(Due { at: self.t + delay, seq: self.seq, event });
+        self.queue.push(Due { at: self.t + delay, seq: self.seq, event: Box::new(event) });
     }
 
     pub fn later_between(&mut self, from: u64, to: u64, event: Event) {
@@ -264,7 +267,7 @@ impl World {
         let Some(due) = self.queue.peek().filter(|due| due.at <= until) else { return false };
         self.t = due.at;
         let Some(Due { event, .. }) = self.queue.pop() else { return false };
-        if let Some(event) = self.put_off(event) {
+        if let Some(event) = self.put_off(*event) {
             self.handle(event);
         }
         true
@@ -319,6 +322,7 @@ impl World {
                 self.answer(of, sink, serial, answer);
             }
             Event::Fault(fault) => self.fault(fault),
+            Event::OperatorLooks(id) => self.operator_looks(id),
             Event::SinkUp(sink) => self.facts.sinks[sink].down = false,
             Event::HangEnds(id) => self.nodes[id.index()].hung = false,
             Event::MaintenanceEnds(id) => {
@@ -443,7 +447,7 @@ impl World {
             Member::Witness if self.witness.machine.is_none() => {
                 let now = self.witness.clock.show(self.t);
                 self.say(|| "witness starts".to_string());
-                self.witness.machine = Some(Witness::boot(TIMING, self.witness.disk.newest(), now));
+                self.witness.machine = Some(Witness::boot(self.plan.timing, self.witness.disk.newest(), now));
             }
             Member::Witness => {}
         }
