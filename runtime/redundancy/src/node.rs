@@ -124,7 +124,8 @@ pub enum Input {
     Activated(Epoch),
     /// After [`Output::Close`]: all exits are shut and nothing is on its way through one.
     Closed,
-    /// After [`Output::Drain`]: what was under way is acknowledged, nothing new was begun.
+    /// After [`Output::Drain`]: what was under way is acknowledged and the peer knows it, so that it
+    /// delivers nothing twice; nothing new was begun.
     Drained,
     /// After [`Output::Prepare`]: sources and sinks are connected (or cannot be).
     Prepared(bool),
@@ -218,6 +219,10 @@ pub enum Event {
         epoch: Epoch,
         by: Epoch,
     },
+    /// It gave its vote to the peer in a switchover.
+    HandedOver {
+        epoch: Epoch,
+    },
     PeerLost,
     PeerBack,
     WitnessLost,
@@ -243,7 +248,10 @@ pub enum Event {
         epoch: Epoch,
     },
     ConfigInvalid,
-    Faulted,
+    /// Its store or superblock cannot be trusted. `epoch` = the one it held; 0 = none.
+    Faulted {
+        epoch: Epoch,
+    },
 }
 
 /// Why a switchover was begun.
@@ -260,7 +268,9 @@ pub enum Refusal {
     Switchover(SwitchObstacle),
     /// The active is switched over first.
     MaintenanceOfActive,
-    /// It is active already, or its store is not usable.
+    /// It is active already, its store is not usable, or its superblock is empty and it has not
+    /// heard the peer, which could tell which epochs were taken. If that is gone for good, too, so
+    /// are both stores, and this is a new pair.
     ForceActivate,
 }
 
@@ -533,11 +543,12 @@ impl Node {
 
     /// The store or the superblock cannot be trusted.
     fn fault(&mut self, now: Mono, out: &mut Vec<Output>) {
+        let epoch = if self.role.holds() { self.lease.epoch } else { 0 };
         if self.role.holds() {
             self.lose(now, out);
         }
         if self.role != Role::Faulted {
-            out.push(Output::Notify(Event::Faulted));
+            out.push(Output::Notify(Event::Faulted { epoch }));
             self.become_role(now, Role::Faulted, out);
         }
     }

@@ -1,6 +1,7 @@
 //! One sink's progress at the active: what was submitted, what the sink has acknowledged.
 
 use super::place::Place;
+use super::rejoin::History;
 use gwp_core::Cursor;
 
 /// Deliveries to one sink, in order.
@@ -14,6 +15,16 @@ impl Outlet {
     /// Goes on after what was delivered before.
     pub fn new(delivered: Cursor) -> Outlet {
         Outlet { submitted: delivered, acknowledged: delivered }
+    }
+
+    /// Goes on after what the destination keeps of what it was given (`told`), or after what was
+    /// `kept` here.
+    ///
+    /// A cursor of the destination says something of this log only if the log has records of its
+    /// epoch: then both are equal up to there. Otherwise what is older may have been left behind
+    /// by a log that did not have it, and would be skipped.
+    pub fn resumed(kept: Cursor, told: Cursor, log: &History) -> Outlet {
+        Outlet::new(if log.has_epoch(told.position.epoch) { kept.max(told) } else { kept })
     }
 
     /// The entry `cursor`, committed at `place`, is next. False if the gate is shut to it.
@@ -79,6 +90,17 @@ mod tests {
         assert_eq!((outlet.submitted(), outlet.is_in_flight()), (one, false));
         outlet.acknowledge(two);
         assert_eq!(outlet.delivered(), one, "nothing is owed");
+    }
+
+    #[test]
+    fn a_destinations_cursor_counts_where_the_log_has_its_epoch() {
+        let cursor = |epoch, seq| Cursor::new(Position::new(epoch, seq), 0);
+        let log = History::of([Position::new(1, 30), Position::new(4, 2)]);
+        let resumed = |told| Outlet::resumed(cursor(1, 9), told, &log).delivered();
+        assert_eq!(resumed(cursor(1, 20)), cursor(1, 20));
+        assert_eq!(resumed(cursor(1, 5)), cursor(1, 9));
+        assert_eq!(resumed(cursor(3, 5)), cursor(1, 9), "what 3 went on from may lack the end of 1");
+        assert_eq!(resumed(cursor(1, 50)), cursor(1, 50));
     }
 
     #[test]

@@ -60,6 +60,11 @@ impl History {
         self.ends.last().copied().unwrap_or(Position::ZERO)
     }
 
+    /// Whether the log has records of this epoch.
+    pub fn has_epoch(&self, epoch: Epoch) -> bool {
+        self.end_of(epoch).is_some()
+    }
+
     fn end_of(&self, epoch: Epoch) -> Option<Position> {
         self.ends.iter().find(|end| end.epoch == epoch).copied()
     }

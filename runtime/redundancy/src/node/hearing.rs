@@ -53,7 +53,8 @@ impl Node {
             return;
         }
         // Of two candidates the one with the higher epoch goes on; nothing rests on the other's own vote.
-        let outdone = epoch > self.lease.epoch || report.stance == Stance::Active;
+        let active = self.is_active(report);
+        let outdone = epoch > self.lease.epoch || active;
         if self.role == Role::Candidate && outdone {
             self.step_aside(now, out);
         }
@@ -63,9 +64,14 @@ impl Node {
             }
             Verdict::Given | Verdict::Renewed => self.owed = Some((epoch, sent)),
         }
-        if report.stance == Stance::Active {
+        if active {
             self.follow(now, epoch, sent, report, out);
         }
+    }
+
+    /// Whether the peer is active by this report. One of an epoch that it gave up since is late.
+    pub(super) fn is_active(&self, report: &Report) -> bool {
+        report.stance == Stance::Active && report.epoch > self.peer_gave_up
     }
 
     /// The peer is active: this node is its standby, or on the way to be.

@@ -3,7 +3,6 @@
 use super::{Event, Node, Output, Refusal, Role, Seen, StalePolicy};
 use crate::lease::{Basis, Lease};
 use crate::member::Epoch;
-use crate::message::Stance;
 use crate::mono::Mono;
 use crate::policy::{PairPolicy, Quorum};
 use crate::vote::{Mark, Promise};
@@ -25,7 +24,8 @@ pub enum Obstacle {
     Hold,
     /// No other voter was heard that would vote for it.
     NoVoter,
-    /// Without a witness: the peer is silent, and nothing proves that it is not active.
+    /// Without a witness: the peer is silent, and nothing proves that it is not active. Or this
+    /// node knows of no epoch, and has yet to hear from its peer which were taken.
     PeerUnknown,
 }
 
@@ -46,8 +46,11 @@ impl Node {
             return Err(Obstacle::Promised);
         }
         let peer_heard = self.peer.within(now, timing.promise);
-        if peer_heard && self.peer.report.stance == Stance::Active {
+        if peer_heard && self.is_active(&self.peer.report) {
             return Err(Obstacle::PeerActive);
+        }
+        if self.knows_nothing() {
+            return Err(Obstacle::PeerUnknown);
         }
         if now < self.since.plus(self.hold()) || now < self.stand_after {
             return Err(Obstacle::Hold);
@@ -68,6 +71,13 @@ impl Node {
             Quorum::Pair(_) if cfg!(mutant = "safety_ignored") && !peer_heard => Ok(()),
             Quorum::Pair(_) => Err(Obstacle::PeerUnknown),
         }
+    }
+
+    /// An empty superblock: this node is new, or its disk was exchanged. In which epochs it has
+    /// been active its peer knows; that there were none, the witness, too.
+    fn knows_nothing(&self) -> bool {
+        let none_yet = self.witness.at != Mono::NEVER && self.witness.report.promise.epoch == 0;
+        self.voter.block.promise.epoch == 0 && self.peer.at == Mono::NEVER && !none_yet
     }
 
     fn promised_to_me(&self, seen: &Seen) -> bool {
@@ -102,15 +112,17 @@ impl Node {
     }
 
     /// The epoch to stand for: one that was promised to this node already, or a new one.
+    ///
+    /// What others have promised to it while its own superblock is empty belongs to a disk that is
+    /// gone, and may have been led: it is never taken again.
     pub(super) fn epoch_to_stand_for(&self) -> Epoch {
         let block = &self.voter.block;
-        let seen = [&self.peer, &self.witness].map(|seen| seen.report.promise);
-        let of_peer =
-            seen.iter().chain([&block.promise]).filter(|promise| promise.holder == Some(self.peer()));
-        let highest = of_peer.map(|promise| promise.epoch).max().unwrap_or(0).max(self.leader).max(block.led);
-        let mine =
-            seen.iter().chain([&block.promise]).filter(|promise| promise.holder == Some(self.settings.me));
-        match mine.map(|promise| promise.epoch).max() {
+        let known = [self.peer.report.promise, self.witness.report.promise, block.promise];
+        let is_mine = |promise: &Promise| promise.holder == Some(self.settings.me) && block.promise.epoch > 0;
+        let (mine, others): (Vec<Promise>, Vec<Promise>) = known.iter().partition(|promise| is_mine(promise));
+        let highest = others.iter().map(|promise| promise.epoch).max().unwrap_or(0);
+        let highest = highest.max(self.leader).max(block.led);
+        match mine.iter().map(|promise| promise.epoch).max() {
             Some(epoch) if epoch > highest => epoch,
             _ => self.settings.me.epoch_after(highest),
         }
@@ -136,7 +148,7 @@ impl Node {
 
     /// An operator makes it active, whoever else may be.
     pub(super) fn force(&mut self, now: Mono, out: &mut Vec<Output>) {
-        let usable = !self.disk.failed && !self.closing;
+        let usable = !self.disk.failed && !self.closing && !self.knows_nothing();
         if !usable || self.role.holds() || matches!(self.role, Role::Booting | Role::Faulted) {
             out.push(Output::Refused(Refusal::ForceActivate));
             return;
@@ -214,6 +226,11 @@ impl Node {
         for (seen, _) in voters {
             before = before.max(seen.report.before.epoch);
             mark = mark.into_iter().chain(seen.report.mark).max_by_key(Mark::order);
+        }
+        if self.voter.block.whole == 0 && self.in_step == 0 {
+            // New, or with a new disk: whatever there was before, it has nothing of it.
+            let heard = [self.peer.report.promise.epoch, self.witness.report.promise.epoch];
+            before = heard.into_iter().filter(|heard| *heard < epoch).fold(before, Epoch::max);
         }
         let behind = before != 0 && self.voter.block.whole != before && self.in_step != before;
         // An older mark is of a time of which this node has everything, or it is behind anyway.

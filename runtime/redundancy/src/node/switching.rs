@@ -208,6 +208,7 @@ impl Node {
         self.voter.give(now, &self.settings.timing, promise);
         self.owed = Some((epoch, sent));
         self.failback.switched(now);
+        out.push(Output::Notify(Event::HandedOver { epoch: self.lease.epoch }));
         out.push(Output::Close);
         self.end_epoch(now, out);
     }

@@ -1,16 +1,19 @@
 //! What is asked of the machines after every step.
 
 use super::process::Process;
-use super::world::{TIMING, World, ix};
+use super::world::{World, ix};
 use crate::invariants;
 use crate::member::{Epoch, Member, NodeId};
+use crate::mirror::MirrorMode;
 use crate::policy::{PairPolicy, Quorum};
 use crate::token::Gate;
 
 impl World {
     /// What must hold after every step of a machine.
     pub fn check(&mut self, of: NodeId) {
-        let strict = self.strict();
+        if self.strict() {
+            self.check_holders();
+        }
         let kept = |process: &Process| match self.plan.quorum {
             Quorum::Witnessed => self.witness.disk.newest().mark,
             _ => process.disk.newest().mark,
@@ -21,12 +24,11 @@ impl World {
         let open = process.gate.as_ref().filter(|gate| gate.open(now)).map(Gate::epoch);
         let mut found = invariants::own_epoch(of, node.epoch())
             .and(invariants::durable(node, &process.disk.newest()))
-            .and(invariants::bounded_lease(now, node.lease_until(), TIMING.lease))
+            .and(invariants::bounded_lease(now, node.lease_until(), self.plan.timing.lease))
             .and(invariants::gate(open, node));
-        found = found.and(invariants::marked(of, node, kept(process), now));
-        if strict && let (Some(one), Some(other)) = (&self.nodes[0].node, &self.nodes[1].node) {
-            let clocks = NodeId::BOTH.map(|id| self.now(id));
-            found = found.and(invariants::one_holder([(one, clocks[0]), (other, clocks[1])]));
+        // Whoever took the vote since has a mark of its own.
+        if !self.overlapped(node.epoch()) {
+            found = found.and(invariants::marked(of, node, kept(process), now));
         }
         if let Err(invariants::Broken(what)) = found {
             self.fail(what);
@@ -47,6 +49,11 @@ impl World {
     /// What only a witness, or waiting for evidence, can promise: one active at a time.
     pub fn strict(&self) -> bool {
         self.plan.quorum != Quorum::Pair(PairPolicy::Availability) && !self.plan.forced
+    }
+
+    /// Whether what leaves is on both sides, and comes in order: not where the own disk is enough.
+    pub fn ordered(&self) -> bool {
+        self.strict() && self.plan.mode != MirrorMode::Local
     }
 
     /// Whether a member could be reached in both directions.

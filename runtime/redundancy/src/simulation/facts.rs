@@ -1,11 +1,12 @@
 //! What somebody outside sees: the devices that are read, the destinations that are delivered
 //! to, and who said when that it is active.
 
-use super::store::{SINKS, Sample};
+use super::store::{MESSAGES, SINKS, Sample};
 use crate::member::{Epoch, NodeId};
 use crate::mirror::identity::tiny::Bits;
-use crate::mirror::{Identity, Reading, Stream};
+use crate::mirror::{Identity, Place, Reading, Stream};
 use crate::node::Role;
+use gwp_core::Cursor;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A destination and what it was given.
@@ -15,6 +16,17 @@ pub struct Sink {
     /// Newest epoch that it was opened for, or has seen.
     pub accepted: Epoch,
     pub got: BTreeMap<Identity, Bits>,
+    /// Of the transactional one: kept with what it was given.
+    pub cursor: Cursor,
+    /// Of all entries that were ever submitted to it.
+    pub submitted: BTreeMap<Cursor, usize>,
+    /// What arrived and had all arrived before, and how much of that the failovers and lost
+    /// answers so far explain; in pieces ([`super::doubles::pieces`]).
+    pub doubles: usize,
+    pub last_double: Option<Sample>,
+    pub allowed: usize,
+    /// One of them that says it is in order.
+    pub plain_double: Option<Identity>,
     /// Order of the newest of each stream that was new and not flagged.
     newest: BTreeMap<Stream, i64>,
     /// Epochs of which something came after something of a newer one.
@@ -29,7 +41,25 @@ pub struct Facts {
     last_active: Option<NodeId>,
     /// This node has handed over, and nobody has become active since.
     handed: Option<NodeId>,
-    last_epoch: Epoch,
+    pub last_epoch: Epoch,
+    /// Epochs that went on beside a newer one, for a clock.
+    pub overlapped: BTreeSet<Epoch>,
+    /// How far each node has copied the log of which epoch's active, durably.
+    pub copied: [(Epoch, Place); 2],
+    /// And in its memory.
+    pub received: [(Epoch, Place); 2],
+    /// Messages that the source has not forgotten.
+    pub queue: BTreeSet<u32>,
+    /// Messages that were acknowledged, and whether a mark stood for that.
+    pub acknowledged: BTreeMap<Identity, bool>,
+    /// Beginnings and ends of epochs that people were told of, by node.
+    pub told: [BTreeSet<(&'static str, Epoch)>; 2],
+    /// Somebody delivered alone, or took over and could not know whether anybody had.
+    pub apart: bool,
+    /// Its disk is gone, and it does not have everything again.
+    pub destroyed: Option<NodeId>,
+    /// What only a destroyed disk held.
+    pub lost: BTreeMap<Identity, Bits>,
     /// Who is to be active until when, or what is broken.
     expected: Option<(NodeId, u64, &'static str)>,
     /// A switchover is looked at.
@@ -61,6 +91,10 @@ impl Facts {
     pub fn expect(&mut self, id: NodeId, by: u64, what: &'static str) {
         self.expected = Some((id, by, what));
         self.smooth = false;
+    }
+
+    pub fn is_timed(&self) -> bool {
+        self.expected.is_some()
     }
 
     /// A node is active now: what it breaks by being so late, or by being the wrong one.
@@ -96,6 +130,13 @@ impl Facts {
         let known = sink.got.get(&identity).copied();
         let is_new = known.is_none_or(|had| sample.good.0 & !had.0 != 0);
         sink.got.entry(identity).or_default().0 |= sample.good.0;
+        if !is_new {
+            sink.last_double = Some(*sample);
+            sink.doubles += sample.good.0.count_ones().max(1) as usize;
+            // A message that was delivered alone and not acknowledged is sent again, as if it were new.
+            let new = sample.backfill || sample.stream == MESSAGES && self.apart;
+            sink.plain_double = sink.plain_double.or((!new).then_some(identity));
+        }
         if sample.backfill || !is_new || late || !ordered {
             return None;
         }
@@ -105,6 +146,13 @@ impl Facts {
         }
         *newest = identity.order();
         None
+    }
+}
+
+impl Facts {
+    /// Which of these good tags all destinations were given.
+    pub fn delivered(&self, identity: &Identity) -> u8 {
+        self.sinks.iter().fold(u8::MAX, |all, sink| all & sink.got.get(identity).map_or(0, |bits| bits.0))
     }
 }
 

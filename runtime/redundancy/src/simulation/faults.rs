@@ -2,21 +2,24 @@
 
 use super::plan::{CLEAN_DELAY, Fault, MS, S};
 use super::store::{Body, lacks};
-use super::world::{Clock, Event, TIMING, World, ix};
+use super::world::{Clock, Event, World, ix};
 use crate::member::{Member, NodeId};
 use crate::node::{Command, Input, Role};
 use crate::policy::{PairPolicy, Quorum};
-use crate::timing::Path;
+use crate::timing::{Path, Timing};
 
 /// What a path of these delays, disks and sinks promises.
-const FAILOVER_BOUND: u64 = TIMING.failover_bound(&Path {
-    delay: CLEAN_DELAY + MS,
-    round_trip: 2 * (CLEAN_DELAY + MS),
-    vote_fsync: 30 * MS,
-    // Merged, synced, opened.
-    activate: 260 * MS,
-    drift_permille: 20,
-});
+fn failover_bound(timing: &Timing) -> u64 {
+    let delay = timing.lease / CLEAN_DELAY + MS;
+    timing.failover_bound(&Path {
+        delay,
+        round_trip: 2 * delay,
+        vote_fsync: 30 * MS,
+        // Merged, synced, opened.
+        activate: 260 * MS,
+        drift_permille: 20,
+    })
+}
 
 impl World {
     pub fn fault(&mut self, fault: Fault) {
@@ -38,8 +41,10 @@ impl World {
             Fault::Mend { from, to } => self.cut[ix(from)][ix(to)] = false,
             Fault::Pause { of, lasts } => {
                 self.coverage.saw("pause");
-                self.nodes[of.index()].paused_until = self.t + lasts;
+                self.pause(of, lasts, false);
             }
+            Fault::Suspend { of, lasts, ahead } => self.suspend(of, lasts, ahead),
+            Fault::Freeze { of, lasts } => self.freeze(of, lasts),
             Fault::PauseAtGate { of, lasts } => self.nodes[of.index()].pause_at_gate = Some(lasts),
             Fault::Crash { of, back, reboot } => self.crash(of, back, reboot),
             Fault::CrashActive { back } => self.crash_active(back),
@@ -47,6 +52,7 @@ impl World {
                 self.facts.smooth = true;
                 NodeId::BOTH.into_iter().for_each(|id| self.command(id, Command::Switchover));
             }
+            Fault::Destroy { of, back } => self.destroy(of, back),
             Fault::SuperblockFails(Member::Node(id)) => self.nodes[id.index()].disk.fails = true,
             Fault::SuperblockFails(Member::Witness) => self.witness.disk.fails = true,
             Fault::SyncFails(id) => self.nodes[id.index()].sync_fails = true,
@@ -82,10 +88,34 @@ impl World {
     fn crash_active(&mut self, back: u64) {
         let Some(active) = self.only_active() else { return };
         if self.nodes[active.peer().index()].role() == Some(Role::Standby) {
-            self.facts.expect(active.peer(), self.t + FAILOVER_BOUND, "a failover within its bound");
+            self.facts.expect(
+                active.peer(),
+                self.t + failover_bound(&self.plan.timing),
+                "a failover within its bound",
+            );
             self.coverage.saw("clean crash");
         }
         self.crash(Member::Node(active), back, false);
+    }
+
+    /// A node will not take over before somebody says so; somebody looks at it later.
+    pub fn ask_operator(&mut self, id: NodeId) {
+        self.coverage.saw("stale refused");
+        if !std::mem::replace(&mut self.asked, true) {
+            self.later_between(2 * S, 6 * S, Event::OperatorLooks(id));
+        }
+    }
+
+    /// If nobody is active or about to be, this node is made it.
+    pub fn operator_looks(&mut self, id: NodeId) {
+        self.asked = false;
+        let holds = |id: NodeId| self.nodes[id.index()].role().is_some_and(Role::holds);
+        if !NodeId::BOTH.into_iter().any(holds) {
+            self.coverage.saw("operator decides for a stale one");
+            // He cannot know whether the other is about to be.
+            self.plan.forced = true;
+            self.command(id, Command::ForceActivate);
+        }
     }
 
     fn command(&mut self, id: NodeId, command: Command) {
@@ -116,7 +146,7 @@ impl World {
         }
     }
 
-    fn crash(&mut self, of: Member, back: u64, reboot: bool) {
+    pub fn crash(&mut self, of: Member, back: u64, reboot: bool) {
         let clock = |at: &mut Clock, t: u64| {
             if reboot {
                 *at = Clock { offset: S, since: t, ..*at };
@@ -181,10 +211,17 @@ impl World {
         }
     }
 
-    /// I11: whatever a running node has read or copied is in one of its stores, or named.
+    /// I11: whatever a running node has read or copied is in one of its stores, or named. Where
+    /// logs are trimmed, all destinations may have it instead.
     pub fn all_is_stored(&mut self, id: NodeId) {
         let store = &self.nodes[id.index()].store;
-        if let Some(identity) = lacks(&store.owed, &[&store.stored(), &store.dropped]) {
+        let mut stored = store.stored();
+        if self.plan.trims.is_some() {
+            for identity in store.owed.keys() {
+                stored.entry(*identity).or_default().0 |= self.facts.delivered(identity);
+            }
+        }
+        if let Some(identity) = lacks(&store.owed, &[&stored, &store.dropped]) {
             self.fail(format!("I11 what was read is in a store: {identity:?} of {id}"));
         }
     }
@@ -199,6 +236,7 @@ impl World {
         for id in NodeId::BOTH {
             let process = &mut self.nodes[id.index()];
             process.paused_until = process.paused_until.min(self.t);
+            process.clock.since = process.clock.since.min(self.t);
             process.pause_at_gate = None;
             (process.hung, process.sync_fails, process.disk.fails, process.reads_fail) =
                 (false, false, false, 20);
@@ -213,6 +251,7 @@ impl World {
             self.command_input(id, Input::Ready(true));
             self.command_input(id, Input::Health(100));
         }
+        self.witness.asleep_until = 0;
         self.witness.disk.fails = false;
         if self.witness.machine.is_none() {
             self.later_between(0, S, Event::Boot(Member::Witness, self.witness.boot));

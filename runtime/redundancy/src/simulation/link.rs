@@ -3,11 +3,12 @@
 
 use super::plan::MS;
 use super::process::Follow;
-use super::store::{Body, Entry, SINKS, Sample};
+use super::store::{Base, Body, Entry, Handing, SINKS, Sample};
 use super::world::{Event, World, ix};
 use crate::limits;
 use crate::member::{Epoch, Member, NodeId};
 use crate::mirror::fill::{From, admit};
+use crate::mirror::held::lacking;
 use crate::mirror::rejoin::{AtPlace, Joining, join, kept_by};
 use crate::mirror::{Head, History, Place, RunningHash, StandbySide, Verdict};
 use gwp_core::Cursor;
@@ -23,11 +24,23 @@ pub struct Conn {
 
 #[derive(Clone, Debug)]
 pub enum Wire {
-    Join { epoch: Epoch, history: History, place: Place, hash: RunningHash },
+    Join {
+        epoch: Epoch,
+        history: History,
+        place: Place,
+        hash: RunningHash,
+    },
     Joined(Joining),
+    /// It starts anew, after the place of this.
+    Resync(Base),
     Frame(Head, Entry),
-    Acknowledged { received: Place, durable: Place },
+    Acknowledged {
+        received: Place,
+        durable: Place,
+    },
     Delivered([Cursor; SINKS]),
+    /// The answer: the standby keeps these.
+    Knows([Cursor; SINKS]),
     Offers(Vec<Sample>),
     HandOver(Vec<Sample>),
     KeptBy(Place),
@@ -80,6 +93,12 @@ impl World {
         }
     }
 
+    pub fn break_link_if(&mut self, conn: u32) {
+        if self.conn.as_ref().is_some_and(|of| of.id == conn) {
+            self.break_link();
+        }
+    }
+
     pub fn link_lost(&mut self, conn: u32, id: NodeId) {
         let process = &mut self.nodes[id.index()];
         if let Some(work) = process.work.as_mut().filter(|work| work.conn == Some(conn)) {
@@ -89,6 +108,9 @@ impl World {
         if process.follow.as_ref().is_some_and(|follow| follow.conn == conn) {
             process.follow = None;
             process.store.aside.hand_over_again();
+            if let Some(handing) = &mut process.store.handing {
+                handing.kept_by = None;
+            }
         }
     }
 
@@ -97,9 +119,7 @@ impl World {
         let process = &self.nodes[id.index()];
         let of_work = process.work.as_ref().and_then(|work| work.conn);
         if let Some(conn) = of_work.or(process.follow.as_ref().map(|follow| follow.conn)) {
-            if self.conn.as_ref().is_some_and(|of| of.id == conn) {
-                self.break_link();
-            }
+            self.break_link_if(conn);
             self.link_lost(conn, id);
         }
     }
@@ -113,8 +133,10 @@ impl World {
         }
         match wire {
             Wire::Join { epoch, history, place, hash } => self.joins(conn, to, epoch, &history, place, hash),
-            Wire::Acknowledged { .. } | Wire::Offers(_) | Wire::HandOver(_) => self.at_active(conn, to, wire),
-            Wire::Joined(_) | Wire::Frame(..) | Wire::Delivered(_) | Wire::KeptBy(_) => {
+            Wire::Acknowledged { .. } | Wire::Knows(_) | Wire::Offers(_) | Wire::HandOver(_) => {
+                self.at_active(conn, to, wire);
+            }
+            Wire::Joined(_) | Wire::Resync(_) | Wire::Frame(..) | Wire::Delivered(_) | Wire::KeptBy(_) => {
                 self.at_standby(conn, to, wire);
             }
         }
@@ -140,13 +162,20 @@ impl World {
             (work.conn, work.handed) = (None, None);
         }
         let here = store.index(place).map_or(AtPlace::Unknown, |count| AtPlace::Hash(store.hash(count)));
-        let joining = join(&store.history, history, place, hash, here, Place::ZERO);
+        let joining = join(&store.history, history, place, hash, here, store.oldest());
         if let Joining::Follow { after } = joining {
+            self.facts.copied[at.peer().index()] = (epoch, after);
+        }
+        if let Joining::Follow { after } | Joining::Resync { after } = joining {
             work.side.attached(after);
             work.conn = Some(conn);
         }
+        let answer = match joining {
+            Joining::Resync { .. } => Wire::Resync(store.base_at_oldest()),
+            other => Wire::Joined(other),
+        };
         self.say(|| format!("{at}: the other is at {place}: {joining:?}"));
-        self.wire(conn, at.peer(), Wire::Joined(joining));
+        self.wire(conn, at.peer(), answer);
         self.send_frames(at);
     }
 
@@ -158,6 +187,10 @@ impl World {
             Wire::Acknowledged { received, durable } => {
                 work.side.acknowledged(received, durable);
                 return self.pump(at);
+            }
+            Wire::Knows(cursors) => {
+                work.known = cursors;
+                return;
             }
             Wire::Offers(samples) => (samples, From::Fill),
             Wire::HandOver(samples) => (samples, From::Rejoin),
@@ -200,6 +233,10 @@ impl World {
         }
         match wire {
             Wire::Joined(joining) => self.joined(conn, at, joining),
+            Wire::Resync(base) => {
+                self.start_anew(at, base);
+                self.follow_from_here(conn, at);
+            }
             Wire::Frame(head, entry) => self.frame(at, head, entry),
             Wire::Delivered(told) => {
                 let Some(Follow { side: Some(side), .. }) = &process.follow else { return };
@@ -207,11 +244,17 @@ impl World {
                 for (kept, told) in store.delivered.iter_mut().zip(told) {
                     *kept = side.adopt(told, &mut store.shadow).max(*kept);
                 }
+                let knows = store.delivered;
+                self.wire(conn, at.peer(), Wire::Knows(knows));
             }
             Wire::KeptBy(place) => {
                 process.store.aside.handed_over(place);
+                if let Some(handing) = &mut process.store.handing {
+                    handing.kept_by = Some(place);
+                }
                 let synced = process.store.synced;
                 process.store.synced_to(synced);
+                self.handed_shadow(at);
             }
             _ => {}
         }
@@ -221,15 +264,7 @@ impl World {
         let process = &mut self.nodes[at.index()];
         let store = &mut process.store;
         match joining {
-            Joining::Follow { after } => {
-                let Some(follow) = &mut process.follow else { return };
-                follow.side = Some(StandbySide::new(after, store.hash(store.synced)));
-                if !store.tails.is_empty() {
-                    self.coverage.saw("rejoin with tail");
-                }
-                let all = store.tails.iter().chain(store.shadow.iter()).copied().collect();
-                self.wire(conn, at.peer(), Wire::HandOver(all));
-            }
+            Joining::Follow { .. } | Joining::Resync { .. } => self.follow_from_here(conn, at),
             Joining::SetAside { above } => {
                 let end = store.end().position;
                 if !store.aside.set_aside(above, end) {
@@ -240,21 +275,42 @@ impl World {
                 self.reconfigure(at);
                 self.ask_to_join(at);
             }
-            Joining::Resync { .. } => self.fail("nothing is trimmed, and a node is to start anew"),
         }
+    }
+
+    /// The own log is the beginning of the active's: frames come, and what is beside the log goes.
+    fn follow_from_here(&mut self, conn: u32, at: NodeId) {
+        let process = &mut self.nodes[at.index()];
+        let store = &mut process.store;
+        let Some(follow) = &mut process.follow else { return };
+        follow.side = Some(StandbySide::new(store.durable(), store.hash(store.synced)));
+        if !store.tails.is_empty() {
+            self.coverage.saw("rejoin with tail");
+        }
+        // What the own copy holds the active has.
+        let beside = store.shadow.iter().filter_map(|sample| lacking(sample, &store.held));
+        let beside: Vec<Sample> = beside.collect();
+        if let Some(handing) = &mut store.handing {
+            *handing = Handing { readings: beside.clone(), kept_by: None };
+        }
+        let all = store.tails.iter().copied().chain(beside).collect();
+        self.wire(conn, at.peer(), Wire::HandOver(all));
     }
 
     fn frame(&mut self, at: NodeId, head: Head, entry: Entry) {
         let process = &mut self.nodes[at.index()];
-        let Some(Follow { side: Some(side), .. }) = &mut process.follow else { return };
+        let Some(Follow { side: Some(side), epoch, .. }) = &mut process.follow else { return };
+        let epoch = *epoch;
         match side.accept(&head) {
             Verdict::Append => {
-                let at_active =
-                    self.nodes[at.peer().index()].store.log.get(self.nodes[at.index()].store.log.len());
+                let active = &self.nodes[at.peer().index()].store;
+                let at_active = active.index(entry.place()).filter(|count| *count > 0);
+                let at_active = at_active.map(|count| &active.log[count - 1]);
                 // The active may be gone by now, and a torn end with it; what is there is equal.
-                if at_active.is_some_and(|there| there.position == entry.position && *there != entry) {
+                if at_active.is_some_and(|there| *there != entry) {
                     return self.fail("I12 the copy is a prefix");
                 }
+                self.facts.received[at.index()] = (epoch, entry.place());
                 self.nodes[at.index()].store.push(entry);
                 self.start_sync(at);
             }
@@ -267,8 +323,9 @@ impl World {
     pub fn acknowledge(&mut self, id: NodeId) {
         let process = &mut self.nodes[id.index()];
         let durable = process.store.durable();
-        if let Some(Follow { conn, side: Some(side), .. }) = &mut process.follow {
+        if let Some(Follow { conn, side: Some(side), epoch }) = &mut process.follow {
             side.persisted(durable.min(side.received()));
+            self.facts.copied[id.index()] = (*epoch, side.durable());
             let (conn, received, durable) = (*conn, side.received(), side.durable());
             self.wire(conn, id.peer(), Wire::Acknowledged { received, durable });
         }

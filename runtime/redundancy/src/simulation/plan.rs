@@ -3,12 +3,15 @@
 use super::random::Random;
 use crate::failback::FailbackMode;
 use crate::member::{Member, NodeId};
+use crate::mirror::MirrorMode;
+use crate::node::StalePolicy;
 use crate::policy::{PairPolicy, Quorum};
+use crate::timing::Timing;
 
 pub const MS: u64 = 1_000_000;
 pub const S: u64 = 1_000 * MS;
-/// Longest delay of a message where times are looked at.
-pub const CLEAN_DELAY: u64 = 50 * MS;
+/// Longest delay of a message where times are looked at, as a part of a lease.
+pub const CLEAN_DELAY: u64 = 24;
 
 const MEMBERS: [Member; 3] = [Member::Node(NodeId::Primary), Member::Node(NodeId::Backup), Member::Witness];
 
@@ -31,6 +34,19 @@ pub enum Fault {
         to: Member,
     },
     Pause {
+        of: NodeId,
+        lasts: u64,
+    },
+    /// The machine sleeps: nothing reaches it, its boot clock counts on, and is `ahead` of it
+    /// when it wakes.
+    Suspend {
+        of: Member,
+        lasts: u64,
+        ahead: u64,
+    },
+    /// The machine and its clock stand still, as for a snapshot of a virtual one. What is sent to
+    /// it meanwhile waits.
+    Freeze {
         of: NodeId,
         lasts: u64,
     },
@@ -79,9 +95,17 @@ pub enum Fault {
         ready: bool,
     },
     Force(NodeId),
+    /// The machine burns down, and an empty one is put in its place.
+    Destroy {
+        of: NodeId,
+        back: u64,
+    },
 }
 
 pub struct Plan {
+    pub timing: Timing,
+    pub mode: MirrorMode,
+    pub stale: StalePolicy,
     pub quorum: Quorum,
     pub failback: FailbackMode,
     /// Clock rates of primary, backup and witness, in permille of the true one.
@@ -89,11 +113,19 @@ pub struct Plan {
     /// The shadow is on disk and survives a crash.
     pub shadow_on_disk: bool,
     pub shadow_bytes: usize,
+    /// Newest records that are never trimmed, and that are kept for a peer that is away; none if
+    /// nothing is trimmed.
+    pub trims: Option<(usize, usize)>,
     /// Nothing but loss of up to 10 %: nobody may switch.
     pub healthy: bool,
     pub forced: bool,
     pub faults: Vec<(u64, Fault)>,
     pub calm_at: u64,
+}
+
+/// When a pair that starts together has an active that somebody follows, if all goes well.
+fn up(timing: &Timing) -> u64 {
+    timing.start_hold + 2 * timing.promise + S / 2
 }
 
 impl Plan {
@@ -111,28 +143,54 @@ impl Plan {
         // One crash or switchover of a pair that lacks nothing: how long it takes is looked at.
         let clean = !healthy && random.chance(100);
         let quorum = if clean { Quorum::Witnessed } else { quorum };
+        let timing = match random.between(0, 10) {
+            0 => Timing::FAST,
+            1 => Timing::WAN,
+            _ => Timing::DEFAULT,
+        };
+        let mode = match random.between(0, 10) {
+            0 => MirrorMode::Memory,
+            1 => MirrorMode::Local,
+            _ => MirrorMode::BeforeSend,
+        };
+        // Nobody has to ask for a healthy one.
+        let stale = match random.between(0, 10) {
+            0 if !healthy && !clean => StalePolicy::Ask,
+            _ => StalePolicy::Allow,
+        };
         let mut plan = Plan {
+            timing,
+            mode,
+            stale,
             quorum,
             failback: if healthy || clean { FailbackMode::Manual } else { failback },
             rates: [0; 3].map(|_| random.between(980, 1_021)),
             shadow_on_disk: random.chance(500),
             shadow_bytes: if random.chance(100) { 32 * 20 } else { 1 << 20 },
+            trims: None,
             healthy,
             forced: false,
             faults: Vec::new(),
-            calm_at: random.between(20, 60) * S,
+            calm_at: up(&timing) + random.between(12, 52) * S,
         };
         plan.network(random);
         if clean {
-            let delay = random.pick(&[2 * MS, 10 * MS, CLEAN_DELAY]);
+            let most = timing.lease / CLEAN_DELAY;
+            let delay = random.pick(&[most / 10, most / 3, most]);
             plan.faults = vec![(0, Fault::Network { loss: 0, doubled: 0, delay })];
-            let at = random.between(14 * S, 19 * S);
+            let at = up(&timing) + random.between(6 * S, 11 * S);
             let back = random.between(S, 8 * S);
             plan.at(at, random.pick(&[Fault::CrashActive { back }, Fault::SmoothSwitchover]));
         } else if !healthy {
             let most = if random.chance(200) { 25 } else { 9 };
             let count = random.between(0, most);
             (0..count).for_each(|_| plan.one(random));
+            plan.clocks(random);
+            plan.disks(random);
+        }
+        if random.chance(600) {
+            let keep = random.between(20, 60) as usize;
+            plan.trims = Some((keep, keep + random.between(0, 100) as usize));
         }
         plan.faults.retain(|(at, _)| *at < plan.calm_at);
         plan
@@ -147,13 +205,15 @@ impl Plan {
         let loss = if random.chance(400) { 0 } else { random.between(0, most + 1) };
         let doubled = if random.chance(500) { 0 } else { random.between(0, 300) };
         let delay = random.pick(&[2 * MS, 10 * MS, 50 * MS, 50 * MS, 150 * MS]);
+        // What a profile is not made for makes leases end without a fault.
+        let delay = if self.healthy { delay.min(self.timing.lease / 8) } else { delay };
         self.at(0, Fault::Network { loss, doubled, delay });
     }
 
     fn one(&mut self, random: &mut Random) {
         // Mostly when the pair is up, and sometimes close together.
-        let at =
-            if random.chance(100) { random.between(0, 8 * S) } else { random.between(8 * S, self.calm_at) };
+        let up = up(&self.timing);
+        let at = if random.chance(100) { random.between(0, up) } else { random.between(up, self.calm_at) };
         let node = random.pick(&NodeId::BOTH);
         let lasts = random.between(50 * MS, 12 * S);
         match random.between(0, 21) {
@@ -179,6 +239,33 @@ impl Plan {
             17 => self.at(at, Fault::Maintenance { of: node, lasts }),
             18 => self.at(at, Fault::Health { of: node, score: random.pick(&[0, 50, 79, 100]) }),
             _ => self.rare(random, at, node, lasts),
+        }
+    }
+
+    fn disks(&mut self, random: &mut Random) {
+        for _ in 0..random.pick(&[0, 0, 0, 0, 1, 1, 2]) {
+            let at = random.between(up(&self.timing), self.calm_at);
+            // Nobody exchanges a disk within a promise.
+            let back = 2 * self.timing.promise + random.between(S, 8 * S);
+            self.at(at, Fault::Destroy { of: random.pick(&NodeId::BOTH), back });
+        }
+    }
+
+    /// What clocks do beyond what the votes allow for, in some seeds.
+    fn clocks(&mut self, random: &mut Random) {
+        for _ in 0..random.pick(&[0, 0, 0, 0, 0, 1, 1, 2, 3]) {
+            let at = random.between(6 * S, self.calm_at);
+            let left = self.calm_at - at;
+            let lasts = random.pick(&[300 * MS, 2 * S, 12 * S]);
+            let lasts = random.between(50 * MS, lasts).min(left);
+            if random.chance(500) {
+                self.at(at, Fault::Freeze { of: random.pick(&NodeId::BOTH), lasts });
+                continue;
+            }
+            // Real time clocks tell whole seconds; some are wrong by far.
+            let ahead = random.pick(&[0, 0, S, 10 * S]);
+            let ahead = random.between(0, ahead + 1);
+            self.at(at, Fault::Suspend { of: random.pick(&MEMBERS), lasts, ahead });
         }
     }
 

@@ -1,20 +1,24 @@
 //! A node's process: the machine, and the shell around it that does what the machine says.
 
 use super::plan::{CLEAN_DELAY, MS, S};
+use super::source::Inbox;
 use super::store::{Body, SINKS, Sample, Store, Superblocks, owe};
-use super::world::{Clock, Event, TICK, TIMING, World};
+use super::world::{Clock, Event, TICK, World};
 use crate::member::{Epoch, Member, NodeId};
 use crate::message::{Message, Stance};
 use crate::mirror::fill::{From, admit};
 use crate::mirror::takeover::take_over;
-use crate::mirror::{ActiveSide, MirrorMode, Outlet, Place, StandbySide, Wish};
-use crate::node::{Configured, Event as News, Input, Node, Output, Role, Settings, StalePolicy, SwitchCause};
+use crate::mirror::{ActiveSide, Outlet, Place, StandbySide, Wish};
+use crate::node::{Configured, Event as News, Input, Node, Output, Role, Settings, SwitchCause};
+use crate::timing::Timing;
 use crate::token::{ActivationToken, Gate};
 use gwp_core::Cursor;
 
 /// From the vote that is handed over to deliveries of the other: it asks again with every beat,
 /// the answer comes back, its own vote and that it won go to disk, sinks open.
-const HANDOVER_GAP: u64 = TIMING.beat + 2 * CLEAN_DELAY + 4 * 30 * MS + 270 * MS;
+fn handover_gap(timing: &Timing) -> u64 {
+    timing.beat + 2 * (timing.lease / CLEAN_DELAY) + 4 * 30 * MS + 270 * MS
+}
 
 /// The active at work.
 pub struct Work {
@@ -27,6 +31,15 @@ pub struct Work {
     /// What the peer has handed over is in the log up to here; the answer is owed.
     pub handed: Option<Place>,
     told: [Cursor; SINKS],
+    /// Entries that were submitted and that it did not know to be.
+    pub lag: [usize; SINKS],
+    pub inbox: Inbox,
+    /// What it knew to be delivered when it was activated.
+    pub kept: [Cursor; SINKS],
+    /// Newest that was ever submitted.
+    pub upto: [Cursor; SINKS],
+    /// The peer has said that it keeps these.
+    pub known: [Cursor; SINKS],
     /// The log's records when it was activated.
     base: usize,
 }
@@ -51,6 +64,8 @@ pub struct Process {
     /// `None` = it is dead.
     pub node: Option<Node>,
     pub paused_until: u64,
+    /// While it is paused: what comes over the network is lost.
+    pub asleep: bool,
     pub pause_at_gate: Option<u64>,
     pub clock: Clock,
     pub disk: Superblocks,
@@ -77,6 +92,7 @@ impl Process {
             boot: 0,
             node: None,
             paused_until: 0,
+            asleep: false,
             pause_at_gate: None,
             clock,
             disk: Superblocks::default(),
@@ -134,8 +150,8 @@ impl World {
         let settings = Settings {
             me: id,
             quorum: self.plan.quorum,
-            timing: TIMING,
-            stale: StalePolicy::Allow,
+            timing: self.plan.timing,
+            stale: self.plan.stale,
             failback: self.plan.failback,
         };
         let process = &mut self.nodes[id.index()];
@@ -160,7 +176,10 @@ impl World {
         let now = self.now(id);
         let Some(node) = &mut self.nodes[id.index()].node else { return };
         let mut out = Vec::new();
+        let before = (node.role(), node.epoch());
         node.step(now, input, &mut out);
+        let after = (node.role(), node.epoch());
+        self.check_told(id, before, after, &out);
         for output in out {
             self.output(id, output);
         }
@@ -189,6 +208,7 @@ impl World {
             Output::Alone(alone) => {
                 self.coverage.saw(if alone { "solo" } else { "mark cleared" });
                 self.say(|| format!("{id}: may deliver alone: {alone}"));
+                self.facts.apart |= alone;
                 if let (true, Some(work)) = (alone, &mut self.nodes[id.index()].work) {
                     work.side.solo_registered();
                 }
@@ -204,9 +224,12 @@ impl World {
                 self.say(|| format!("{id}: {from:?} to {to:?}"));
                 self.coverage.role(from, to);
                 self.facts.role(id, from, to);
+                if to == Role::Standby && self.facts.destroyed == Some(id) {
+                    self.facts.destroyed = None;
+                }
                 if (from, to) == (Role::Draining, Role::Fenced) && self.facts.smooth {
                     self.coverage.saw("smooth switchover");
-                    let by = self.t + HANDOVER_GAP;
+                    let by = self.t + handover_gap(&self.plan.timing);
                     self.facts.expect(id.peer(), by, "I29 a switchover without a wait for a promise");
                 }
             }
@@ -222,10 +245,15 @@ impl World {
                 if stale && self.had_everything(id) {
                     self.fail("a takeover by a standby that had everything flags nothing");
                 }
+                let timed = self.facts.is_timed();
                 if let Some(what) = self.facts.in_time(id, self.t) {
                     self.fail(what);
                 }
                 let (takeover, handed) = self.facts.activated(id, epoch);
+                self.facts.apart |= stale;
+                if timed {
+                    self.check_lag(id, handed);
+                }
                 if handed {
                     self.coverage.saw("switchover completed");
                 } else if takeover {
@@ -235,6 +263,7 @@ impl World {
                     self.fail("I27 a switch without a cause");
                 }
             }
+            News::StaleRefused => self.ask_operator(id),
             News::SwitchoverAborted { .. } => self.coverage.saw("switchover aborted"),
             News::SwitchoverBegun { why, .. } => self.coverage.saw(match why {
                 SwitchCause::Operator => "operator switchover",
@@ -252,9 +281,11 @@ impl World {
         self.later(TICK, Event::Tick(id, boot));
         self.feed(id, Input::Moved { sequencer: moved, store: moved });
         self.drive_mark(id);
+        self.consume(id);
         self.pump(id);
         self.close_or_drain(id);
         self.follow(id);
+        self.trim(id);
     }
 
     /// What the mirror wishes, the machine is told.
@@ -303,8 +334,13 @@ impl World {
             process.closing = false;
             self.later_between(MS, 20 * MS, Event::Input(id, boot, Input::Closed));
         } else if process.draining && quiet {
-            let side = process.work.as_ref().map(|work| &work.side);
-            if side.is_some_and(|side| side.peer_durable() >= side.own_durable()) {
+            let known = |work: &Work| {
+                let upto =
+                    work.upto.iter().zip(&process.store.delivered).all(|(upto, delivered)| delivered >= upto);
+                let known = work.known == process.store.delivered;
+                upto && known && work.side.peer_durable() >= work.side.own_durable()
+            };
+            if process.work.as_ref().is_some_and(known) {
                 process.draining = false;
                 process.gate = None;
                 self.feed(id, Input::Drained);
@@ -343,12 +379,17 @@ impl World {
         // That the mark is set is the safe thing to assume: it makes the peer catch up first.
         process.work = Some(Work {
             epoch,
-            side: ActiveSide::new(MirrorMode::BeforeSend, TIMING.solo, own, true).with_window(3_000),
+            side: ActiveSide::new(self.plan.mode, self.plan.timing.solo, own, true).with_window(3_000),
             outlets: store.delivered.map(Outlet::new),
             conn: None,
             in_step: false,
             handed: None,
             told: [Cursor::ZERO; SINKS],
+            lag: [0; SINKS],
+            inbox: Inbox::default(),
+            kept: store.delivered,
+            upto: [Cursor::ZERO; SINKS],
+            known: [Cursor::ZERO; SINKS],
             base: store.log.len(),
         });
         process.draining = false;
@@ -367,12 +408,15 @@ impl World {
         }
         process.store.tails.clear();
         process.store.aside.deleted();
+
         let accepted = &mut self.facts.sinks[0].accepted;
         if *accepted > epoch {
             let by = *accepted;
             return self.feed(id, Input::FencedBy(by));
         }
         *accepted = epoch;
+        self.resume_transactional(id);
+        self.note_lag(id);
         self.feed(id, Input::Activated(epoch));
     }
 
@@ -469,7 +513,9 @@ impl World {
         if had_tails && store.aside.is_empty() {
             self.coverage.saw("tail deleted");
         }
-        let durable = store.durable();
+        self.handed_shadow(id);
+        let process = &mut self.nodes[id.index()];
+        let durable = process.store.durable();
         if let Some(work) = &mut process.work {
             work.side.committed(durable, now);
         }

@@ -1,18 +1,19 @@
 //! Deliveries: checked at the gate, emitted some time later, arrived, acknowledged.
 
+use super::doubles::pieces;
 use super::plan::MS;
 use super::process::Flight;
 use super::store::{SINKS, Sample};
 use super::world::{Answer, Event, World};
 use crate::invariants;
 use crate::member::{Epoch, NodeId};
-use crate::mirror::{Place, invariants as mirrored};
+use crate::mirror::{MirrorMode, Place, invariants as mirrored};
 use crate::node::Input;
 use crate::policy::Quorum;
 use gwp_core::Cursor;
 
 /// Entries in one batch; one batch is under way to a sink.
-const BATCH: usize = 16;
+pub const BATCH: usize = 16;
 
 impl World {
     pub fn deliver(&mut self, id: NodeId) {
@@ -22,17 +23,23 @@ impl World {
             let serial = self.serial;
             let process = &mut self.nodes[id.index()];
             let open = process.gate.as_ref().is_some_and(|gate| gate.open(now));
-            let busy = process.draining || process.store.failed || process.flights[sink].is_some();
+            let busy = process.store.failed || process.flights[sink].is_some();
+            let draining = process.draining;
             let Some(work) = process.work.as_mut().filter(|_| open && !busy) else { continue };
             let (outlet, gate) = (&mut work.outlets[sink], work.side.gate());
             let (mut batch, mut left) = (Vec::new(), Place::ZERO);
             for at in process.store.after(outlet.submitted()).take(BATCH) {
                 let entry = process.store.log[at];
                 let Some(sample) = process.store.as_delivered(at) else { continue };
+                // What was under way is delivered again until it is acknowledged, nothing else.
+                if draining && entry.cursor() > work.upto[sink] {
+                    break;
+                }
                 if !outlet.submit(entry.cursor(), entry.place(), gate) {
                     break;
                 }
                 left = entry.place();
+                work.upto[sink] = entry.cursor().max(work.upto[sink]);
                 batch.push((entry.cursor(), sample));
             }
             if batch.is_empty() {
@@ -40,6 +47,7 @@ impl World {
             }
             process.store.delivered[sink] = outlet.delivered();
             let (epoch, boot, solo) = (work.epoch, process.boot, work.side.is_solo());
+            self.facts.submits(sink, epoch, &batch);
             process.flights[sink] = Some(Flight { serial, epoch, batch, emitted: false });
             let slow = self.random.chance(50);
             let upto = if slow && !self.calm { 150 * MS } else { 2 * MS };
@@ -48,14 +56,14 @@ impl World {
                 self.coverage.saw("pause");
                 self.say(|| format!("{id}: stands still behind the gate"));
                 let rest = self.plan.calm_at.saturating_sub(self.t);
-                self.nodes[id.index()].paused_until = self.t + lasts.min(rest);
+                self.pause(id, lasts.min(rest), false);
             }
-            self.check_left(id, epoch, left, solo);
+            self.check_left(id, epoch, left, solo, "I13 I15");
         }
     }
 
-    /// I13, I15: what leaves is on both disks, or a mark stands for it.
-    fn check_left(&mut self, id: NodeId, epoch: Epoch, left: Place, solo: bool) {
+    /// I13, I15, I20: what leaves is on both disks, or a mark stands for it.
+    pub fn check_left(&mut self, id: NodeId, epoch: Epoch, left: Place, solo: bool, rule: &str) {
         let own = &self.nodes[id.index()];
         let peer = &self.nodes[id.peer().index()].store;
         let kept = match self.plan.quorum {
@@ -63,14 +71,23 @@ impl World {
             _ => own.disk.newest().mark,
         };
         let marked = kept.is_some_and(|mark| mark.solo && mark.holder == id && mark.epoch == epoch);
-        let there = peer.index(left).is_some_and(|count| count <= peer.synced);
-        let peer_durable = if there { left } else { Place::ZERO };
+        let trimmed = left < peer.oldest() && peer.history.common(&own.store.history) >= left.position;
+        let memory =
+            self.plan.mode == MirrorMode::Memory && self.facts.received[id.peer().index()] >= (epoch, left);
+        let there = memory || trimmed || peer.index(left).is_some_and(|count| count <= peer.synced);
+        // What it had on its disk was there, even if the disk is gone since, or trimmed.
+        let (followed, copied) = self.facts.copied[id.peer().index()];
+        let peer_durable = match there {
+            true => left,
+            false if followed == epoch => copied,
+            false => Place::ZERO,
+        };
         // Whoever took the vote since knows that it was solo, or is on the way to refuse this epoch.
-        let moved_on = kept.is_some_and(|mark| mark.epoch > epoch) || !self.strict();
+        let moved_on =
+            kept.is_some_and(|mark| mark.epoch > epoch) || !self.ordered() || self.overlapped(epoch);
         if mirrored::left_unmirrored(left, own.store.durable(), peer_durable, marked || moved_on) {
-            let invariants::Broken(what) =
-                invariants::Broken("I13 I15 what leaves is on both disks, or a mark stands for it");
-            self.fail(format!("{what}: {left} of {id}, solo: {solo}"));
+            let what = "what leaves is on both disks, or a mark stands for it";
+            self.fail(format!("{rule} {what}: {left} of {id}, solo: {solo}"));
         }
     }
 
@@ -95,7 +112,8 @@ impl World {
         if self.facts.sinks[sink].down {
             return Answer::Lost;
         }
-        let strict = self.strict();
+        let overlapped = self.overlapped(epoch);
+        let (strict, ordered) = (self.strict() && !overlapped, self.ordered());
         let mut late = false;
         let to = &mut self.facts.sinks[sink];
         if sink == 0 {
@@ -104,6 +122,7 @@ impl World {
                 return Answer::Refused(self.facts.sinks[sink].accepted);
             }
             to.accepted = epoch;
+            to.cursor = batch.last().map_or(to.cursor, |(cursor, _)| *cursor);
         } else {
             match to.take_epoch(epoch) {
                 Some(is_late) => late = is_late,
@@ -117,9 +136,12 @@ impl World {
             }
         }
         for (_, sample) in batch {
-            if let Some(what) = self.facts.arrived(sink, sample, late, strict) {
+            if let Some(what) = self.facts.arrived(sink, sample, late, strict && ordered) {
                 self.fail(format!("{what} at sink {sink} in epoch {epoch}"));
             }
+        }
+        if strict {
+            self.check_doubles(sink);
         }
         // The answer may be lost; then all comes again.
         if !self.calm && self.random.chance(20) { Answer::Lost } else { Answer::Acknowledged }
@@ -133,7 +155,16 @@ impl World {
             let outlet = &mut work.outlets[sink];
             match (answer, flight.batch.last()) {
                 (Answer::Acknowledged, Some((cursor, _))) => outlet.acknowledge(*cursor),
-                _ => outlet.disconnected(),
+                _ => {
+                    // Opened again, the transactional one says what it has, if nobody newer did.
+                    let to = &self.facts.sinks[sink];
+                    if sink == 0 && to.accepted == flight.epoch {
+                        outlet.acknowledge(to.cursor);
+                    }
+                    outlet.disconnected();
+                    self.facts.sinks[sink].allowed +=
+                        flight.batch.iter().map(|of| pieces(&of.1)).sum::<usize>();
+                }
             }
             process.store.delivered[sink] = outlet.delivered();
         }

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 /// Streams: two poll groups, and one tag whose device stamps its samples.
 pub const STREAMS: u8 = 3;
 pub const EVENTS: u8 = 2;
+/// A source that sends each message to whoever is active, and forgets it when acknowledged.
+pub const MESSAGES: u8 = 3;
 /// Destinations: the first is fenced, the second takes what comes.
 pub const SINKS: usize = 2;
 
@@ -33,7 +35,7 @@ impl Sample {
 
     /// Two nodes never read quite the same, but an event is the device's own.
     pub fn value(stream: u8, number: u32, by: NodeId) -> u64 {
-        let by = if stream == EVENTS { 0 } else { by.index() as u64 };
+        let by = if stream >= EVENTS { 0 } else { by.index() as u64 };
         RunningHash(u64::from(stream)).then(u64::from(number)).then(by).0
     }
 }
@@ -43,8 +45,8 @@ impl Reading for Sample {
 
     fn identity(&self) -> Identity {
         match self.stream {
-            EVENTS => Identity::Event {
-                tag: TagId(0),
+            EVENTS | MESSAGES => Identity::Event {
+                tag: TagId((self.stream - EVENTS).into()),
                 time: Timestamp(i64::from(self.number)),
                 content: self.value,
             },
@@ -111,8 +113,28 @@ impl Entry {
     }
 }
 
+/// What a log begins with that was made anew from the active's: what is before is there no more.
+#[derive(Clone, Debug, Default)]
+pub struct Base {
+    pub place: Place,
+    pub hash: RunningHash,
+    pub history: History,
+    pub configured: Configured,
+}
+
+/// A shadow on its way to the active, and the place in its log that holds all of it.
+#[derive(Default)]
+pub struct Handing {
+    pub readings: Vec<Sample>,
+    pub kept_by: Option<Place>,
+}
+
 pub struct Store {
+    pub base: Base,
     pub log: Vec<Entry>,
+    /// Records before this one are trimmed. Only the index of what they held outlives them, as
+    /// the rules of [`crate::mirror::held`] ask.
+    pub first: usize,
     /// Running hash with each record.
     hashes: Vec<RunningHash>,
     pub synced: usize,
@@ -124,9 +146,12 @@ pub struct Store {
     pub history: History,
     pub tails: Vec<Sample>,
     pub aside: Aside,
+    /// Made anew: what the shadow has may have been trimmed with the log, and leaves when it was
+    /// handed over.
+    pub handing: Option<Handing>,
     pub shadow: Shadow<Sample>,
     pub delivered: [Cursor; SINKS],
-    saved: [Cursor; SINKS],
+    pub saved: [Cursor; SINKS],
     backfill_upto: Place,
     /// Readings the shadow had no room for.
     pub dropped: BTreeMap<Identity, Bits>,
@@ -138,7 +163,10 @@ pub struct Store {
 impl Store {
     pub fn empty(shadow_bytes: usize) -> Store {
         Store {
+            base: Base::default(),
             log: Vec::new(),
+            first: 0,
+            handing: None,
             hashes: Vec::new(),
             synced: 0,
             syncing: false,
@@ -157,21 +185,29 @@ impl Store {
     }
 
     pub fn end(&self) -> Place {
-        self.log.last().map_or(Place::ZERO, Entry::place)
+        self.log.last().map_or(self.base.place, Entry::place)
     }
 
     pub fn durable(&self) -> Place {
-        self.log[..self.synced].last().map_or(Place::ZERO, Entry::place)
+        self.log[..self.synced].last().map_or(self.base.place, Entry::place)
+    }
+
+    /// Place before the oldest record that is kept.
+    pub fn oldest(&self) -> Place {
+        self.log[..self.first].last().map_or(self.base.place, Entry::place)
     }
 
     /// Running hash over the first `count` records.
     pub fn hash(&self, count: usize) -> RunningHash {
-        if count == 0 { RunningHash::EMPTY } else { self.hashes[count - 1] }
+        if count == 0 { self.base.hash } else { self.hashes[count - 1] }
     }
 
-    /// Records up to this place; none if it is no place of this log.
+    /// Records up to this place; none if it is no place of this log, or trimmed.
     pub fn index(&self, place: Place) -> Option<usize> {
-        if place == Place::ZERO {
+        if place < self.oldest() {
+            return None;
+        }
+        if place == self.base.place {
             return Some(0);
         }
         self.log.binary_search_by_key(&place, Entry::place).ok().map(|at| at + 1)
@@ -242,17 +278,23 @@ impl Store {
     /// Indices of the readings behind the cursor.
     pub fn after(&self, cursor: Cursor) -> impl Iterator<Item = usize> {
         let from = self.log.partition_point(|entry| entry.cursor() <= cursor);
-        (from..self.log.len()).filter(|at| self.log[*at].sample().is_some())
+        (from.max(self.first)..self.log.len()).filter(|at| self.log[*at].sample().is_some())
     }
 
     /// Cuts the log behind `above`; what the rules have set aside is kept.
     pub fn cut(&mut self, above: Position) {
         let keep = self.log.partition_point(|entry| entry.position <= above);
         if !self.aside.is_empty() {
-            let tail: Vec<Sample> = (keep..self.log.len()).filter_map(|at| self.as_delivered(at)).collect();
+            let tail: Vec<Sample> =
+                (keep.max(self.first)..self.log.len()).filter_map(|at| self.as_delivered(at)).collect();
             self.tails.extend(tail);
         }
-        self.truncate(keep);
+        if above < self.oldest().position {
+            // What is left is trimmed, all of it.
+            self.restart(Base::default());
+        } else {
+            self.truncate(keep);
+        }
         for cursor in self.delivered.iter_mut().chain(&mut self.saved) {
             *cursor = (*cursor).min(Cursor::complete(above));
         }
@@ -262,7 +304,8 @@ impl Store {
         self.log.truncate(keep);
         self.hashes.truncate(keep);
         self.synced = keep;
-        self.history = History::of(self.log.iter().map(|entry| entry.position));
+        self.history = self.base.history.clone();
+        self.log.iter().for_each(|entry| self.history.extend(entry.position));
         self.held = HeldIndex::new(1 << 20);
         self.backfill_upto = Place::ZERO;
         let log = std::mem::take(&mut self.log);
@@ -293,19 +336,30 @@ impl Store {
     /// All this node has, by identity.
     pub fn stored(&self) -> BTreeMap<Identity, Bits> {
         let mut all = BTreeMap::new();
-        let log = self.log.iter().filter_map(Entry::sample);
+        let log = self.log[self.first..].iter().filter_map(Entry::sample);
         log.chain(self.tails.iter().copied())
             .chain(self.shadow.iter().copied())
             .for_each(|s| owe(&mut all, &s));
         all
     }
 
+    /// Its log is empty, and goes on after this.
+    pub fn restart(&mut self, base: Base) {
+        (self.base, self.first) = (base, 0);
+        self.truncate(0);
+    }
+
     pub fn configured(&self) -> Configured {
+        self.configured_at(self.synced)
+    }
+
+    /// What was in force after so many records.
+    pub fn configured_at(&self, count: usize) -> Configured {
         let of = |entry: &Entry| match entry.body {
             Body::Config(plan) => Some(Configured { plan: PlanId([plan; 16]), at: entry.position }),
             _ => None,
         };
-        self.log[..self.synced].iter().rev().find_map(of).unwrap_or_default()
+        self.log[..count].iter().rev().find_map(of).unwrap_or(self.base.configured)
     }
 }
 

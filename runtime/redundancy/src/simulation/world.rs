@@ -11,13 +11,11 @@ use crate::member::{Epoch, Member, NodeId};
 use crate::message::Message;
 use crate::mono::Mono;
 use crate::node::Input;
-use crate::timing::Timing;
 use crate::witness::{Witness, WitnessInput, WitnessOutput};
 use gwp_core::Cursor;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-pub const TIMING: Timing = Timing::DEFAULT;
 /// How often a shell gives its machine the time.
 pub const TICK: u64 = 20 * MS;
 /// Events of the story that are kept.
@@ -47,6 +45,14 @@ pub enum Event {
     },
     LinkLost(u32, NodeId),
     Read(u8, u32),
+    /// The source has another message.
+    Posted(u32),
+    /// The acknowledgement of a message leaves.
+    Forget {
+        of: NodeId,
+        boot: u32,
+        number: u32,
+    },
     ReadBy(NodeId, u8, u32),
     Emit {
         of: NodeId,
@@ -71,6 +77,7 @@ pub enum Event {
     },
     Fault(Fault),
     SinkUp(usize),
+    OperatorLooks(NodeId),
     HangEnds(NodeId),
     MaintenanceEnds(NodeId),
     Calm,
@@ -86,7 +93,8 @@ pub enum Answer {
 struct Due {
     at: u64,
     seq: u64,
-    event: Event,
+    /// Of its own, as the heap moves what it holds.
+    event: Box<Event>,
 }
 
 impl PartialEq for Due {
@@ -112,12 +120,13 @@ impl Ord for Due {
 pub struct Clock {
     pub offset: u64,
     pub permille: u64,
+    /// Before this it stands still.
     pub since: u64,
 }
 
 impl Clock {
     pub fn show(&self, t: u64) -> Mono {
-        Mono(self.offset + (t - self.since) / 1_000 * self.permille)
+        Mono(self.offset + t.saturating_sub(self.since) / 1_000 * self.permille)
     }
 }
 
@@ -126,6 +135,7 @@ pub struct WitnessProcess {
     pub boot: u32,
     pub clock: Clock,
     pub disk: Superblocks,
+    pub asleep_until: u64,
     heard_boots: [u32; 2],
 }
 
@@ -151,6 +161,10 @@ pub struct World {
     pub broken: Option<String>,
     telling: bool,
     pub story: VecDeque<String>,
+    /// Until then a clock that did what votes do not allow for can make two holders.
+    pub loose_until: u64,
+    /// An operator is on his way.
+    pub asked: bool,
     /// No slot is read any more.
     pub reads_end: bool,
     pub plans: u8,
@@ -182,6 +196,7 @@ impl World {
                 boot: 0,
                 clock: clocks[2],
                 disk: Superblocks::default(),
+                asleep_until: 0,
                 heard_boots: [0; 2],
             },
             cut: [[false; 3]; 3],
@@ -197,6 +212,8 @@ impl World {
             broken: None,
             telling,
             story: VecDeque::new(),
+            loose_until: 0,
+            asked: false,
             reads_end: false,
             plans: 0,
             serial: 0,
@@ -207,6 +224,7 @@ impl World {
         }
         faults.into_iter().for_each(|(at, fault)| world.later(at, Event::Fault(fault)));
         world.later(calm_at, Event::Calm);
+        world.later(S, Event::Posted(1));
         (0..super::store::STREAMS).for_each(|stream| world.later(S, Event::Read(stream, 1)));
         world
     }
@@ -232,7 +250,7 @@ impl World {
 
     pub fn later(&mut self, delay: u64, event: Event) {
         self.seq += 1;
-        self.queue.push(Due { at: self.t + delay, seq: self.seq, event });
+        self.queue.push(Due { at: self.t + delay, seq: self.seq, event: Box::new(event) });
     }
 
     pub fn later_between(&mut self, from: u64, to: u64, event: Event) {
@@ -249,18 +267,32 @@ impl World {
         let Some(due) = self.queue.peek().filter(|due| due.at <= until) else { return false };
         self.t = due.at;
         let Some(Due { event, .. }) = self.queue.pop() else { return false };
-        if let Some(id) = addressee(&event)
-            && self.nodes[id.index()].paused_until > self.t
-        {
-            let wait = self.nodes[id.index()].paused_until - self.t;
-            // A slot that is due while the process stands still is missed.
-            if !matches!(event, Event::ReadBy(..)) {
-                self.later(wait, event);
-            }
-            return true;
+        if let Some(event) = self.put_off(*event) {
+            self.handle(event);
         }
-        self.handle(event);
         true
+    }
+
+    /// Whoever stands still gets it later, or never.
+    fn put_off(&mut self, event: Event) -> Option<Event> {
+        let witness =
+            matches!(event, Event::Message { to: Member::Witness, .. } | Event::Written(Member::Witness, _));
+        let (until, asleep) = match addressee(&event) {
+            Some(id) => (self.nodes[id.index()].paused_until, self.nodes[id.index()].asleep),
+            None if witness => (self.witness.asleep_until, true),
+            None => return Some(event),
+        };
+        if until <= self.t {
+            return Some(event);
+        }
+        match event {
+            // A slot that is due while the process stands still is missed.
+            Event::ReadBy(..) => {}
+            Event::Message { .. } if asleep => {}
+            Event::Link { conn, .. } if asleep => self.break_link_if(conn),
+            event => self.later(until - self.t, event),
+        }
+        None
     }
 
     fn handle(&mut self, event: Event) {
@@ -278,6 +310,8 @@ impl World {
             Event::Link { conn, to, wire } => self.link(conn, to, wire),
             Event::LinkLost(conn, id) => self.link_lost(conn, id),
             Event::Read(stream, number) => self.slot(stream, number),
+            Event::Posted(number) => self.posted(number),
+            Event::Forget { of, boot, number } if self.is(of, boot) => self.forget(number),
             Event::ReadBy(id, stream, number) => self.read(id, stream, number),
             Event::Emit { of, boot, sink, serial } if self.is(of, boot) => self.emit(of, sink, serial),
             Event::Arrive { of, boot, sink, serial, epoch, batch } => {
@@ -288,6 +322,7 @@ impl World {
                 self.answer(of, sink, serial, answer);
             }
             Event::Fault(fault) => self.fault(fault),
+            Event::OperatorLooks(id) => self.operator_looks(id),
             Event::SinkUp(sink) => self.facts.sinks[sink].down = false,
             Event::HangEnds(id) => self.nodes[id.index()].hung = false,
             Event::MaintenanceEnds(id) => {
@@ -412,7 +447,7 @@ impl World {
             Member::Witness if self.witness.machine.is_none() => {
                 let now = self.witness.clock.show(self.t);
                 self.say(|| "witness starts".to_string());
-                self.witness.machine = Some(Witness::boot(TIMING, self.witness.disk.newest(), now));
+                self.witness.machine = Some(Witness::boot(self.plan.timing, self.witness.disk.newest(), now));
             }
             Member::Witness => {}
         }
@@ -435,6 +470,7 @@ fn addressee(event: &Event) -> Option<NodeId> {
         | Event::ReadBy(id, ..)
         | Event::MaintenanceEnds(id)
         | Event::Emit { of: id, .. }
+        | Event::Forget { of: id, .. }
         | Event::Answer { of: id, .. }
         | Event::Link { to: id, .. }
         | Event::Message { to: Member::Node(id), .. }
