@@ -53,6 +53,15 @@ const RUNS: &[Run<Pair>] = &[
     long("pair-e2-cold", Pair { running: false, ..BASE }),
     long("pair-e2-c1-switchover", Pair { crashes: 1, switchovers: 1, ..BASE }),
     short("pair-e2-m1", ONE),
+    long("pair-e2-m1-doubled", Pair { doubled: true, ..ONE }),
+    long("pair-e2-m1-lag", Pair { lag: 1, ..ONE }),
+    long("pair-e2-m1-lag-c1", Pair { lag: 1, crashes: 1, ..ONE }),
+    long("pair-e2-m1-marks", Pair { marks: 2, ..ONE }),
+    long("pair-e2-m1-marks-c1", Pair { marks: 2, crashes: 1, ..ONE }),
+    long("pair-e2-m1-switchover-effects-c1", Pair { crashes: 1, switchovers: 1, effects: true, ..ONE }),
+    long("pair-e3-m1", Pair { epoch_max: 3, ..ONE }),
+    long("pair-e3-m1-c1", Pair { epoch_max: 3, crashes: 1, ..ONE }),
+    long("pair-e3-m1-c2", Pair { epoch_max: 3, crashes: 2, ..ONE }),
     long("pair-e2-m1-c1", Pair { crashes: 1, ..ONE }),
     long("pair-e2-any-lost", Pair { any_lost: true, ..BASE }),
     long("pair-e3", Pair { epoch_max: 3, ..BASE }),
@@ -78,7 +87,7 @@ const WEAKER: &[(Run<Pair>, &str)] = &[
 const MUTANTS: &[Mutant] = mutants! {
     "vote_not_durable", "pair-e2-c1", "I4";
     "vote_without_restart_wait", "pair-e2-m1-c1", "I1";
-    "lease_from_receipt", "pair-e2-m1", "I1";
+    "lease_from_receipt", "pair-e2-m1-doubled", "I1";
     "destination_without_fence", "pair-e2-effects", "I3";
     "relinquish_before_closed", "pair-e2-effects", "I7";
     "handover_before_drained", "pair-e2-switchover-effects", "I7";
@@ -91,11 +100,21 @@ const MUTANTS: &[Mutant] = mutants! {
     "own_mark_not_kept", "safety-e2-c1-marks", "I15";
 };
 
-/// In the small models nothing is forgotten that would have mattered: from each state the same
-/// follows with it and without it.
+/// Nothing is forgotten that would have mattered: from each state the same follows with it and
+/// without it. A few models every day, more with the large ones.
 #[test]
 fn what_is_forgotten_does_not_matter() {
-    for name in ["pair-e2", "pair-e2-hang", "safety-e2-c1", "availability-e2-c1"] {
+    let daily = ["pair-e2-m1", "safety-e2-c1", "availability-e2-c1"];
+    let more = [
+        "pair-e2",
+        "pair-e2-hang",
+        "pair-e2-switchover",
+        "pair-e2-m1-c1",
+        "pair-e2-m1-lag",
+        "pair-e2-m1-marks",
+    ];
+    let all = std::env::var_os("GWP_LONG_MODELS").is_some_and(|wanted| wanted == "1");
+    for name in daily.into_iter().chain(more.into_iter().filter(|_| all)) {
         explore(name, Pair { forgets: false, ..named(RUNS, name).model.clone() }).assert_holds();
     }
 }

@@ -62,7 +62,10 @@ impl Node {
         self.holder.in_step_since = Mono(1);
         self.switch.instants().into_iter().for_each(|since| *since = Mono(1));
         // How long it counts that an active was heard, and, without a witness, that anybody was.
-        let active = self.peer.report.stance == Stance::Active;
+        let active = self.is_active(&self.peer.report);
+        if !active {
+            self.peer.report.stance = Stance::Aside;
+        }
         let news =
             if active || self.settings.quorum != Quorum::Witnessed { timing.promise } else { timing.lease };
         let candidate = self.role == Role::Candidate;
@@ -74,9 +77,9 @@ impl Node {
 
 /// `lease`: how long its vote is counted on; `news`: how long its stance is.
 fn forget_seen(seen: &mut Seen, now: Mono, (lease, news): (u64, u64), votes: bool) {
-    let Report { stance, promise, before, mark, node, .. } = seen.report;
+    let Report { stance, epoch, promise, before, mark, node, .. } = seen.report;
     let heard = seen.within(now, news);
-    if !heard {
+    if !heard && seen.at != Mono::NEVER {
         seen.at = Mono(1);
     }
     // Of an active one it is the switchover that matters, even if it has fallen silent.
@@ -86,7 +89,7 @@ fn forget_seen(seen: &mut Seen, now: Mono, (lease, news): (u64, u64), votes: boo
     }
     seen.report = Report {
         stance: if active { Stance::Active } else { Stance::Aside },
-        epoch: 0,
+        epoch: if active { epoch } else { 0 },
         relinquished: 0,
         promise,
         bound_for: 0,
@@ -126,7 +129,7 @@ impl Message {
             epoch: if active { report.epoch } else { 0 },
             relinquished: report.relinquished,
             promise: report.promise,
-            bound_for: if active { 0 } else { report.bound_for },
+            bound_for: report.bound_for,
             before: if granted { report.before } else { Default::default() },
             mark: report.mark.filter(|_| granted),
             node: NodeReport {

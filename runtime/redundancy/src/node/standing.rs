@@ -77,7 +77,8 @@ impl Node {
     /// been active its peer knows; that there were none, the witness, too.
     fn knows_nothing(&self) -> bool {
         let none_yet = self.witness.at != Mono::NEVER && self.witness.report.promise.epoch == 0;
-        self.voter.block.promise.epoch == 0 && self.peer.at == Mono::NEVER && !none_yet
+        let paired = self.settings.quorum != Quorum::Lone;
+        paired && self.voter.block.promise.epoch == 0 && self.peer.at == Mono::NEVER && !none_yet
     }
 
     fn promised_to_me(&self, seen: &Seen) -> bool {

@@ -136,7 +136,7 @@ impl Node {
             }
             (Role::Active, Switch::None) => self.switch_by_itself(now, out),
             (Role::Standby, switch) => {
-                let wanted = self.peer.report.node.switching && self.peer.report.stance == Stance::Active;
+                let wanted = self.peer.report.node.switching && self.is_active(&self.peer.report);
                 if wanted && switch == Switch::None {
                     self.switch = Switch::Asked;
                     out.push(Output::Prepare);
