@@ -89,13 +89,14 @@ fn conditions(c: &mut Criterion) {
     for (name, expr) in cases {
         let mask = Mask::compile(&expr, &mut Slots::default());
         let mut pass = vec![true; SAMPLES];
+        mask.apply(&batch, &scene, &mut pass);
+        assert!((400..600).contains(&pass.iter().filter(|pass| **pass).count()));
         group.bench_function(name, |b| {
             b.iter(|| {
                 pass.fill(true);
                 mask.apply(black_box(&batch), &scene, &mut pass);
             })
         });
-        assert!((400..600).contains(&pass.iter().filter(|pass| **pass).count()));
     }
     let values: Vec<f64> = batch.values.cells.iter().map(|cell| f64::from_bits(*cell)).collect();
     let mut pass = vec![true; SAMPLES];

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use gwp_compile::PlacedScenario;
 use gwp_core::{Timestamp, Value};
 use gwp_plan::Plan;
-use gwp_plan::scenario::{Expected, Mode, Outcome, ScenarioAction, play};
+use gwp_plan::scenario::{Expected, Mode, Outcome, ScenarioAction, play, play_apart};
 use manifests::{compiled, words};
 
 /// Fewer would leave parts of the reference without a proof.
@@ -80,6 +80,27 @@ fn every_scenario_holds_in_all_modes_and_they_agree() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(programs.len() >= PROGRAMS_MIN, "only {} programs", programs.len());
+}
+
+#[test]
+fn it_makes_no_difference_whether_devices_answer_together() {
+    let (mut wrong, mut together) = (Vec::new(), 0);
+    for program in programs() {
+        for test in &program.scenarios {
+            let meant = played(&program, test, Mode::Plain);
+            for mode in Mode::ALL {
+                let apart = play_apart(&program.plan, &test.scenario, mode).expect("played");
+                wrong.extend(unmet(&program, test, &apart, mode));
+                if apart.digests != meant.digests {
+                    let (name, words) = (&program.name, mode.words());
+                    wrong.push(format!("{name}: \"{}\" {words}: outputs differ", test.scenario.name));
+                }
+                together += usize::from(apart.records > meant.records);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(together > 0, "no program has devices that answer together");
 }
 
 /// Something else than what was expected.

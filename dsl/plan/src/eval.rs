@@ -98,6 +98,11 @@ impl Latest {
             && batch.qualities.get(index) == quality
     }
 
+    /// What a slot has already was said again at another time.
+    pub fn stands_at(&mut self, slot: usize, time: Timestamp) {
+        self.slots[slot].time = time;
+    }
+
     /// Sets a slot from a single value.
     pub fn set(&mut self, slot: usize, value: Value, quality: Quality, time: Timestamp) {
         let kind = value.kind();

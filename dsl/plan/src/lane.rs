@@ -624,7 +624,7 @@ fn alarms(plan: &Plan) -> HashMap<TagId, (usize, u32, u32)> {
 
 /// For each tag the poll groups whose progress it depends on through calcs that count; tags that wait for none are
 /// left out.
-fn waits(plan: &Plan, counts: impl Fn(&Calc) -> bool) -> HashMap<TagId, BTreeSet<GroupId>> {
+pub(crate) fn waits(plan: &Plan, counts: impl Fn(&Calc) -> bool) -> HashMap<TagId, BTreeSet<GroupId>> {
     let mut waits: HashMap<TagId, BTreeSet<GroupId>> = HashMap::new();
     for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
         for tag in group.tags.iter() {

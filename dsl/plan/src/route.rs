@@ -35,7 +35,29 @@ pub(crate) struct RunningRoute {
 enum Selection {
     All,
     None,
-    Part(Vec<bool>),
+    Part(Part),
+}
+
+/// Some samples of a poll group, and what a selection of them always has.
+struct Part {
+    pass: Vec<bool>,
+    indexes: Vec<u32>,
+    tags: Arc<[TagId]>,
+    bits: Arc<[u8]>,
+}
+
+impl Part {
+    fn new(tags: &[TagId], pass: Vec<bool>) -> Part {
+        let indexes: Vec<u32> = passing(&pass);
+        let tags = indexes.iter().map(|&index| tags[index as usize]).collect();
+        Part { bits: pack(&pass), indexes, tags, pass }
+    }
+
+    /// Its samples of a full batch.
+    fn of(&self, batch: &Batch, in_log: bool) -> Payload {
+        let refer = is_worth_its_record(self.indexes.len(), batch, in_log);
+        selected(batch, &self.indexes, self.tags.clone(), refer.then(|| self.bits.clone()))
+    }
 }
 
 /// Conditions on rows, with the columns as locals.
@@ -60,6 +82,8 @@ pub(crate) struct RunningWindow {
     rows: Vec<Batch>,
     /// Instances that have got something since they advanced, some of them more than once.
     fed: Vec<u32>,
+    /// No instance has anything to do before this time.
+    quiet_until: Timestamp,
 }
 
 /// An input of an instance.
@@ -130,6 +154,7 @@ impl RunningWindow {
         RunningWindow {
             name: window.name.clone(),
             fed: Vec::new(),
+            quiet_until: Timestamp(i64::MIN),
             instances,
             feeds,
             by_group,
@@ -149,6 +174,7 @@ impl RunningWindow {
                 for feed in self.feeds.get(tag).into_iter().flatten() {
                     // Progress moves even where a stage keeps a sample back.
                     self.fed.push(feed.instance);
+                    self.quiet_until = Timestamp(i64::MIN);
                     if passes(index, feed) {
                         push(&mut self.instances[feed.instance as usize], batch, index, feed, arrival);
                     }
@@ -171,13 +197,23 @@ impl RunningWindow {
                     &mut self.rows,
                 )
             {
+                if !instance.is_timeless() {
+                    self.quiet_until = Timestamp(i64::MIN);
+                }
                 continue;
             }
             self.fed.push(group.instance);
+            self.quiet_until = Timestamp(i64::MIN);
             for (index, feed) in group.feeds.iter().filter(|(index, feed)| passes(*index, feed)) {
                 push(instance, batch, *index, feed, arrival);
             }
         }
+    }
+
+    /// Its instances, to take over a state.
+    pub(crate) fn instances_mut(&mut self) -> &mut Vec<Instance> {
+        self.quiet_until = Timestamp(i64::MIN);
+        &mut self.instances
     }
 
     /// Learns which groups give each tag a new value with each of their slots.
@@ -192,6 +228,7 @@ impl RunningWindow {
     /// The tags of a group, and what is computed of them, had no value from a time on, because nobody was there to
     /// read them.
     pub(crate) fn gap(&mut self, group: GroupId, time: Timestamp) {
+        self.quiet_until = Timestamp(i64::MIN);
         for feed in self.refreshed.get(&group).into_iter().flatten() {
             if let Some(instance) = self.instances.get_mut(feed.instance as usize) {
                 instance.push(time, feed.slot as usize, Value::Nothing, Quality::NOT_CONNECTED, false);
@@ -275,13 +312,24 @@ impl RunningRoute {
         if self.rows {
             return;
         }
+        let bad_skipped = around.bad == BadPolicy::Skip
+            && self.window.is_none()
+            && !matches!(&batch.qualities, Qualities::Same(quality) if !quality.is_bad());
+        if kind.full
+            && self.stages.is_empty()
+            && !bad_skipped
+            && let Some(Selection::Part(part)) = self.selections.get(batch.group.index())
+        {
+            match &mut self.window {
+                Some(window) => window.take(batch, true, Some(&part.pass), kind.arrival),
+                None => out.push(entry(number, part.of(batch, kind.in_log), around.bad, usable)),
+            }
+            return;
+        }
         let mut pass = std::mem::take(&mut self.pass);
         let any = self.selection(batch, kind.full, &mut pass);
         if any {
             let pass = &mut pass;
-            let bad_skipped = around.bad == BadPolicy::Skip
-                && self.window.is_none()
-                && !matches!(&batch.qualities, Qualities::Same(quality) if !quality.is_bad());
             if pass.is_empty() && (!self.stages.is_empty() || bad_skipped) {
                 pass.resize(batch.len(), true);
             }
@@ -300,13 +348,7 @@ impl RunningRoute {
         }
         let payload = if any { narrow(batch, &pass, kind.in_log) } else { None };
         self.pass = pass;
-        let Some(mut payload) = payload else { return };
-        if around.bad == BadPolicy::Last
-            && let Some(mended) = hold_last(usable, payload.batch())
-        {
-            payload = Payload::Values(Arc::new(mended));
-        }
-        out.push(Entry { route: number, payload });
+        out.extend(payload.map(|payload| entry(number, payload, around.bad, usable)));
     }
 
     /// Lets an alarm event pass.
@@ -326,13 +368,16 @@ impl RunningRoute {
         out: &mut Vec<Entry>,
     ) {
         let Some(window) = &mut self.window else { return };
-        if !all && window.fed.is_empty() && window.rows.is_empty() {
+        let nothing = window.fed.is_empty() && window.rows.is_empty();
+        if nothing && (!all || progress.now() < window.quiet_until) {
             return;
         }
         let mut rows = std::mem::take(&mut window.rows);
         if all {
             window.fed.clear();
             window.instances.iter_mut().for_each(|instance| instance.advance_with(progress, &mut rows));
+            let wanted = window.instances.iter().filter_map(Instance::wanted);
+            window.quiet_until = wanted.min().unwrap_or(Timestamp(i64::MAX));
         } else if !window.fed.is_empty() {
             window.fed.sort_unstable();
             window.fed.dedup();
@@ -367,7 +412,7 @@ impl RunningRoute {
         match pass.iter().filter(|pass| **pass).count() {
             0 => Selection::None,
             all if all == tags.len() => Selection::All,
-            _ => Selection::Part(pass),
+            _ => Selection::Part(Part::new(tags, pass)),
         }
     }
 
@@ -378,7 +423,7 @@ impl RunningRoute {
         match known.filter(|selection| full || !matches!(selection, Selection::Part(_))) {
             Some(Selection::None) => return false,
             Some(Selection::All) => return true,
-            Some(Selection::Part(part)) => pass.extend_from_slice(part),
+            Some(Selection::Part(part)) => pass.extend_from_slice(&part.pass),
             None => {
                 pass.extend(batch.tags.iter().map(|tag| self.tags.contains(tag)));
                 if pass.iter().all(|pass| *pass) {
@@ -409,23 +454,41 @@ fn narrow(batch: &Arc<Batch>, pass: &[bool], in_log: bool) -> Option<Payload> {
     if count == 0 {
         return None;
     }
-    // A reference keeps its record in the log, so it must be worth at least half of it.
-    let refer = in_log && count >= REFERENCE_SAMPLES_MIN && count * 2 >= batch.len();
+    let refer = is_worth_its_record(count, batch, in_log);
     if count == batch.len() {
         return Some(match refer {
             true => Payload::Reference { bits: None, batch: batch.clone() },
             false => Payload::Values(batch.clone()),
         });
     }
-    let indexes: Vec<u32> = (0u32..).zip(pass).filter(|(_, pass)| **pass).map(|(index, _)| index).collect();
+    let indexes = passing(pass);
     let tags = indexes.iter().map(|&index| batch.tags[index as usize]).collect();
-    let mut selected = batch.select(&indexes, tags);
-    selected.group = GroupId::NONE;
-    let selected = Arc::new(selected);
-    Some(match refer {
-        true => Payload::Reference { bits: Some(pack(pass)), batch: selected },
-        false => Payload::Values(selected),
-    })
+    Some(selected(batch, &indexes, tags, refer.then(|| pack(pass))))
+}
+
+/// Some samples of a batch; with `bits` as a reference to its record.
+fn selected(batch: &Batch, indexes: &[u32], tags: Arc<[TagId]>, bits: Option<Arc<[u8]>>) -> Payload {
+    let selected = Arc::new(Batch { group: GroupId::NONE, ..batch.select(indexes, tags) });
+    match bits {
+        Some(bits) => Payload::Reference { bits: Some(bits), batch: selected },
+        None => Payload::Values(selected),
+    }
+}
+
+/// A reference keeps its record in the log, so it must be worth at least half of it.
+fn is_worth_its_record(count: usize, batch: &Batch, in_log: bool) -> bool {
+    in_log && count >= REFERENCE_SAMPLES_MIN && count * 2 >= batch.len()
+}
+
+/// An entry; under `bad = last` without bad samples, as far as there is anything usable.
+fn entry(route: u32, payload: Payload, bad: BadPolicy, usable: &mut LastByTag) -> Entry {
+    let mended = if bad == BadPolicy::Last { hold_last(usable, payload.batch()) } else { None };
+    Entry { route, payload: mended.map_or(payload, |mended| Payload::Values(Arc::new(mended))) }
+}
+
+/// Indexes of what passes.
+fn passing(pass: &[bool]) -> Vec<u32> {
+    (0u32..).zip(pass).filter(|(_, pass)| **pass).map(|(index, _)| index).collect()
 }
 
 fn pack(pass: &[bool]) -> Arc<[u8]> {

@@ -109,7 +109,7 @@ impl Lane {
             }
         }
         for (route, states) in self.routes.iter_mut().zip(snapshot.windows) {
-            let instances = route.window.iter_mut().flat_map(|window| &mut window.instances);
+            let instances = route.window.iter_mut().flat_map(|window| window.instances_mut());
             instances.zip(states).for_each(|(instance, state)| instance.set_state(state));
         }
         self.interrupted = snapshot.interrupted;
@@ -233,7 +233,7 @@ fn adopt_windows(
 ) {
     for new in new_routes.iter_mut().filter_map(|route| route.window.as_mut()) {
         let before = windows_before(&new.name, old_routes, renames);
-        for instance in &mut new.instances {
+        for instance in new.instances_mut() {
             match instance_before(instance, &before, renames) {
                 Some(same) if is_same((new_plan, instance), (old_plan, same)) => {
                     instance.set_state(same.state())

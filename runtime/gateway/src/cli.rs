@@ -313,12 +313,30 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())
 }
 
+/// `gwp status | head` ends when its reader has seen enough, like any command: printing to a closed
+/// pipe panics, and that is no defect.
+fn end_with_the_reader() {
+    let otherwise = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        otherwise(panic);
+    }));
+}
+
 /// Runs the program; the exit code is 0 when all went well, 1 when something is
 /// wrong with what was given, 2 when the machine refused (disk, port, memory).
 pub fn main() -> ExitCode {
     // TLS without a provider chosen here would panic at its first use.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // A gateway goes on when nobody reads its output any more.
+    if !matches!(command, Command::Run(_)) {
+        end_with_the_reader();
+    }
+    let result = match command {
         Command::Run(args) => commands::run::run(&args),
         Command::Check { project, json } => commands::check::check(&project.files, json),
         Command::Test(args) => commands::test::test(&args),

@@ -326,12 +326,12 @@ impl Circuit {
         self.timers.is_empty() && !self.reads_time
     }
 
-    /// Takes all samples of a slot at once if they say what its inputs say already; only when idle until its time.
+    /// Takes all samples of a slot, all of one time, if they say what its inputs say already; only when idle until then.
     /// In a timeless circuit no result changes then.
     pub fn take_same(&mut self, batch: &Batch, time: Timestamp, reads: &[(u32, usize)]) -> bool {
         let same = reads.iter().all(|&(index, slot)| self.latest.has(slot, batch, index as usize));
         if same {
-            reads.iter().for_each(|&(index, slot)| self.latest.take(slot, batch, index as usize));
+            reads.iter().for_each(|&(_, slot)| self.latest.stands_at(slot, time));
             (self.at, self.round) = (time, 0);
         }
         same

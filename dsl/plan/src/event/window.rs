@@ -247,7 +247,8 @@ impl Instance {
     /// Computes as far as progress allows; gives rows.
     pub fn advance_with(&mut self, progress: &Progress, rows: &mut Vec<Batch>) {
         self.circuit.begin_at(progress.now());
-        let until = match self.wanted() {
+        // It goes no further than gateway time.
+        let until = match self.wanted().filter(|time| *time <= progress.now()) {
             Some(time) => progress.watermark_from(&self.groups, time, &mut self.laggard),
             None => None,
         };
@@ -256,8 +257,14 @@ impl Instance {
         }
     }
 
+    /// Its results follow from the values of its inputs alone: a slot that it takes at once puts off what is wanted
+    /// next, if anything.
+    pub fn is_timeless(&self) -> bool {
+        self.timeless
+    }
+
     /// The earliest watermark at which there may be something to do.
-    fn wanted(&self) -> Option<Timestamp> {
+    pub fn wanted(&self) -> Option<Timestamp> {
         let unopened = self.next.is_none() && self.open.is_empty();
         if unopened || self.revises() || !self.changed.is_empty() {
             return Some(Timestamp(i64::MIN));

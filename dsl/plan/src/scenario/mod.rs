@@ -1,16 +1,17 @@
 //! Scenarios: the `test` blocks of a program, resolved, and what is expected of them.
 //!
-//! A scenario is played (see [`play`]) on lanes of the real plan with a simulated clock: every
-//! poll group gives a record per slot with the values fed so far, feeds of other tags are
-//! samples of their own, a tick stands for each second.
+//! A scenario is played (see [`play`]) on lanes of the real plan with a simulated clock: poll
+//! groups give records per slot with the values fed so far, together where their order means
+//! nothing; feeds of other tags are samples of their own, a tick stands for each second.
 
 mod player;
 mod reach;
 #[cfg(test)]
 mod tests;
+mod together;
 mod watch;
 
-pub use player::{Failure, Mode, Outcome, ScenarioError, play};
+pub use player::{Failure, Mode, Outcome, ScenarioError, play, play_apart};
 
 pub use reach::fed_before;
 

@@ -6,16 +6,17 @@
 //! ```
 //! The modes are ways in which a run must not differ from the plain one.
 
+use super::together::answering;
 use super::watch::Watch;
 use super::{Expected, ExpectedRow, Fed, Scenario, ScenarioAction, Subject};
-use crate::lane::{Entry, Lane, Payload};
-use crate::plan::{Origin, Plan, Route, SinkPlan};
+use crate::lane::{Entry, Lane};
+use crate::plan::{BadPolicy, Group, Origin, Plan, Route, SinkPlan};
 use crate::write::{Commanded, Decision, Writes, Written};
 use gwp_core::record::SlotMark;
 use gwp_core::time::NS_PER_S;
 use gwp_core::{
-    Batch, Column, Fact, GroupId, PlanId, Position, Qualities, Quality, Record, TagId, Times, Timestamp,
-    Value,
+    Batch, Column, Fact, GroupId, Kind, PlanId, Position, Qualities, Quality, Record, TagId, Times,
+    Timestamp, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub enum Mode {
     /// What comes at one time comes in another order, and samples with time stamps of
     /// their own come up to `late` later.
     Shuffled,
-    /// After each step the state moves to a second instance, which has read the plan anew.
+    /// After each step the state moves to the other of two instances, one of which has read the plan anew.
     Moved,
 }
 
@@ -89,11 +90,29 @@ pub enum ScenarioError {
 /// # Errors
 /// It is too long, or a state cannot be stored and read back.
 pub fn play(plan: &Plan, scenario: &Scenario, mode: Mode) -> Result<Outcome, ScenarioError> {
+    played(plan, scenario, mode, answering(plan, mode))
+}
+
+/// As [`play`], but every poll group gives a record of its own for each slot: what it costs less in `play` must make
+/// no difference.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_apart(plan: &Plan, scenario: &Scenario, mode: Mode) -> Result<Outcome, ScenarioError> {
+    played(plan, scenario, mode, plan.groups.clone())
+}
+
+fn played(
+    plan: &Plan,
+    scenario: &Scenario,
+    mode: Mode,
+    groups: Vec<Group>,
+) -> Result<Outcome, ScenarioError> {
     let end = scenario.steps.last().map_or(0, |step| step.at_ns);
     if end > LENGTH_NS_MAX {
         return Err(ScenarioError::TooLong);
     }
-    let mut player = Player::new(plan, scenario, mode)?;
+    let mut player = Player::new(plan, scenario, mode, groups)?;
     let start = scenario.start;
     player.send(vec![Fact::Activated { previous: Position::default(), running_hash: 0, anchor: start }]);
     let mut next = 0;
@@ -144,6 +163,8 @@ struct UnderWay {
 struct Player<'p> {
     plan: &'p Plan,
     plan_id: PlanId,
+    /// The plan as each instance has read it; the first one plays.
+    hands: Vec<Arc<Plan>>,
     mode: Mode,
     lanes: Vec<Lane>,
     digests: Vec<u64>,
@@ -164,17 +185,26 @@ struct Player<'p> {
 }
 
 impl<'p> Player<'p> {
-    fn new(plan: &'p Plan, scenario: &Scenario, mode: Mode) -> Result<Player<'p>, ScenarioError> {
-        let mut watched = plan.clone();
+    fn new(
+        plan: &'p Plan,
+        scenario: &Scenario,
+        mode: Mode,
+        groups: Vec<Group>,
+    ) -> Result<Player<'p>, ScenarioError> {
+        let mut watched = Plan { groups, ..plan.clone() };
         watched.sinks.push(watcher(plan, scenario));
         // Classes are staggered to spread load on a link; a simulated one has none.
         watched.groups.iter_mut().for_each(|group| group.phase_ns = 0);
         let plan_id = watched.id();
+        let read_anew = match mode {
+            Mode::Moved => Some(Arc::new(Plan::from_bytes(&watched.to_bytes())?)),
+            _ => None,
+        };
         let shared = Arc::new(watched);
         let lanes: Vec<Lane> = (0..shared.sinks.len()).map(|sink| Lane::new(shared.clone(), sink)).collect();
         let mut places = BTreeMap::new();
         let mut devices = Vec::new();
-        for (id, group) in (0..).map(GroupId).zip(&plan.groups) {
+        for (id, group) in (0..).map(GroupId).zip(&shared.groups) {
             for (index, tag) in group.tags.iter().enumerate() {
                 places.insert(*tag, (devices.len(), index));
             }
@@ -196,6 +226,7 @@ impl<'p> Player<'p> {
         Ok(Player {
             plan,
             plan_id,
+            hands: std::iter::once(shared).chain(read_anew).collect(),
             mode,
             digests: vec![0; lanes.len()],
             lanes,
@@ -363,9 +394,10 @@ impl<'p> Player<'p> {
             for entry in self.out.drain(..) {
                 if index == watcher {
                     self.watching.take(entry.payload.batch(), self.now);
-                } else if let Payload::Values(batch) = &entry.payload {
+                } else if !is_as_read(self.plan, index, &entry) {
                     // In no order of arrival: a sum of hashes.
-                    self.digests[index] = self.digests[index].wrapping_add(digest(entry.route, batch));
+                    let sum = digest(entry.route, entry.payload.batch());
+                    self.digests[index] = self.digests[index].wrapping_add(sum);
                 }
             }
         }
@@ -373,18 +405,13 @@ impl<'p> Player<'p> {
 
     /// Lanes are stored and go on as others.
     fn change_hands(&mut self) -> Result<(), ScenarioError> {
-        let again = match self.mode {
-            Mode::Plain | Mode::Shuffled => return Ok(()),
-            Mode::Restart => None,
-            Mode::Moved => {
-                let watched = self.lanes.first().map(|lane| lane.plan().to_bytes()).unwrap_or_default();
-                Some(Arc::new(Plan::from_bytes(&watched)?))
-            }
-        };
+        if matches!(self.mode, Mode::Plain | Mode::Shuffled) {
+            return Ok(());
+        }
+        self.hands.rotate_left(1);
         for (sink, lane) in self.lanes.iter_mut().enumerate() {
             let bytes = lane.snapshot(self.plan_id);
-            let plan = again.clone().unwrap_or_else(|| lane.plan().clone());
-            let mut next = Lane::new(plan, sink);
+            let mut next = Lane::new(self.hands[0].clone(), sink);
             next.restore(self.plan_id, &bytes)?;
             *lane = next;
         }
@@ -473,28 +500,39 @@ fn one(group: GroupId, tag: TagId, time: Timestamp, value: Value, quality: Quali
     Batch { qualities: Qualities::Same(quality), ..Batch::uniform(group, [tag].into(), time, column) }
 }
 
-/// FNV-1a over what a sink gets to see of each sample.
+/// Whether an entry holds what devices gave and nothing else, because nothing on its way chooses among it: that cannot
+/// differ.
+fn is_as_read(plan: &Plan, sink: usize, entry: &Entry) -> bool {
+    let tag = entry.payload.batch().tags.first().and_then(|tag| plan.tag(*tag));
+    let Some((sink, tag)) = plan.sinks.get(sink).zip(tag) else { return false };
+    let route = sink.routes.get(entry.route as usize);
+    let chooses = |route: &Route| !route.stages.is_empty() || route.window.is_some();
+    matches!(tag.origin, Origin::Point { .. })
+        && sink.bad != BadPolicy::Last
+        && route.is_some_and(|route| !chooses(route))
+}
+
+/// Hash over what a sink gets to see of each sample.
 fn digest(route: u32, batch: &Batch) -> u64 {
+    let mix = |hash: u64, word: u64| {
+        let mixed = (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed ^ (mixed >> 32)
+    };
+    let both = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
     let mut sum = 0u64;
     for index in 0..batch.len() {
-        let mut hash = 0xCBF2_9CE4_8422_2325u64;
-        let mut eat = |bytes: &[u8]| {
-            for byte in bytes {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
-            }
+        let mut hash = mix(0xCBF2_9CE4_8422_2325, both(route, batch.tags[index].0));
+        hash = mix(hash, batch.times.get(index).0 as u64);
+        hash = mix(hash, both(batch.repeat(index), batch.qualities.get(index).0));
+        hash = mix(hash, batch.values.kind(index) as u64);
+        hash = match batch.values.kind(index) {
+            Kind::Text | Kind::Bytes => match batch.values.get(index) {
+                Value::Text(text) => text.bytes().fold(hash, |hash, byte| mix(hash, u64::from(byte))),
+                Value::Bytes(bytes) => bytes.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte))),
+                _ => hash,
+            },
+            _ => mix(hash, batch.values.cells.get(index).copied().unwrap_or(0)),
         };
-        eat(&route.to_le_bytes());
-        eat(&batch.tags[index].0.to_le_bytes());
-        eat(&batch.times.get(index).0.to_le_bytes());
-        eat(&batch.repeat(index).to_le_bytes());
-        eat(&batch.qualities.get(index).0.to_le_bytes());
-        match batch.values.get(index) {
-            Value::Text(text) => eat(text.as_bytes()),
-            value => {
-                eat(&[value.kind() as u8]);
-                eat(&batch.values.cells.get(index).copied().unwrap_or(0).to_le_bytes());
-            }
-        }
         sum = sum.wrapping_add(hash);
     }
     sum
