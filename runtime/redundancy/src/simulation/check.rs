@@ -73,6 +73,6 @@ impl World {
         let block = process.disk.newest();
         let before = [block.before, self.witness.disk.newest().before, peer.disk.newest().before];
         let direct = before.into_iter().all(|promise| promise.epoch <= epoch);
-        direct && !marked && process.active_epoch == epoch && !self.plan.forced
+        direct && !marked && process.in_step == epoch && !self.plan.forced
     }
 }
