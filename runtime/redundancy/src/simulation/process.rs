@@ -170,8 +170,9 @@ impl World {
         let (boot, configured) = (process.boot, process.configured);
         self.say(|| format!("{id} starts"));
         self.later(0, Event::Tick(id, boot));
+        let logged = self.nodes[id.index()].store.end().position.epoch;
         let opens = self.random.between(50 * MS, 500 * MS);
-        for input in [Input::Configured(Some(configured)), Input::Opened] {
+        for input in [Input::Configured(Some(configured)), Input::Logged(logged), Input::Opened] {
             self.later(opens, Event::Input(id, boot, input));
         }
         self.later_between(opens, opens + S, Event::Input(id, boot, Input::Ready(true)));
@@ -379,7 +380,12 @@ impl World {
             return self.fail("positions rise: an activation is newer than the log");
         }
         let own = store.durable();
-        let takeover = take_over(&store.held, store.end(), &store.tails, &store.shadow, stale);
+        let mut tails = store.tails.clone();
+        if store.handing.is_some() {
+            // Its log does not tell what of these was delivered before it begins.
+            tails.extend(store.shadow.iter().copied());
+        }
+        let takeover = take_over(&store.held, store.end(), &tails, &store.shadow, stale);
         store.append(epoch, Body::Activated { backfill_upto: takeover.backfill_upto });
         takeover.append.iter().for_each(|sample| store.append(epoch, Body::Sample(*sample)));
         process.gate = Some(Gate::new(token));
