@@ -111,6 +111,9 @@ pub enum Input {
     PersistFailed,
     /// The store is open and verified.
     Opened,
+    /// The newest epoch in the log, before [`Input::Opened`]: whoever led it has won it, whether
+    /// or not this node's superblock knows. It stands for none up to it.
+    Logged(Epoch),
     /// The store has failed (write, fsync, corruption).
     StoreFailed,
     /// The store was made anew from the peer, or verified.
@@ -423,6 +426,7 @@ impl Node {
                 self.disk.failed = true;
                 self.fault(now, out);
             }
+            Input::Logged(epoch) => self.leader = self.leader.max(epoch),
             Input::StoreFailed => self.fault(now, out),
             Input::Opened if self.role == Role::Booting => self.become_role(now, Role::Starting, out),
             Input::Repaired if self.role == Role::Faulted && !self.disk.failed => {

@@ -83,7 +83,9 @@ pub enum Joining {
     Follow { after: Place },
     /// It sets aside what it has above this position and asks again.
     SetAside { above: Position },
-    /// What it would need next is trimmed: it starts empty, after this place.
+    /// What it would need next is trimmed: it starts empty, after this place, with the active's
+    /// [`History`] up to there. Its log does not tell then what of its shadow was delivered: until
+    /// that is handed over, it counts as a tail.
     Resync { after: Place },
 }
 

@@ -27,7 +27,9 @@ impl World {
             .and(invariants::bounded_lease(now, node.lease_until(), self.plan.timing.lease))
             .and(invariants::gate(open, node));
         // Whoever took the vote since has a mark of its own.
-        if !self.overlapped(node.epoch()) {
+        let kept_by_newer = kept(process).is_some_and(|mark| mark.epoch > node.epoch());
+        let late = self.t < self.loose_until && kept_by_newer;
+        if !late && !self.overlapped(node.epoch()) {
             found = found.and(invariants::marked(of, node, kept(process), now));
         }
         if let Err(invariants::Broken(what)) = found {
@@ -73,6 +75,6 @@ impl World {
         let block = process.disk.newest();
         let before = [block.before, self.witness.disk.newest().before, peer.disk.newest().before];
         let direct = before.into_iter().all(|promise| promise.epoch <= epoch);
-        direct && !marked && process.active_epoch == epoch && !self.plan.forced
+        direct && !marked && process.in_step == epoch && !self.plan.forced
     }
 }

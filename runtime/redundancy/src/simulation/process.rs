@@ -5,7 +5,7 @@ use super::source::Inbox;
 use super::store::{Body, SINKS, Sample, Store, Superblocks, owe};
 use super::world::{Clock, Event, TICK, World};
 use crate::member::{Epoch, Member, NodeId};
-use crate::message::{Message, Stance};
+use crate::message::{Body as Ask, Message, Stance};
 use crate::mirror::fill::{From, admit};
 use crate::mirror::takeover::take_over;
 use crate::mirror::{ActiveSide, Outlet, Place, StandbySide, Wish};
@@ -82,6 +82,8 @@ pub struct Process {
     pub heard_boots: [u32; 3],
     /// Newest epoch that the peer was heard to be active in.
     pub active_epoch: Epoch,
+    /// Epoch whose active has said when it asked that this node holds everything.
+    pub in_step: Epoch,
     next_connect: u64,
     configured: Configured,
 }
@@ -108,6 +110,7 @@ impl Process {
             reads_fail: 20,
             heard_boots: [0; 3],
             active_epoch: 0,
+            in_step: 0,
             next_connect: 0,
             configured: Configured::default(),
         }
@@ -126,12 +129,16 @@ impl Process {
         (self.closing, self.draining, self.hung) = (false, false, false);
         (self.paused_until, self.pause_at_gate) = (0, None);
         self.heard_boots = [0; 3];
-        self.active_epoch = 0;
+        (self.active_epoch, self.in_step) = (0, 0);
     }
 
     pub fn heard(&mut self, from: Member, message: &Message) {
         if from != Member::Witness && message.report.stance == Stance::Active {
             self.active_epoch = self.active_epoch.max(message.report.epoch);
+            let node = &message.report.node;
+            if let (Ask::Ask { .. }, true) = (message.body, node.paired || !node.switching) {
+                self.in_step = if node.paired { message.report.epoch } else { 0 };
+            }
         }
     }
 
@@ -163,8 +170,9 @@ impl World {
         let (boot, configured) = (process.boot, process.configured);
         self.say(|| format!("{id} starts"));
         self.later(0, Event::Tick(id, boot));
+        let logged = self.nodes[id.index()].store.end().position.epoch;
         let opens = self.random.between(50 * MS, 500 * MS);
-        for input in [Input::Configured(Some(configured)), Input::Opened] {
+        for input in [Input::Configured(Some(configured)), Input::Logged(logged), Input::Opened] {
             self.later(opens, Event::Input(id, boot, input));
         }
         self.later_between(opens, opens + S, Event::Input(id, boot, Input::Ready(true)));
@@ -372,7 +380,12 @@ impl World {
             return self.fail("positions rise: an activation is newer than the log");
         }
         let own = store.durable();
-        let takeover = take_over(&store.held, store.end(), &store.tails, &store.shadow, stale);
+        let mut tails = store.tails.clone();
+        if store.handing.is_some() {
+            // Its log does not tell what of these was delivered before it begins.
+            tails.extend(store.shadow.iter().copied());
+        }
+        let takeover = take_over(&store.held, store.end(), &tails, &store.shadow, stale);
         store.append(epoch, Body::Activated { backfill_upto: takeover.backfill_upto });
         takeover.append.iter().for_each(|sample| store.append(epoch, Body::Sample(*sample)));
         process.gate = Some(Gate::new(token));

@@ -135,9 +135,13 @@ impl World {
                 self.coverage.saw("late arrival of an epoch before");
             }
         }
-        for (_, sample) in batch {
+        for (cursor, sample) in batch {
+            let before = self.facts.sinks[sink].doubles;
             if let Some(what) = self.facts.arrived(sink, sample, late, strict && ordered) {
                 self.fail(format!("{what} at sink {sink} in epoch {epoch}"));
+            }
+            if sink == 0 && self.facts.sinks[sink].doubles > before {
+                self.say(|| format!("again at sink 0 in epoch {epoch}: {sample:?} of {:?}", cursor.position));
             }
         }
         if strict {
