@@ -1,24 +1,28 @@
 #!/usr/bin/env bash
-# Breaks one rule of the pair at a time and has the models find it. Fails when one is not found.
+# Breaks one rule of the pair at a time and has the models and the simulation find it. Fails when
+# one is not found.
 #
 #   tests/mutants.sh            all of them
 #   tests/mutants.sh NAME...    these
 #
-# A mutant is a switch of the build, `--cfg mutant="NAME"`, in runtime/redundancy alone; no
-# product is ever built with one. Each is a build of that crate's tests: some ten seconds.
+# `--cfg mutants` is a switch of the build, in runtime/redundancy alone; no product is ever built
+# with it. The rule that is broken is named in the environment, so one build serves all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_INCREMENTAL=0
+unset GWP_MUTANT GWP_LONG_MODELS GWP_SEED GWP_SEEDS
 
-# Builds the tests of the crate with these flags and prints the path of the binary.
-build() {
-  cargo rustc --quiet --locked -p gwp-redundancy --lib --profile test --message-format=json -- "$@" |
-    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
-}
+built=$(cargo rustc --quiet --locked -p gwp-redundancy --lib --profile test --message-format=json -- --cfg mutants |
+  sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+[ -x "$built" ] || { echo "the tests of runtime/redundancy were not built" >&2; exit 1; }
+# Not left among what other builds find.
+binary=$(mktemp)
+trap 'rm -f "$binary"' EXIT
+mv "$built" "$binary"
+chmod +x "$binary"
 
-plain=$(build)
-# mutant NAME RUN PROPERTY short|long
-listed=$("$plain" mutants_are_listed --nocapture | sed -n 's/^mutant //p')
+# mutant NAME RUN PROPERTY short|long, or: mutant NAME simulation - short
+listed=$("$binary" mutants_are_listed --nocapture | sed -n 's/^.*mutant \([a-z_]* [^ ]* [^ ]* [a-z]*\)$/\1/p')
 names=$(cut -d' ' -f1 <<<"$listed" | sort -u)
 [ -n "$names" ] || { echo "no mutants are listed" >&2; exit 1; }
 wanted=("$@")
@@ -28,17 +32,15 @@ survived=()
 for name in "${wanted[@]}"; do
   rows=$(grep -c "^$name " <<<"$listed" || true)
   [ "$rows" -gt 0 ] || { echo "there is no mutant $name; there are:" $names >&2; exit 2; }
-  binary=$(build --cfg "mutant=\"$name\"")
-  said=$("$binary" mutant_is_found --nocapture 2>&1) && code=0 || code=$?
-  [ "$binary" = "$plain" ] || rm -f "$binary"
-  # Each row of the table has to be found by its own run, as its own property.
-  found=$(grep -c "^found $name by " <<<"$said" || true)
+  said=$(GWP_MUTANT="$name" "$binary" mutant_is_found simulation_finds_mutant --nocapture --test-threads 1 2>&1) && code=0 || code=$?
+  # Each row of the tables has to be found by its own run, as its own property.
+  found=$(grep -c "found $name by " <<<"$said" || true)
   if [ "$code" -eq 0 ] && [ "$found" -eq "$rows" ]; then
-    grep "^found $name by " <<<"$said"
+    grep -o "found $name by .*" <<<"$said"
   else
     survived+=("$name")
-    printf 'SURVIVED %s\n%s\n' "$name" "$said"
+    printf 'SURVIVED %s: %s of %s\n%s\n' "$name" "$found" "$rows" "$(tail -n 40 <<<"$said" | cut -c1-300)"
   fi
 done
-echo "${#wanted[@]} mutants, ${#survived[@]} survived"
+echo "${#wanted[@]} mutants, ${#survived[@]} survived${survived[*]:+: ${survived[*]}}"
 [ "${#survived[@]}" -eq 0 ]

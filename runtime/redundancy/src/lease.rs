@@ -39,7 +39,7 @@ impl Lease {
         if sent > now {
             return false;
         }
-        let from_when = if cfg!(mutant = "lease_from_receipt") { now } else { sent };
+        let from_when = if mutant!("lease_from_receipt") { now } else { sent };
         let until = from_when.plus(timing.lease);
         if until <= now {
             return false;
@@ -82,7 +82,7 @@ mod tests {
 
     const T: Timing = Timing { beat: 1, lease: 20, promise: 21, solo: 30, start_hold: 50, idle_hello: 20 };
 
-    #[cfg(not(mutant))]
+    #[cfg(not(mutants))]
     #[test]
     fn a_vote_counts_from_when_it_was_asked_for() {
         let mut lease = Lease::for_epoch(1, Basis::Votes);

@@ -13,6 +13,9 @@
 //!
 //! [`invariants`] says what must hold of a pair at every instant.
 
+#[macro_use]
+mod mutants;
+
 pub mod arbiter;
 pub mod failback;
 pub mod health;

@@ -72,7 +72,7 @@ pub fn activate<E>(last: Epoch, mut keep: impl FnMut(Epoch) -> Result<(), E>) ->
     gate.filter(|gate| gate.open(now)).ok_or(LoneError::Defect("a lone gateway becomes active"))
 }
 
-#[cfg(all(test, not(mutant)))]
+#[cfg(all(test, not(mutants)))]
 mod tests {
     use super::*;
 

@@ -519,7 +519,7 @@ impl Node {
     }
 
     fn persist(&mut self, out: &mut Vec<Output>) {
-        if cfg!(mutant = "vote_not_durable") {
+        if mutant!("vote_not_durable") {
             self.disk.written = self.voter.block;
         }
         if !self.disk.failed && self.disk.writing.is_none() && self.disk.written != self.voter.block {
@@ -582,7 +582,7 @@ impl Node {
             _ => Stance::Aside,
         };
         // An epoch is over for good when the process that led it has no open exit.
-        let over = !self.role.holds() && !self.closing || cfg!(mutant = "relinquish_before_closed");
+        let over = !self.role.holds() && (!self.closing || mutant!("relinquish_before_closed"));
         Report {
             stance,
             epoch: self.lease.epoch,
@@ -596,7 +596,7 @@ impl Node {
                 // While draining, too, or the standby would let go of what it has prepared.
                 paired: matches!(self.role, Role::Active | Role::Draining)
                     && self.holder.peer_in_step
-                    && !(cfg!(mutant = "draining_says_unpaired") && self.role == Role::Draining),
+                    && !(mutant!("draining_says_unpaired") && self.role == Role::Draining),
                 switching: self.is_switching(),
                 health: self.health,
                 ready: self.ready && self.role == Role::Standby,

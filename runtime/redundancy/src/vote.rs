@@ -72,7 +72,7 @@ impl Voter {
     /// A voter that has just started. What it promised before may still bind it, and it
     /// cannot know for how long: it waits a whole promise.
     pub fn start(block: Superblock, now: Mono, timing: &Timing) -> Voter {
-        let waits = block.promise.holder.is_some() && !cfg!(mutant = "vote_without_restart_wait");
+        let waits = block.promise.holder.is_some() && !mutant!("vote_without_restart_wait");
         Voter { block, until: if waits { now.plus(timing.promise) } else { now } }
     }
 
@@ -118,7 +118,7 @@ impl Voter {
             return false;
         }
         let newer = self.block.mark.is_none_or(|had| had.order() < mark.order());
-        if newer || cfg!(mutant = "late_mark_counts") {
+        if newer || mutant!("late_mark_counts") {
             self.block.mark = Some(mark);
         }
         self.block.mark == Some(mark)
@@ -154,7 +154,7 @@ mod tests {
         assert!(voter.free(Mono(101)));
     }
 
-    #[cfg(not(mutant))]
+    #[cfg(not(mutants))]
     #[test]
     fn a_restarted_voter_waits() {
         let block = Superblock { promise: Promise { epoch: 1, holder: Some(Primary) }, ..Default::default() };

@@ -104,7 +104,7 @@ impl Witness {
         if self.failed {
             return;
         }
-        if cfg!(mutant = "vote_not_durable") {
+        if mutant!("vote_not_durable") {
             self.written = self.voter.block;
         }
         if self.writing.is_none() && self.written != self.voter.block {

@@ -196,7 +196,7 @@ impl ActiveSide {
             link.in_flight.pop_front();
             link.in_flight_bytes -= u64::from(bytes);
         }
-        let durable = if cfg!(mutant = "received_counts_as_durable") { received } else { durable };
+        let durable = if mutant!("received_counts_as_durable") { received } else { durable };
         self.peer_durable = durable.max(self.peer_durable);
         self.peer_received = received.max(self.peer_received).max(self.peer_durable);
         self.forget_waiting();
@@ -254,10 +254,10 @@ impl ActiveSide {
 
     /// Newest place of which entries may leave to sinks and sources may be acknowledged.
     pub fn gate(&self) -> Place {
-        if cfg!(mutant = "deliver_before_replicate") {
+        if mutant!("deliver_before_replicate") {
             return self.own;
         }
-        if cfg!(mutant = "unreplicated_without_mark") && self.link.is_none() {
+        if mutant!("unreplicated_without_mark") && self.link.is_none() {
             return self.own;
         }
         let both = self.own.min(self.peer_counts());
@@ -265,7 +265,7 @@ impl ActiveSide {
             (MirrorMode::Local, _) | (_, Mark::Solo) => self.own,
             // Left before; it cannot be called back, and the mark still stands for it.
             (_, Mark::Pairing { released }) => released.max(both),
-            (_, Mark::Clearing) if cfg!(mutant = "gate_open_while_clearing") => self.own,
+            (_, Mark::Clearing) if mutant!("gate_open_while_clearing") => self.own,
             _ => both,
         }
     }
@@ -301,7 +301,7 @@ impl ActiveSide {
             Mark::Pairing { released } => released,
             _ => return,
         };
-        let has_it = self.peer_durable >= upto || cfg!(mutant = "mark_cleared_before_paired");
+        let has_it = self.peer_durable >= upto || mutant!("mark_cleared_before_paired");
         if self.link.is_some() && has_it {
             self.mark = Mark::Clearing;
         }

@@ -23,7 +23,7 @@ pub fn admit<R: Reading>(reading: &R, from: From, log: &(impl Held<R> + ?Sized))
     let add = lacking(reading, log)?;
     let identity = add.identity();
     let late = match from {
-        From::Fill if cfg!(mutant = "fill_not_flagged") => false,
+        From::Fill if mutant!("fill_not_flagged") => false,
         From::Own | From::Fill => comes_late(&identity, log),
         // It was the active once: what of its tail it had delivered, nobody here knows.
         From::Rejoin => true,

@@ -25,7 +25,7 @@ pub fn lacking<R: Reading>(reading: &R, log: &(impl Held<R> + ?Sized)) -> Option
         return None;
     }
     let mut add = reading.good().minus(&held);
-    if cfg!(mutant = "fill_overwrites_canonical") {
+    if mutant!("fill_overwrites_canonical") {
         add = reading.good();
     }
     if add.is_empty() { None } else { Some(reading.keep(&add)) }

@@ -48,7 +48,7 @@ impl Outlet {
     /// The delivered cursor: what is kept, mirrored and trimmed by. Never past what was
     /// acknowledged without a gap.
     pub fn delivered(&self) -> Cursor {
-        if cfg!(mutant = "cursor_before_acknowledgement") { self.submitted } else { self.acknowledged }
+        if mutant!("cursor_before_acknowledgement") { self.submitted } else { self.acknowledged }
     }
 
     /// Newest entry submitted.

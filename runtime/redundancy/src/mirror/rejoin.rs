@@ -113,9 +113,7 @@ pub fn join(
         return Joining::SetAside { above: common };
     }
     match here {
-        AtPlace::Hash(own) if own == hash || cfg!(mutant = "hash_not_checked") => {
-            Joining::Follow { after: place }
-        }
+        AtPlace::Hash(own) if own == hash || mutant!("hash_not_checked") => Joining::Follow { after: place },
         // The places agree and the content does not: nothing of it can be trusted to be a copy.
         AtPlace::Hash(_) => Joining::SetAside { above: Position::ZERO },
         AtPlace::Unknown if place == Place::ZERO || place < oldest => Joining::Resync { after: oldest },
@@ -157,7 +155,7 @@ impl Aside {
     /// many tails already: then the log must stay as it is, and a person has to look at it.
     #[must_use]
     pub fn set_aside(&mut self, above: Position, upto: Position) -> bool {
-        if upto <= above || cfg!(mutant = "rejoin_truncates") {
+        if upto <= above || mutant!("rejoin_truncates") {
             return true;
         }
         if self.tails.len() >= limits::TAILS_MAX {
@@ -185,7 +183,7 @@ impl Aside {
 
     /// True when the tails may be deleted: the own copy holds what the active made of them.
     pub fn may_delete(&self, own_durable: Place) -> bool {
-        if cfg!(mutant = "tail_removed_before_durable") {
+        if mutant!("tail_removed_before_durable") {
             return !self.is_empty();
         }
         !self.is_empty() && self.kept_by.is_some_and(|place| own_durable >= place)

@@ -85,7 +85,7 @@ impl<R: Reading> Shadow<R> {
     /// that it has not good stay until the fill for them is durable, too.
     pub fn arrived(&mut self, record: &R) {
         let identity = record.identity();
-        if cfg!(mutant = "trim_beyond_arrived") {
+        if mutant!("trim_beyond_arrived") {
             let gone: Vec<Identity> =
                 self.order.iter().copied().filter(|one| one.stream() == identity.stream()).collect();
             gone.iter().for_each(|one| self.remove(one));
@@ -113,7 +113,7 @@ impl<R: Reading> Shadow<R> {
     /// copy of its log has no good value although it is past them. Sending changes nothing here;
     /// an offer that is lost is made again.
     pub fn offers(&self, log: &(impl Held<R> + ?Sized), count: usize) -> Vec<R> {
-        if cfg!(mutant = "no_peer_fill") {
+        if mutant!("no_peer_fill") {
             return Vec::new();
         }
         let past = self.iter().filter(|reading| {

@@ -53,7 +53,7 @@ impl StandbySide {
 
     /// Looks at the next frame from the link and counts it as received if it is the next.
     pub fn accept(&mut self, head: &Head) -> Verdict {
-        let equal = |hash: RunningHash| hash == self.hash || cfg!(mutant = "hash_not_checked");
+        let equal = |hash: RunningHash| hash == self.hash || mutant!("hash_not_checked");
         if head.place <= self.received {
             let differs = head.place == self.received && !equal(head.hash);
             return if differs { Verdict::Diverged } else { Verdict::Have };
@@ -78,10 +78,10 @@ impl StandbySide {
     /// How much of a delivered cursor that the active told may be kept here: never beyond the
     /// own log, or what is missing in it would count as delivered after a takeover.
     pub fn adopt<R: Reading>(&self, told: Cursor, shadow: &mut Shadow<R>) -> Cursor {
-        if cfg!(mutant = "trim_on_delivered") {
+        if mutant!("trim_on_delivered") {
             shadow.clear();
         }
-        if cfg!(mutant = "delivered_beyond_log") {
+        if mutant!("delivered_beyond_log") {
             return told;
         }
         told.min(Cursor::complete(self.durable.position))

@@ -20,7 +20,7 @@ pub struct Takeover<R> {
 /// True if the peer may have delivered what this node lacks: the mark is set, and by the peer.
 /// A node that cannot learn of the mark has to count as stale, too.
 pub fn is_stale(marked_by: Option<NodeId>, me: NodeId) -> bool {
-    !cfg!(mutant = "mark_ignored") && marked_by == Some(me.peer())
+    !mutant!("mark_ignored") && marked_by == Some(me.peer())
 }
 
 /// Merges set-aside tails and the shadow into the log, which ends at `end`. Readings come in
@@ -32,11 +32,11 @@ pub fn take_over<R: Reading>(
     shadow: &Shadow<R>,
     stale: bool,
 ) -> Takeover<R> {
-    let flag = stale && !cfg!(mutant = "stale_not_flagged");
+    let flag = stale && !mutant!("stale_not_flagged");
     // With a tail aside the copy was not finished: the peer may have delivered what is newer.
-    let unfinished = !tails.is_empty() && !cfg!(mutant = "unfinished_copy_not_flagged");
-    let shadow = shadow.iter().filter(|_| !cfg!(mutant = "takeover_drops_shadow"));
-    let tails = if cfg!(mutant = "takeover_drops_tails") { &[] } else { tails };
+    let unfinished = !tails.is_empty() && !mutant!("unfinished_copy_not_flagged");
+    let shadow = shadow.iter().filter(|_| !mutant!("takeover_drops_shadow"));
+    let tails = if mutant!("takeover_drops_tails") { &[] } else { tails };
     let mut beside: Vec<&R> = tails.iter().chain(shadow).collect();
     // Stable, so tails stay before the shadow.
     beside.sort_by_key(|reading| (reading.identity().order(), reading.identity()));

@@ -643,7 +643,7 @@ impl Pair {
         let Some(epoch) = world.sides[id.index()].emitting.take() else { return };
         if invariants::fenced(world.accepted, epoch).is_ok() {
             world.accepted = epoch;
-        } else if cfg!(mutant = "destination_without_fence") {
+        } else if mutant!("destination_without_fence") {
             world.broken = Some(invariants::Broken("I3 epochs at a destination rise"));
         }
     }

@@ -4,7 +4,7 @@
 use super::explore::explore;
 use super::pair::Pair;
 use super::runs::{
-    Mutant, Run, find, list, long, long_hold, mutants, named, promise_less, short, short_hold,
+    Mutant, Run, find, list, long, long_hold, mutant, named, open, promise_less, short, short_hold,
 };
 use crate::policy::{PairPolicy, Quorum};
 use crate::timing::Timing;
@@ -56,6 +56,7 @@ const RUNS: &[Run<Pair>] = &[
     long("pair-e2-m1-doubled", Pair { doubled: true, ..ONE }),
     long("pair-e2-m1-lag", Pair { lag: 1, ..ONE }),
     long("pair-e2-m1-lag-c1", Pair { lag: 1, crashes: 1, ..ONE }),
+    open("pair-e2-any-lost-marks3", Pair { any_lost: true, marks: 3, ..BASE }),
     long("pair-e2-m1-marks", Pair { marks: 2, ..ONE }),
     long("pair-e2-m1-marks-c1", Pair { marks: 2, crashes: 1, ..ONE }),
     long("pair-e2-m1-switchover-effects-c1", Pair { crashes: 1, switchovers: 1, effects: true, ..ONE }),
@@ -84,21 +85,20 @@ const WEAKER: &[(Run<Pair>, &str)] = &[
     ),
 ];
 
-const MUTANTS: &[Mutant] = mutants! {
-    "vote_not_durable", "pair-e2-c1", "I4";
-    "vote_without_restart_wait", "pair-e2-m1-c1", "I1";
-    "lease_from_receipt", "pair-e2-m1-doubled", "I1";
-    "destination_without_fence", "pair-e2-effects", "I3";
-    "relinquish_before_closed", "pair-e2-effects", "I7";
-    "handover_before_drained", "pair-e2-switchover-effects", "I7";
-    "renewal_while_hung", "pair-e2-hang", "a hung";
-    "alone_without_mark", "pair-e2-marks", "I15";
-    "late_mark_counts", "pair-e2-marks", "I15";
-    "mark_ignored_at_takeover", "pair-e2-marks", "a takeover";
-    "safety_ignored", "safety-e2-c1", "I1";
-    "mark_at_witness_alone", "pair-e2-marks", "a takeover";
-    "own_mark_not_kept", "safety-e2-c1-marks", "I15";
-};
+const MUTANTS: &[Mutant] = &[
+    mutant("vote_not_durable", "pair-e2-c1", "I4"),
+    mutant("vote_without_restart_wait", "pair-e2-m1-c1", "I1"),
+    mutant("lease_from_receipt", "pair-e2-m1-doubled", "I1"),
+    mutant("destination_without_fence", "pair-e2-effects", "I3"),
+    mutant("relinquish_before_closed", "pair-e2-effects", "I7"),
+    mutant("renewal_while_hung", "pair-e2-hang", "a hung"),
+    mutant("alone_without_mark", "pair-e2-marks", "I15"),
+    mutant("late_mark_counts", "pair-e2-any-lost-marks3", "I15"),
+    mutant("mark_ignored_at_takeover", "pair-e2-m1-marks", "a takeover"),
+    mutant("safety_ignored", "safety-e2-c1", "I1"),
+    mutant("mark_at_witness_alone", "pair-e2-m1-marks", "a takeover"),
+    mutant("own_mark_not_kept", "safety-e2-c1-marks", "I15"),
+];
 
 /// Nothing is forgotten that would have mattered: from each state the same follows with it and
 /// without it. A few models every day, more with the large ones.

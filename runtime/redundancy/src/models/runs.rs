@@ -5,6 +5,7 @@
 //! begin so.
 
 use super::explore::explore;
+use crate::mutants::is_broken;
 use stateright::Model;
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -13,16 +14,29 @@ use std::hash::Hash;
 pub struct Run<M> {
     pub name: &'static str,
     pub model: M,
-    /// Takes more than a few seconds.
-    pub long: bool,
+    pub size: Size,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Some seconds: every day.
+    Short,
+    /// Minutes.
+    Long,
+    /// Not visited to the end: only to find a broken rule, which shows early.
+    Open,
 }
 
 pub const fn short<M>(name: &'static str, model: M) -> Run<M> {
-    Run { name, model, long: false }
+    Run { name, model, size: Size::Short }
 }
 
 pub const fn long<M>(name: &'static str, model: M) -> Run<M> {
-    Run { name, model, long: true }
+    Run { name, model, size: Size::Long }
+}
+
+pub const fn open<M>(name: &'static str, model: M) -> Run<M> {
+    Run { name, model, size: Size::Open }
 }
 
 /// A rule broken on purpose, the run that finds it and the property that is violated then.
@@ -30,16 +44,12 @@ pub struct Mutant {
     pub name: &'static str,
     pub run: &'static str,
     pub property: &'static str,
-    /// This is a build with that rule broken.
-    pub is_this: bool,
 }
 
-macro_rules! mutants {
-    ($($name:literal, $run:literal, $property:literal;)*) => {
-        &[$(Mutant { name: $name, run: $run, property: $property, is_this: cfg!(mutant = $name) }),*]
-    };
+/// A row of a table of broken rules.
+pub const fn mutant(name: &'static str, run: &'static str, property: &'static str) -> Mutant {
+    Mutant { name, run, property }
 }
-pub(super) use mutants;
 
 /// A model that can be visited to the end.
 pub trait Checked: Model<State: Seen, Action: Taken> + Clone + Send + Sync + 'static {}
@@ -58,7 +68,7 @@ pub fn named<'a, M>(runs: &'a [Run<M>], name: &str) -> &'a Run<M> {
 
 /// All that are run every day.
 pub fn short_hold<M: Checked>(runs: &[Run<M>]) {
-    for run in runs.iter().filter(|run| !run.long) {
+    for run in runs.iter().filter(|run| run.size == Size::Short) {
         explore(run.name, run.model.clone()).assert_holds();
     }
 }
@@ -70,7 +80,7 @@ pub fn long_hold<M: Checked>(runs: &[Run<M>]) {
         return;
     };
     let is_wanted = |run: &&Run<M>| match wanted.as_str() {
-        "1" => run.long,
+        "1" => run.size == Size::Long,
         words => words.split(',').any(|word| match word.strip_suffix('*') {
             Some(begin) => run.name.starts_with(begin),
             None => run.name == word,
@@ -92,15 +102,15 @@ pub fn promise_less<M: Checked>(weaker: &[(Run<M>, &str)]) {
 pub fn list<M>(mutants: &[Mutant], runs: &[Run<M>]) {
     for mutant in mutants {
         assert!(!mutant.property.is_empty());
-        let length = if named(runs, mutant.run).long { "long" } else { "short" };
-        println!("mutant {} {} {} {length}", mutant.name, mutant.run, mutant.property);
+        let length = if named(runs, mutant.run).size == Size::Short { "short" } else { "long" };
+        println!("mutant {} {} {} {length}", mutant.name, mutant.run, mutant.property.replace(' ', "_"));
     }
 }
 
-/// In a build with `--cfg mutant="NAME"`: each run of that line finds it. In others there is
-/// nothing to find.
+/// In a build with a rule broken: each run of its lines finds it. In others there is nothing to
+/// find.
 pub fn find<M: Checked>(mutants: &[Mutant], runs: &[Run<M>], looking: impl Fn(&Mutant, M) -> M) {
-    for mutant in mutants.iter().filter(|mutant| mutant.is_this) {
+    for mutant in mutants.iter().filter(|mutant| is_broken(mutant.name)) {
         let model = looking(mutant, named(runs, mutant.run).model.clone());
         explore(mutant.run, model).assert_violates(mutant.property);
         println!("found {} by {} as {}", mutant.name, mutant.run, mutant.property);

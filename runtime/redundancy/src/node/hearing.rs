@@ -37,7 +37,7 @@ impl Node {
         self.voter.relinquished(self.settings.me.peer(), report.relinquished);
         self.peer_gave_up = self.peer_gave_up.max(report.relinquished);
         // One that it led and is over counts, too: it can follow nobody in a lower one.
-        let over = if cfg!(mutant = "lower_epoch_goes_on") { 0 } else { report.relinquished };
+        let over = if mutant!("lower_epoch_goes_on") { 0 } else { report.relinquished };
         let led = if report.stance == Stance::Active { report.epoch.max(over) } else { over };
         let held = self.lease.epoch;
         self.leader = self.leader.max(led);

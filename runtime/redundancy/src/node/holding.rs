@@ -68,7 +68,7 @@ impl Node {
         let peer = Member::Node(self.peer());
         let witness = (self.settings.quorum == Quorum::Witnessed).then_some(Member::Witness);
         let wants = self.role == Role::Candidate || self.role.holds();
-        if wants && (self.progresses(now) || cfg!(mutant = "renewal_while_hung")) {
+        if wants && (self.progresses(now) || mutant!("renewal_while_hung")) {
             self.voter.until = now.plus(timing.promise);
             for to in [Some(peer), witness].into_iter().flatten() {
                 self.send(now, to, Body::Ask { epoch: self.lease.epoch, sent: now }, out);
@@ -178,7 +178,7 @@ impl Node {
         // Said at once: people wait for deliveries.
         self.next_beat = now;
         self.keep_own_mark();
-        if cfg!(mutant = "alone_without_mark") {
+        if mutant!("alone_without_mark") {
             self.holder.alone = Alone::Yes;
             out.push(Output::Alone(true));
         }
@@ -188,8 +188,8 @@ impl Node {
     /// node's vote alone, and must see it then.
     fn keep_own_mark(&mut self) {
         if let Some(mark) = self.holder.pending(self)
-            && !(cfg!(mutant = "mark_at_witness_alone") && self.settings.quorum == Quorum::Witnessed)
-            && !cfg!(mutant = "own_mark_not_kept")
+            && !(mutant!("mark_at_witness_alone") && self.settings.quorum == Quorum::Witnessed)
+            && !mutant!("own_mark_not_kept")
         {
             self.voter.mark(mark);
         }
@@ -197,7 +197,7 @@ impl Node {
 
     /// The own mark has reached the disk: in a pair without a witness that is all.
     pub(super) fn own_mark_kept(&mut self, out: &mut Vec<Output>) {
-        let skipped = cfg!(mutant = "own_mark_not_kept");
+        let skipped = mutant!("own_mark_not_kept");
         let mark = if skipped { self.holder.pending(self) } else { self.voter.block.mark };
         if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, mark) {
             self.marked(mark, out);

@@ -68,7 +68,7 @@ impl Node {
             {
                 Ok(())
             }
-            Quorum::Pair(_) if cfg!(mutant = "safety_ignored") && !peer_heard => Ok(()),
+            Quorum::Pair(_) if mutant!("safety_ignored") && !peer_heard => Ok(()),
             Quorum::Pair(_) => Err(Obstacle::PeerUnknown),
         }
     }
@@ -181,7 +181,7 @@ impl Node {
             Quorum::Witnessed => false,
             Quorum::Pair(PairPolicy::Availability) => silent,
             Quorum::Pair(PairPolicy::Safety) => {
-                self.evidence(&self.voter.block.before) || cfg!(mutant = "safety_ignored") && silent
+                self.evidence(&self.voter.block.before) || mutant!("safety_ignored") && silent
             }
         }
     }
@@ -206,7 +206,7 @@ impl Node {
         }
         self.switch = super::switching::Switch::None;
         self.voter.block.led = epoch;
-        if !stale || cfg!(mutant = "led_counts_as_whole") {
+        if !stale || mutant!("led_counts_as_whole") {
             self.voter.block.whole = epoch;
         }
         self.leader = self.leader.max(epoch);
@@ -236,8 +236,8 @@ impl Node {
         let behind = before != 0 && self.voter.block.whole != before && self.in_step != before;
         // An older mark is of a time of which this node has everything, or it is behind anyway.
         let went_alone = mark.is_some_and(|mark| {
-            mark.solo && mark.holder != me && (mark.epoch >= before || cfg!(mutant = "old_mark_counts"))
-        }) && !cfg!(mutant = "mark_ignored_at_takeover");
+            mark.solo && mark.holder != me && (mark.epoch >= before || mutant!("old_mark_counts"))
+        }) && !mutant!("mark_ignored_at_takeover");
         // Without a witness only the peer itself knows whether it went alone.
         let unknown = matches!(self.settings.quorum, Quorum::Pair(_))
             && before != 0

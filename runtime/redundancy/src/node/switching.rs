@@ -182,7 +182,7 @@ impl Node {
                 self.switch = Switch::Draining { since: now, epoch, sent };
                 self.become_role(now, Role::Draining, out);
                 out.push(Output::Drain);
-                if cfg!(mutant = "handover_before_drained") {
+                if mutant!("handover_before_drained") {
                     self.hand_over(now, out);
                 }
                 true

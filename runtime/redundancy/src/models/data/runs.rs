@@ -3,7 +3,7 @@
 use super::Pair;
 use crate::mirror::MirrorMode;
 use crate::models::runs::{
-    Mutant, Run, find, list, long, long_hold, mutants, promise_less, short, short_hold,
+    Mutant, Run, find, list, long, long_hold, mutant, promise_less, short, short_hold,
 };
 
 const FINE: Pair = Pair { slots: 2, ..Pair::HOT };
@@ -48,40 +48,40 @@ const WEAKER: &[(Run<Pair>, &str)] = &[
 ];
 
 /// Found inside, by an invariant, and most of them from outside, by what is delivered, too.
-const MUTANTS: &[Mutant] = mutants! {
-    "trim_beyond_arrived", "fine-k2-c1", "I11";
-    "trim_beyond_arrived", "hot-k2-c1-n1-f1", "D1";
-    "trim_on_delivered", "fine-k2-c1", "I11";
-    "trim_on_delivered", "hot-k2-c1-n1-f1", "D1";
-    "cursor_before_acknowledgement", "fine-k2-c1", "I14";
-    "cursor_before_acknowledgement", "hot-k2-c1-n1-f1", "D1";
-    "delivered_beyond_log", "fine-k2-c1", "I14";
-    "takeover_drops_shadow", "fine-k2-c1", "I11";
-    "takeover_drops_shadow", "hot-k2-c1-n1-f1", "D1";
-    "takeover_drops_tails", "hot-k2-c2", "I11";
-    "takeover_drops_tails", "hot-destroyed-k2-c2", "D1";
-    "rejoin_truncates", "fine-k2-c1", "I11";
-    "rejoin_truncates", "hot-k2-c1-n1-f1", "D1";
-    "rejoin_truncates", "fine-warm-k2-c1", "D1";
-    "tail_removed_before_durable", "fine-k2-c1", "I11";
-    "tail_removed_before_durable", "hot-k2-c1-n1-f1", "D1";
-    "stale_not_flagged", "hot-k2-c1-n1-f1", "D2";
-    "mark_ignored", "hot-k2-c1-n1-f1", "D2";
-    "mark_cleared_before_paired", "fine-k2-n1-f1", "I13";
-    "gate_open_while_clearing", "fine-k2-n1-f1", "I13";
-    "gate_open_while_clearing", "hot-k2-c1-n1-f1", "D2";
-    "unreplicated_without_mark", "fine-k2-c1", "I13";
-    "unreplicated_without_mark", "hot-k2-c1-n1-f1", "D2";
-    "deliver_before_replicate", "fine-k3", "I13";
-    "deliver_before_replicate", "hot-k2-c1-n1-f1", "D2";
-    "received_counts_as_durable", "fine-k3", "I13";
-    "no_peer_fill", "fine-k2-n1-f1", "D1";
-    "fill_not_flagged", "fine-k2-n1-f1", "D2";
-    "fill_overwrites_canonical", "hot-2tags-k1-c1-f2", "I21";
-    "hash_not_checked", "hot-damaged-k2-c1", "I12";
-    "hash_not_checked", "hot-damaged-k2-c1", "D1";
-    "unfinished_copy_not_flagged", "hot-damaged-k2-c2-f1", "D2";
-};
+const MUTANTS: &[Mutant] = &[
+    mutant("trim_beyond_arrived", "fine-k2-c1", "I11"),
+    mutant("trim_beyond_arrived", "hot-k2-c1-n1-f1", "D1"),
+    mutant("trim_on_delivered", "fine-k2-c1", "I11"),
+    mutant("trim_on_delivered", "hot-k2-c1-n1-f1", "D1"),
+    mutant("cursor_before_acknowledgement", "fine-k2-c1", "I14"),
+    mutant("cursor_before_acknowledgement", "hot-k2-c1-n1-f1", "D1"),
+    mutant("delivered_beyond_log", "fine-k2-c1", "I14"),
+    mutant("takeover_drops_shadow", "fine-k2-c1", "I11"),
+    mutant("takeover_drops_shadow", "hot-k2-c1-n1-f1", "D1"),
+    mutant("takeover_drops_tails", "hot-k2-c2", "I11"),
+    mutant("takeover_drops_tails", "hot-destroyed-k2-c2", "D1"),
+    mutant("rejoin_truncates", "fine-k2-c1", "I11"),
+    mutant("rejoin_truncates", "hot-k2-c1-n1-f1", "D1"),
+    mutant("rejoin_truncates", "fine-warm-k2-c1", "D1"),
+    mutant("tail_removed_before_durable", "fine-k2-c1", "I11"),
+    mutant("tail_removed_before_durable", "hot-k2-c1-n1-f1", "D1"),
+    mutant("stale_not_flagged", "hot-k2-c1-n1-f1", "D2"),
+    mutant("mark_ignored", "hot-k2-c1-n1-f1", "D2"),
+    mutant("mark_cleared_before_paired", "fine-k2-n1-f1", "I13"),
+    mutant("gate_open_while_clearing", "fine-k2-n1-f1", "I13"),
+    mutant("gate_open_while_clearing", "hot-k2-c1-n1-f1", "D2"),
+    mutant("unreplicated_without_mark", "fine-k2-c1", "I13"),
+    mutant("unreplicated_without_mark", "hot-k2-c1-n1-f1", "D2"),
+    mutant("deliver_before_replicate", "fine-k3", "I13"),
+    mutant("deliver_before_replicate", "hot-k2-c1-n1-f1", "D2"),
+    mutant("received_counts_as_durable", "fine-k3", "I13"),
+    mutant("no_peer_fill", "fine-k2-n1-f1", "D1"),
+    mutant("fill_not_flagged", "fine-k2-n1-f1", "D2"),
+    mutant("fill_overwrites_canonical", "hot-2tags-k1-c1-f2", "I21"),
+    mutant("hash_not_checked", "hot-damaged-k2-c1", "I12"),
+    mutant("hash_not_checked", "hot-damaged-k2-c1", "D1"),
+    mutant("unfinished_copy_not_flagged", "hot-damaged-k2-c2-f1", "D2"),
+];
 
 #[test]
 fn short_models_hold() {

@@ -249,7 +249,7 @@ fn activate(pair: &Pair, world: &mut World, id: NodeId) {
     node.sync();
     // They are durable: the log holds what was beside it.
     takeover.append.iter().for_each(|reading| node.shadow.arrived(reading));
-    if cfg!(mutant = "takeover_drops_shadow") {
+    if mutant!("takeover_drops_shadow") {
         node.shadow.clear();
     }
     node.tails.clear();
