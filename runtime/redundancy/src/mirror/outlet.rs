@@ -17,14 +17,16 @@ impl Outlet {
         Outlet { submitted: delivered, acknowledged: delivered }
     }
 
-    /// Goes on after what the destination keeps of what it was given (`told`), or after what was
-    /// `kept` here.
+    /// Goes on after what a transactional destination keeps of what it was given (`told`: the
+    /// newest cursor of each epoch), or after what was `kept` here.
     ///
-    /// A cursor of the destination says something of this log only if the log has records of its
-    /// epoch: then both are equal up to there. Otherwise what is older may have been left behind
-    /// by a log that did not have it, and would be skipped.
-    pub fn resumed(kept: Cursor, told: Cursor, log: &History) -> Outlet {
-        Outlet::new(if log.has_epoch(told.position.epoch) { kept.max(told) } else { kept })
+    /// A cursor says something of this log only if the log has records of its epoch: then all logs
+    /// that have are equal up to there. A single cursor would not do: what is older than one of an
+    /// epoch that this log lacks may have been left behind by the log that went on in it, and would
+    /// be skipped.
+    pub fn resumed(kept: Cursor, told: &[Cursor], log: &History) -> Outlet {
+        let of_this_log = told.iter().filter(|told| log.has_epoch(told.position.epoch)).max();
+        Outlet::new(of_this_log.map_or(kept, |told| kept.max(*told)))
     }
 
     /// The entry `cursor`, committed at `place`, is next. False if the gate is shut to it.
@@ -96,11 +98,12 @@ mod tests {
     fn a_destinations_cursor_counts_where_the_log_has_its_epoch() {
         let cursor = |epoch, seq| Cursor::new(Position::new(epoch, seq), 0);
         let log = History::of([Position::new(1, 30), Position::new(4, 2)]);
-        let resumed = |told| Outlet::resumed(cursor(1, 9), told, &log).delivered();
-        assert_eq!(resumed(cursor(1, 20)), cursor(1, 20));
-        assert_eq!(resumed(cursor(1, 5)), cursor(1, 9));
-        assert_eq!(resumed(cursor(3, 5)), cursor(1, 9), "what 3 went on from may lack the end of 1");
-        assert_eq!(resumed(cursor(1, 50)), cursor(1, 50));
+        let resumed = |told: &[Cursor]| Outlet::resumed(cursor(1, 9), told, &log).delivered();
+        assert_eq!(resumed(&[cursor(1, 20)]), cursor(1, 20));
+        assert_eq!(resumed(&[cursor(1, 5)]), cursor(1, 9));
+        assert_eq!(resumed(&[cursor(3, 5)]), cursor(1, 9), "what 3 went on from may lack the end of 1");
+        assert_eq!(resumed(&[cursor(1, 20), cursor(3, 5)]), cursor(1, 20));
+        assert_eq!(resumed(&[cursor(1, 50)]), cursor(1, 50));
     }
 
     #[test]

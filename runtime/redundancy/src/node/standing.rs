@@ -222,7 +222,8 @@ impl Node {
         let epoch = self.lease.epoch;
         let voted = [(&self.peer, self.lease.peer), (&self.witness, self.lease.witness)];
         let voters = voted.iter().filter(|(seen, until)| now < *until && seen.report.promise.epoch == epoch);
-        let mut before = self.voter.block.before.epoch;
+        // One that was won without this node's vote, and that it heard of, counts as well.
+        let mut before = self.voter.block.before.epoch.max(self.leader);
         let mut mark: Option<Mark> = None;
         for (seen, _) in voters {
             before = before.max(seen.report.before.epoch);

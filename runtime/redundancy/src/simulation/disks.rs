@@ -97,9 +97,10 @@ impl World {
         }
         let alone = own.node.as_ref().is_some_and(|node| node.is_alone());
         let paired = own.work.as_ref().is_some_and(|work| work.side.is_paired());
+        let newest = self.facts.last_active;
         match (own.role(), other.role()) {
-            (Some(Role::Active), Some(Role::Standby)) => paired && !alone,
-            (own, Some(Role::Active)) => !holds(own),
+            (Some(Role::Active), Some(Role::Standby)) => paired && !alone && newest == Some(id),
+            (own, Some(Role::Active)) => !holds(own) && newest == Some(id.peer()),
             _ => false,
         }
     }

@@ -5,12 +5,12 @@
 //! cursor with the data, gets nothing twice, unless a tail comes back that was delivered alone: then
 //! it is flagged.
 
-use super::facts::Facts;
+use super::facts::{Facts, Sink};
 use super::sinks::BATCH;
 use super::store::{SINKS, Sample};
 use super::world::World;
 use crate::member::{Epoch, NodeId};
-use crate::mirror::Outlet;
+use crate::mirror::{History, Outlet};
 use gwp_core::Cursor;
 use std::ops::Bound;
 
@@ -22,6 +22,12 @@ const UNTOLD: usize = 8;
 /// that could not read it, and one for each tag.
 pub fn pieces(sample: &Sample) -> usize {
     1 + sample.good.0.count_ones() as usize
+}
+
+/// How far a transactional destination was given a log.
+pub fn told(sink: &Sink, log: &History) -> Cursor {
+    let cursors: Vec<Cursor> = sink.cursors.values().copied().collect();
+    Outlet::resumed(Cursor::ZERO, &cursors, log).delivered()
 }
 
 impl Facts {
@@ -41,18 +47,18 @@ impl World {
     pub fn resume_transactional(&mut self, id: NodeId) {
         let process = &mut self.nodes[id.index()];
         let Some(work) = &mut process.work else { return };
-        let to = &mut self.facts.sinks[0];
+        let to = &self.facts.sinks[0];
         let kept = process.store.delivered[0];
-        work.outlets[0] = Outlet::resumed(kept, to.cursor, &process.store.history);
+        let cursors: Vec<Cursor> = to.cursors.values().copied().collect();
+        work.outlets[0] = Outlet::resumed(kept, &cursors, &process.store.history);
         let delivered = work.outlets[0].delivered();
+        process.store.delivered[0] = delivered;
         if delivered > kept {
             self.coverage.saw("resumed at the destination");
-        } else if delivered < to.cursor {
+        }
+        if cursors.iter().any(|cursor| *cursor > delivered) {
             self.coverage.saw("cursor of another log");
         }
-        // Its fence and where this epoch begins are written together.
-        to.cursor = delivered;
-        process.store.delivered[0] = delivered;
     }
 
     /// The destinations are opened: what this node will deliver again, at the most.
@@ -96,16 +102,18 @@ impl World {
         if to.doubles > 0 {
             self.coverage.saw(if sink == 0 { "double at the transactional" } else { "double" });
         }
+        // Two holders for a clock both deliver what they read themselves.
+        let exact = self.ordered() && self.facts.overlapped.is_empty();
         let to = &self.facts.sinks[sink];
         if to.doubles > to.allowed {
             let (doubles, allowed) = (to.doubles, to.allowed);
             self.fail(format!("I17 doubles are explained: {doubles} of {allowed} at sink {sink}"));
         } else if sink == 0
-            && self.ordered()
+            && exact
             && let Some(identity) = to.plain_double
         {
             self.fail(format!("I17 a transactional destination gets nothing twice: {identity:?}"));
-        } else if sink == 0 && to.doubles > 0 && !self.facts.apart && self.ordered() {
+        } else if sink == 0 && to.doubles > 0 && !self.facts.apart && exact {
             let double = to.last_double;
             self.fail(format!(
                 "I17 a transactional destination gets nothing twice, nobody was alone: {double:?}"

@@ -16,8 +16,8 @@ pub struct Sink {
     /// Newest epoch that it was opened for, or has seen.
     pub accepted: Epoch,
     pub got: BTreeMap<Identity, Bits>,
-    /// Of the transactional one: kept with what it was given.
-    pub cursor: Cursor,
+    /// Of the transactional one: the newest of each epoch, kept with what it was given.
+    pub cursors: BTreeMap<Epoch, Cursor>,
     /// Of all entries that were ever submitted to it.
     pub submitted: BTreeMap<Cursor, usize>,
     /// What arrived and had all arrived before, and how much of that the failovers and lost
@@ -38,7 +38,7 @@ pub struct Facts {
     pub sinks: [Sink; SINKS],
     /// Good tags that each node has read.
     reads: BTreeMap<(u8, u32), [u8; 2]>,
-    last_active: Option<NodeId>,
+    pub last_active: Option<NodeId>,
     /// This node has handed over, and nobody has become active since.
     handed: Option<NodeId>,
     pub last_epoch: Epoch,

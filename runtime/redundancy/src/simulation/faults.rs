@@ -241,8 +241,11 @@ impl World {
             (process.hung, process.sync_fails, process.disk.fails, process.reads_fail) =
                 (false, false, false, 20);
             let (boot, dead) = (process.boot, process.node.is_none());
+            // A disk is not exchanged within a promise.
+            let exchanged = self.facts.destroyed == Some(id);
+            let wait = if exchanged { 2 * self.plan.timing.promise } else { 0 };
             if dead {
-                self.later_between(0, S, Event::Boot(Member::Node(id), boot));
+                self.later_between(wait, wait + S, Event::Boot(Member::Node(id), boot));
             }
             if process_failed(self, id) {
                 self.later_between(0, S, Event::Repaired(id, boot));

@@ -1,6 +1,6 @@
 //! Deliveries: checked at the gate, emitted some time later, arrived, acknowledged.
 
-use super::doubles::pieces;
+use super::doubles::{pieces, told};
 use super::plan::MS;
 use super::process::Flight;
 use super::store::{SINKS, Sample};
@@ -122,7 +122,7 @@ impl World {
                 return Answer::Refused(self.facts.sinks[sink].accepted);
             }
             to.accepted = epoch;
-            to.cursor = batch.last().map_or(to.cursor, |(cursor, _)| *cursor);
+            to.cursors.extend(batch.iter().map(|(cursor, _)| (cursor.position.epoch, *cursor)));
         } else {
             match to.take_epoch(epoch) {
                 Some(is_late) => late = is_late,
@@ -163,7 +163,7 @@ impl World {
                     // Opened again, the transactional one says what it has, if nobody newer did.
                     let to = &self.facts.sinks[sink];
                     if sink == 0 && to.accepted == flight.epoch {
-                        outlet.acknowledge(to.cursor);
+                        outlet.acknowledge(told(to, &process.store.history));
                     }
                     outlet.disconnected();
                     self.facts.sinks[sink].allowed +=
