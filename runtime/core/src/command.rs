@@ -4,6 +4,7 @@
 //! same link and in the same task as its polls, one at a time. A command whose
 //! giver no longer waits is abandoned: it must not reach the device any more.
 
+use crate::exit::ExitCheck;
 use crate::{TagId, Value};
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -32,18 +33,34 @@ pub struct Command {
     /// Raw: in the tag's type at the device, not scaled.
     pub value: Value,
     answer: oneshot::Sender<Result<(), CommandFault>>,
+    exit: Option<ExitCheck>,
 }
 
 impl Command {
     /// A command and the way its answer comes back; dropping that abandons it.
     pub fn new(tag: TagId, value: Value) -> (Command, Answer) {
         let (answer, answered) = oneshot::channel();
-        (Command { tag, value, answer }, answered)
+        (Command { tag, value, answer, exit: None }, answered)
+    }
+
+    /// It is carried out only if the exit is open when the source takes it.
+    pub fn behind(mut self, exit: ExitCheck) -> Command {
+        self.exit = Some(exit);
+        self
     }
 
     /// Nobody waits any more: it must not be carried out.
     pub fn is_abandoned(&self) -> bool {
         self.answer.is_closed()
+    }
+
+    /// Itself, if it may still be carried out; otherwise its giver is told.
+    fn still_wanted(self) -> Option<Command> {
+        if self.exit.as_ref().is_some_and(|exit| !exit.is_open()) {
+            self.answer(Err(CommandFault::Failed("this gateway is not active any more".into())));
+            return None;
+        }
+        (!self.is_abandoned()).then_some(self)
     }
 
     /// Says what became of it. Dropping it unanswered says that this is not known.
@@ -79,14 +96,14 @@ impl Commands {
         command_channel().1
     }
 
-    /// The next command that is not abandoned; waits for ever when nobody gives any.
+    /// The next command that is not abandoned and may leave; waits for ever when nobody gives any.
     /// Nothing is lost when the future is dropped.
     pub async fn next(&self) -> Command {
         let mut queue = self.0.lock().await;
         loop {
-            match queue.recv().await {
-                Some(command) if command.is_abandoned() => {}
-                Some(command) => return command,
+            match queue.recv().await.map(Command::still_wanted) {
+                Some(Some(command)) => return command,
+                Some(None) => {}
                 None => std::future::pending().await,
             }
         }
@@ -95,7 +112,7 @@ impl Commands {
     /// The next command that is there now.
     pub fn try_next(&self) -> Option<Command> {
         let mut queue = self.0.try_lock().ok()?;
-        std::iter::from_fn(|| queue.try_recv().ok()).find(|command| !command.is_abandoned())
+        std::iter::from_fn(|| queue.try_recv().ok()).find_map(Command::still_wanted)
     }
 }
 
@@ -117,6 +134,10 @@ mod tests {
         assert_eq!(taken.value, Value::Int(3));
         taken.answer(Ok(()));
         assert_eq!(answer.await, Ok(Ok(())));
+        let (shut, answer) = Command::new(TagId(1), Value::Int(4));
+        assert!(sender.send(shut.behind(ExitCheck::new(|| false))));
+        assert!(commands.try_next().is_none());
+        assert!(matches!(answer.await, Ok(Err(CommandFault::Failed(_)))));
     }
 
     #[tokio::test]

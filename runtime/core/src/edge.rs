@@ -6,6 +6,7 @@
 //! message carries a permit, and dropping the message gives it back. A dead
 //! consumer therefore leaks none.
 
+use crate::exit::ExitCheck;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -40,18 +41,7 @@ pub struct Credit {
     samples: u64,
     meter: Arc<EdgeMeter>,
     receipt: Option<oneshot::Sender<()>>,
-    gate: Option<ReceiptGate>,
-}
-
-/// Whether receipts may be given now. A receipt lets a source make its device forget, so only the
-/// active of a pair gives one.
-#[derive(Clone)]
-pub struct ReceiptGate(pub Arc<dyn Fn() -> bool + Send + Sync>);
-
-impl std::fmt::Debug for ReceiptGate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ReceiptGate")
-    }
+    exit: Option<ExitCheck>,
 }
 
 /// Tells that what went with a credit has been taken over by the other end.
@@ -74,17 +64,18 @@ impl Credit {
         Receipt(taker)
     }
 
-    /// Its receipt, if one is wanted, is only given if this gate is open when it is settled.
-    pub fn behind(&mut self, gate: &ReceiptGate) {
+    /// Its receipt, if one is wanted, is only given if the exit is open when it is settled: it lets a
+    /// source make its device forget.
+    pub fn behind(&mut self, exit: &ExitCheck) {
         if self.receipt.is_some() {
-            self.gate = Some(gate.clone());
+            self.exit = Some(exit.clone());
         }
     }
 
     /// Gives the credit back because what went with it is taken over: the log holds it.
-    /// A credit that is only dropped, or settled while its gate is shut, gives no receipt.
+    /// A credit that is only dropped, or settled while its exit is shut, gives no receipt.
     pub fn settle(mut self) {
-        let open = self.gate.take().is_none_or(|gate| (gate.0)());
+        let open = self.exit.take().is_none_or(|exit| exit.is_open());
         if let Some(receipt) = self.receipt.take().filter(|_| open) {
             let _ = receipt.send(());
         }
@@ -98,11 +89,11 @@ impl Drop for Credit {
 }
 
 impl Edge {
-    /// An edge that holds at most `capacity` samples without texts.
+    /// An edge that holds at most `capacity` samples without texts, at least one.
     pub fn new(capacity: u32) -> Self {
         Edge {
-            credit: Arc::new(Semaphore::new(capacity as usize)),
-            capacity,
+            credit: Arc::new(Semaphore::new(capacity.max(1) as usize)),
+            capacity: capacity.max(1),
             meter: Arc::new(EdgeMeter::default()),
         }
     }
@@ -126,7 +117,7 @@ impl Edge {
         let samples = samples as u64;
         self.meter.samples.fetch_add(samples, Relaxed);
         self.meter.depth.fetch_add(samples, Relaxed);
-        Credit { _permit: permit, samples, meter: self.meter.clone(), receipt: None, gate: None }
+        Credit { _permit: permit, samples, meter: self.meter.clone(), receipt: None, exit: None }
     }
 }
 
@@ -167,7 +158,7 @@ mod tests {
         for open in [true, false] {
             let mut gated = edge.acquire(1, 0).await;
             let mut receipt = gated.receipt();
-            gated.behind(&ReceiptGate(Arc::new(move || open)));
+            gated.behind(&ExitCheck::new(move || open));
             gated.settle();
             assert_eq!(receipt.settled().await, open);
         }

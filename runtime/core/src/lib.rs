@@ -13,6 +13,7 @@ pub mod batch;
 pub mod command;
 pub mod drill;
 pub mod edge;
+pub mod exit;
 pub mod limits;
 pub mod manifest;
 pub mod position;

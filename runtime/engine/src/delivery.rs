@@ -229,17 +229,24 @@ impl Connection {
     async fn close(mut self, queue: &mut Queue, seat: &DeliverySeat) -> Ended {
         let (closed, _) = tokio::sync::mpsc::channel(1);
         drop(std::mem::replace(&mut self.handle.deliveries, closed));
-        let _ = tokio::time::timeout(SINK_GRACE, &mut self.task).await;
+        if tokio::time::timeout(SINK_GRACE, &mut self.task).await.is_err() {
+            self.task.abort();
+            let _ = (&mut self.task).await;
+        }
         while let Ok(report) = self.handle.reports.try_recv() {
             queue.report(seat, report, &mut self.acknowledged, &mut self.ready);
         }
         Ended::Connection { result: Ok(()), acknowledged: self.acknowledged }
     }
 
-    /// Ends it at once: when this is done nothing of it is on its way from here any more.
-    async fn cut(mut self) -> Ended {
+    /// Ends it at once. What it gave to a thread of its own (a commit, a write to a file) may still be
+    /// under way then: it was begun while the exits were open, and the destination's fence is behind it.
+    async fn cut(mut self, queue: &mut Queue, seat: &DeliverySeat) -> Ended {
         self.task.abort();
         let _ = (&mut self.task).await;
+        while let Ok(report) = self.handle.reports.try_recv() {
+            queue.report(seat, report, &mut self.acknowledged, &mut self.ready);
+        }
         Ended::Epoch
     }
 }
@@ -280,7 +287,7 @@ impl Queue {
             if connection.ready {
                 self.fill(seat).await?;
                 if !pass.is_open() {
-                    return Ok(connection.cut().await);
+                    return Ok(connection.cut(self, seat).await);
                 }
                 self.hand_over(&mut connection);
                 if stop.is_stopped() && self.is_drained(seat) {
@@ -301,7 +308,7 @@ impl Queue {
                     }
                     None => return Ok(Self::ended(connection).await),
                 },
-                () = &mut shut => return Ok(connection.cut().await),
+                () = &mut shut => return Ok(connection.cut(self, seat).await),
                 () = bell, if connection.ready && self.has_room(seat) => {}
                 () = stop.stopped(), if drain_ends.is_none() => {}
                 () = sleep_until(drain_ends), if drain_ends.is_some() => {

@@ -8,7 +8,7 @@ use crate::graph::{
     Begin, Leaving, Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites,
     Shared,
 };
-use crate::limits::{SWEEP_EVERY, TICK_EVERY};
+use crate::limits::{SINK_GRACE, SWEEP_EVERY, TICK_EVERY};
 use crate::live::{self, LiveBoard};
 use crate::names;
 use crate::plans::Plans;
@@ -228,8 +228,9 @@ impl Engine {
             self.inner.stop_tier(tier).await;
             self.inner.flush().await;
         }
-        // Stages that did not stop in time deliver nothing any more.
+        // Stages that did not stop in time deliver nothing any more, and are waited for a little.
         self.inner.exits.shut();
+        let _ = tokio::time::timeout(SINK_GRACE, self.inner.exits.emptied()).await;
         self.inner.shared.topology.stop(None);
         let writer = self.inner.writer.clone();
         let _ = tokio::task::spawn_blocking(move || writer.stop()).await;

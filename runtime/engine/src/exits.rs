@@ -3,8 +3,9 @@
 //! ```text
 //! machine of the pair --token, permits--> ExitKeeper --open/shut--> Exits --Pass--> deliveries
 //!                                                                            |      writes to devices
-//!                                                                            +----> receipts of sources
+//!                                                                            +-----> receipts of sources
 //! ```
+//! A receipt is asked for and given in one moment; its acknowledgement on the wire follows.
 //! The gate cannot be made without an [`ActivationToken`], which only the machine makes; a lone
 //! gateway has the same machine with nobody to ask. Who goes through holds a [`Pass`] meanwhile, so
 //! that the keeper can wait until nothing of an epoch is on its way any more.
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 
 /// How long a wait for the end of a permit sleeps at most before it looks at the clock again: a
 /// sleep does not count the time of a suspended machine, a permit does.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 struct Shared {

@@ -19,7 +19,8 @@ use crate::topology::{StageId, StageSpec, Tier, TopologyMsg};
 use crate::translation::Translation;
 use crate::writes::{SourceInlet, WritesSeat};
 use gwp_core::command::{CommandSender, command_channel};
-use gwp_core::edge::{Credit, Edge, ReceiptGate};
+use gwp_core::edge::{Credit, Edge};
+use gwp_core::exit::ExitCheck;
 use gwp_core::sink::{Sink, SinkMeter};
 use gwp_core::source::{Outlet, Source, SourceMeter};
 use gwp_core::stop::Stop;
@@ -236,7 +237,7 @@ impl Shared {
         let source_status =
             SourceStatus { stage: status.clone(), meter: meter.clone(), edge: edge.meter.clone() };
         let key = self.sequencer.admit(Link { connected: source_plan.connected, translation: None });
-        let outlet = self.outlet(key, edge);
+        let outlet = self.source_outlet(key, edge);
         outlet.go_on_after(slots);
         let groups = match source_plan.on_disconnect {
             OnDisconnect::MarkBad => groups_of(plan, index),
@@ -271,10 +272,16 @@ impl Shared {
     }
 
     fn outlet(&self, key: SourceKey, edge: Edge) -> Outlet {
+        let sequencer = self.sequencer.clone();
+        Outlet::new(edge, Arc::new(move |emission, credit| sequencer.emission(key, emission, credit)))
+    }
+
+    /// As [`Shared::outlet`], for a source: its receipts are acknowledgements that make a device forget.
+    fn source_outlet(&self, key: SourceKey, edge: Edge) -> Outlet {
         let (sequencer, exits) = (self.sequencer.clone(), self.exits.clone());
-        let gate = ReceiptGate(Arc::new(move || exits.are_open()));
+        let exit = ExitCheck::new(move || exits.are_open());
         let hand_over = move |emission, mut credit: Credit| {
-            credit.behind(&gate);
+            credit.behind(&exit);
             sequencer.emission(key, emission, credit);
         };
         Outlet::new(edge, Arc::new(hand_over))

@@ -17,6 +17,7 @@ use crate::sequencer::Sequencer;
 use crate::status::WriteMeter;
 use crate::translation::Translation;
 use gwp_core::command::{Answer, Command, CommandFault, CommandSender};
+use gwp_core::exit::ExitCheck;
 use gwp_core::record::SlotMark;
 use gwp_core::source::{Emission, Outlet};
 use gwp_core::stop::Stop;
@@ -60,13 +61,13 @@ pub struct SourceInlet {
 
 impl SourceInlet {
     /// Queues a command for a tag; `None` when too many wait.
-    fn send(&self, tag: TagId, value: Value) -> Option<Answer> {
+    fn send(&self, tag: TagId, value: Value, exit: ExitCheck) -> Option<Answer> {
         let tag = match &self.translation {
             None => tag,
             Some(translation) => translation.back(tag)?,
         };
         let (command, answer) = Command::new(tag, value);
-        self.commands.send(command).then_some(answer)
+        self.commands.send(command.behind(exit)).then_some(answer)
     }
 }
 
@@ -90,14 +91,14 @@ impl WritesSeat {
     /// # Errors
     /// The log before this epoch cannot be read.
     pub async fn run(self: Arc<Self>, mut stop: Stop) -> Result<(), String> {
-        let mut was_shut = false;
         while !stop.is_stopped() {
+            let was_shut = !self.exits.are_open();
             let pass = tokio::select! {
                 biased;
                 () = stop.stopped() => return Ok(()),
                 pass = self.exits.enter() => pass,
             };
-            if std::mem::replace(&mut was_shut, true) {
+            if was_shut {
                 self.refuse_arrived().await;
             }
             self.clone().serve(Arc::new(pass), &mut stop).await?;
@@ -107,7 +108,7 @@ impl WritesSeat {
 
     /// What was commanded while the exits were shut is not carried out when they open.
     async fn refuse_arrived(&self) {
-        let (inbox, upto) = (&self.sequencer.commands, *self.durable.borrow());
+        let (inbox, upto) = (&self.sequencer.commands, self.sequencer.last());
         while let Some(arrived) = inbox.take(upto) {
             self.count(arrived.write, |meter| &meter.refused);
             let why = "refused: this gateway was not active";
@@ -192,7 +193,8 @@ impl WritesSeat {
     }
 
     /// Has a command carried out.
-    async fn execute(&self, write: usize, execution: &Execution) -> Written {
+    /// `pass` is held until the source has answered.
+    async fn execute(&self, write: usize, execution: &Execution, pass: Arc<Pass>) -> Written {
         let Some(declared) = self.plan.writes.get(write) else {
             return Written::Failed("there is no such write".into());
         };
@@ -204,7 +206,8 @@ impl WritesSeat {
         let Some(source) = self.source_of(declared.target) else {
             return Written::Failed("the tag has no source".into());
         };
-        let Some(answer) = source.send(declared.target, execution.raw.clone()) else {
+        let exit = ExitCheck::new(move || pass.is_open_for_writes());
+        let Some(answer) = source.send(declared.target, execution.raw.clone(), exit) else {
             return Written::Failed("too many commands wait for the source".into());
         };
         match tokio::time::timeout(COMMAND_ANSWER, answer).await {
@@ -289,7 +292,7 @@ impl AtWork {
             waiting.drain(1.min(waiting.len())..).map(|command| (*write, command.time))
         });
         for (write, time) in left.collect::<Vec<_>>() {
-            let why = "refused: the gateway is being stopped, or its plan changed";
+            let why = "refused: the gateway is being stopped or not active any more, or its plan changed";
             self.refuse(write, Some(time), why.into()).await;
         }
     }
@@ -336,8 +339,7 @@ impl AtWork {
                     let (seat, pass) = (self.seat.clone(), self.pass.clone());
                     self.under_way.insert(write, execution.clone());
                     self.running.spawn(async move {
-                        let written = seat.execute(write, &execution).await;
-                        drop(pass);
+                        let written = seat.execute(write, &execution, pass).await;
                         (write, written)
                     });
                     return;

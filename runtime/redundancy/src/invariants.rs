@@ -48,7 +48,7 @@ pub fn fenced(accepted: Epoch, coming: Epoch) -> Result<(), Broken> {
     if coming >= accepted { Ok(()) } else { Err(Broken("I3 epochs at a destination rise")) }
 }
 
-/// I4. Who holds or has granted something has it on disk.
+/// I4. Who holds an epoch has its own vote for it on disk. (That of others is behind I1.)
 pub fn durable(node: &Node, on_disk: &Superblock) -> Result<(), Broken> {
     if !node.role().holds() || on_disk.promise.epoch >= node.epoch() {
         Ok(())

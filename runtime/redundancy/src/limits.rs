@@ -21,7 +21,7 @@ pub const LEASE_MAX: u64 = 60 * S;
 pub const PREPARE_MAX: u64 = 10 * S;
 /// Deliveries under way are acknowledged within this time, or the active goes on.
 pub const DRAIN_MAX: u64 = 2 * S;
-/// Opening the sinks of a new active, fencing included; beyond it the node counts as faulted.
+/// Opening the sinks of a new active, fencing included; beyond it the node gives the epoch up.
 pub const ACTIVATE_MAX: u64 = 30 * S;
 
 // Failback and health.

@@ -35,8 +35,9 @@ impl NodeId {
     /// The smallest epoch above `seen` that this node may take: odd ones belong to the
     /// primary, even ones to the backup. So an epoch has one possible holder, whatever fails.
     pub const fn epoch_after(self, seen: Epoch) -> Epoch {
-        let next = seen + 1;
-        if (next % 2 == 1) == matches!(self, NodeId::Primary) { next } else { next + 1 }
+        // At the end of all epochs it is none above `seen`, and nobody votes for that.
+        let next = seen.saturating_add(1);
+        if (next % 2 == 1) == matches!(self, NodeId::Primary) { next } else { next.saturating_add(1) }
     }
 }
 

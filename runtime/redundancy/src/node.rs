@@ -264,6 +264,8 @@ impl Node {
             Input::PeerInStep(in_step) => self.peer_in_step(now, in_step, out),
             Input::GoAlone => self.go_alone(now, out),
             Input::FencedBy(by) => {
+                // Whoever fenced with it has won it.
+                self.leader = self.leader.max(by);
                 if self.role.holds() && by > self.lease.epoch {
                     out.push(Output::Notify(Event::Fenced { epoch: self.lease.epoch, by }));
                     self.lose(now, out);

@@ -83,11 +83,6 @@ impl Gate {
         }
     }
 
-    /// Nothing leaves any more until the next permit.
-    pub fn close(&mut self) {
-        self.permit = None;
-    }
-
     /// Deliveries and acknowledgements may leave before this instant; [`Mono::NEVER`] when shut.
     pub fn until(&self) -> Mono {
         self.permit.map_or(Mono::NEVER, |permit| permit.until)
@@ -117,7 +112,5 @@ mod tests {
         gate.permit(Permit::new(2, Mono(20), Mono(15)));
         assert!(gate.open(Mono(19)) && !gate.open(Mono(20)));
         assert!(gate.open_for_writes(Mono(14)) && !gate.open_for_writes(Mono(15)));
-        gate.close();
-        assert!(!gate.open(Mono(1)));
     }
 }

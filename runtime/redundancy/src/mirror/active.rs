@@ -31,8 +31,8 @@ pub enum MirrorMode {
     Local,
 }
 
-/// What the active wants of the one who keeps the mark (the witness; without one, the peer or a
-/// fencing sink). Asked for until it is answered; requests are carried out in order.
+/// What the active wants of who keeps the mark (the witness; without one, its own superblock).
+/// Asked for until it is answered; requests are carried out in order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Wish {
     /// Register that entries after `since` may be delivered without the peer having them.
@@ -305,7 +305,6 @@ impl ActiveSide {
         if self.link.is_some() && has_it {
             self.mark = Mark::Clearing;
         }
-        debug_assert!(self.gate() <= self.own || self.is_solo());
     }
 }
 

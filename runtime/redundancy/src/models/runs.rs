@@ -86,6 +86,9 @@ pub fn long_hold<M: Checked>(runs: &[Run<M>]) {
             None => run.name == word,
         }),
     };
+    if !runs.iter().any(|run| is_wanted(&run)) {
+        println!("no run of this model is called {wanted}");
+    }
     for run in runs.iter().filter(is_wanted) {
         explore(run.name, run.model.clone()).assert_holds();
     }

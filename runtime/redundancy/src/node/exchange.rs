@@ -38,8 +38,9 @@ pub enum Input {
     Activated(Epoch),
     /// After [`Output::Close`]: all exits are shut and nothing is on its way through one.
     Closed,
-    /// After [`Output::Drain`]: what was under way is acknowledged and the peer knows it, so that it
-    /// delivers nothing twice; nothing new was begun.
+    /// After [`Output::Drain`], and not after [`Output::Resume`]: what was under way is acknowledged and
+    /// the peer knows it, so that it delivers nothing twice; all exits are shut and nothing is on its way
+    /// through one.
     Drained,
     /// After [`Output::Prepare`]: sources and sinks are connected (or cannot be).
     Prepared(bool),
@@ -100,7 +101,7 @@ pub enum Output {
     Prepare,
     /// The switchover does not come: let go of what was prepared.
     Cancel,
-    /// Begin no new delivery, wait for those under way, then [`Input::Drained`].
+    /// Begin nothing new at any exit, wait for what is under way, then [`Input::Drained`].
     Drain,
     /// The switchover does not come: deliver again.
     Resume,
@@ -180,7 +181,7 @@ pub enum SwitchCause {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     Switchover(SwitchObstacle),
-    /// The active is switched over first.
+    /// It is active, about to be, starting or faulted. An active is switched over first.
     MaintenanceOfActive,
     /// It is active already, its store is not usable, or its superblock is empty and it has not
     /// heard the peer, which could tell which epochs were taken. If that is gone for good, too, so

@@ -38,5 +38,4 @@ fn simulation_mutants_are_listed() {
     for mutant in MUTANTS {
         println!("mutant {} simulation - short", mutant.name);
     }
-    assert!(!MUTANTS.is_empty());
 }
