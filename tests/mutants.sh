@@ -28,10 +28,13 @@ names=$(cut -d' ' -f1 <<<"$listed" | sort -u)
 wanted=("$@")
 [ "${#wanted[@]}" -gt 0 ] || mapfile -t wanted <<<"$names"
 
+for name in "${wanted[@]}"; do
+  grep -q "^$name " <<<"$listed" || { echo "there is no mutant $name; there are:" $names >&2; exit 2; }
+done
+
 survived=()
 for name in "${wanted[@]}"; do
   rows=$(grep -c "^$name " <<<"$listed" || true)
-  [ "$rows" -gt 0 ] || { echo "there is no mutant $name; there are:" $names >&2; exit 2; }
   said=$(GWP_MUTANT="$name" "$binary" mutant_is_found simulation_finds_mutant --nocapture --test-threads 1 2>&1) && code=0 || code=$?
   # Each row of the tables has to be found by its own run, as its own property.
   found=$(grep -c "found $name by " <<<"$said" || true)

@@ -226,16 +226,20 @@ fn run_all(seeds: impl IntoIterator<Item = u64>) -> Coverage {
     coverage
 }
 
+/// A number of the environment; a wrong one must not pass for another.
 fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+    let Ok(text) = std::env::var(name) else { return otherwise };
+    text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number from 0 to 18446744073709551615"))
 }
 
 #[test]
 fn daily_seeds() {
     let first = number("GWP_SEED", 0);
     let count = number("GWP_SEEDS", 2_000);
+    assert!(count > 0, "GWP_SEEDS=0 tries nothing");
+    let end = first.checked_add(count).expect("GWP_SEED + GWP_SEEDS is too large");
     let kept = if count < 10 { &[] } else { KEPT };
-    let coverage = run_all(kept.iter().copied().chain(first..first + count));
+    let coverage = run_all(kept.iter().copied().chain(first..end));
     println!("{}", coverage.table());
     // A few seeds need not meet everything.
     if count >= 2_000 {

@@ -9,7 +9,7 @@
 
 mod check;
 mod node;
-mod runs;
+pub mod runs;
 mod step;
 
 use crate::member::NodeId;

@@ -119,6 +119,10 @@ fn what_is_forgotten_does_not_matter() {
     }
 }
 
+pub fn names() -> impl Iterator<Item = &'static str> {
+    RUNS.iter().map(|run| run.name)
+}
+
 #[test]
 fn short_models_hold() {
     short_hold(RUNS);

@@ -73,6 +73,11 @@ pub fn short_hold<M: Checked>(runs: &[Run<M>]) {
     }
 }
 
+/// Whether a word of `GWP_LONG_MODELS` means this run.
+pub fn means(word: &str, name: &str) -> bool {
+    word.strip_suffix('*').map_or(name == word, |begin| name.starts_with(begin))
+}
+
 /// Those that the environment asks for.
 pub fn long_hold<M: Checked>(runs: &[Run<M>]) {
     let Ok(wanted) = std::env::var("GWP_LONG_MODELS") else {
@@ -81,14 +86,8 @@ pub fn long_hold<M: Checked>(runs: &[Run<M>]) {
     };
     let is_wanted = |run: &&Run<M>| match wanted.as_str() {
         "1" => run.size == Size::Long,
-        words => words.split(',').any(|word| match word.strip_suffix('*') {
-            Some(begin) => run.name.starts_with(begin),
-            None => run.name == word,
-        }),
+        words => words.split(',').any(|word| means(word, run.name)),
     };
-    if !runs.iter().any(|run| is_wanted(&run)) {
-        println!("no run of this model is called {wanted}");
-    }
     for run in runs.iter().filter(is_wanted) {
         explore(run.name, run.model.clone()).assert_holds();
     }

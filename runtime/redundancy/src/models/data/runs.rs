@@ -83,6 +83,10 @@ const MUTANTS: &[Mutant] = &[
     mutant("unfinished_copy_not_flagged", "hot-damaged-k2-c2-f1", "D2"),
 ];
 
+pub fn names() -> impl Iterator<Item = &'static str> {
+    RUNS.iter().map(|run| run.name)
+}
+
 #[test]
 fn short_models_hold() {
     short_hold(RUNS);
