@@ -247,3 +247,50 @@ impl Node {
         behind || went_alone || unknown
     }
 }
+
+#[cfg(all(test, not(mutants)))]
+mod tests {
+    use crate::failback::FailbackMode;
+    use crate::member::NodeId::Primary;
+    use crate::mono::Mono;
+    use crate::node::{Input, Node, Output, Settings, StalePolicy};
+    use crate::policy::{PairPolicy, Quorum};
+    use crate::timing::Timing;
+    use crate::token::ActivationToken;
+    use crate::vote::{Promise, Superblock};
+
+    /// Restarts the last active of epoch 1 without its peer: its next token, and whether it is stale.
+    fn restarted(heard: Option<Input>) -> (ActivationToken, bool) {
+        let quorum = Quorum::Pair(PairPolicy::Availability);
+        let (stale, failback) = (StalePolicy::Allow, FailbackMode::Manual);
+        let settings = Settings { me: Primary, quorum, timing: Timing::DEFAULT, stale, failback };
+        let promise = Promise { epoch: 1, holder: Some(Primary) };
+        let disk = Superblock { promise, led: 1, whole: 1, ..Superblock::default() };
+        let mut node = Node::boot(settings, disk, Mono(1));
+        let mut inputs: Vec<Input> = heard.into_iter().chain([Input::Opened]).rev().collect();
+        for tick in 1..1_000u64 {
+            let now = Mono(tick * 50_000_000);
+            inputs.insert(0, Input::Moved { sequencer: true, store: true });
+            while let Some(input) = inputs.pop() {
+                let mut out = Vec::new();
+                node.step(now, input, &mut out);
+                for output in out {
+                    match output {
+                        Output::Persist(_) => inputs.push(Input::Persisted),
+                        Output::Activate { token, stale } => return (token, stale),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        panic!("it does not become active: {node:?}");
+    }
+
+    #[test]
+    fn who_was_refused_for_a_higher_epoch_knows_that_its_log_lacks_it() {
+        let (token, stale) = restarted(None);
+        assert_eq!((token.epoch(), stale), (3, false));
+        let (token, stale) = restarted(Some(Input::FencedBy(4)));
+        assert_eq!((token.epoch(), stale), (5, true));
+    }
+}
