@@ -13,7 +13,7 @@ pub struct Takeover<R> {
     /// shadow, and the tails are deleted, when these are durable.
     pub append: Vec<R>,
     /// Everything up to here that is delivered from now on is flagged `backfill`, whoever
-    /// delivers it: kept with the record of the activation. None unless stale.
+    /// delivers it: kept with the record of the activation. None unless stale, or with a tail aside.
     pub backfill_upto: Option<Place>,
 }
 
@@ -33,7 +33,8 @@ pub fn take_over<R: Reading>(
     stale: bool,
 ) -> Takeover<R> {
     let flag = stale && !mutant!("stale_not_flagged");
-    // With a tail aside the copy was not finished: the peer may have delivered what is newer.
+    // With a tail aside the copy was not finished: newer things than what it holds were delivered, by
+    // the peer, or by this node itself before it set its tail aside.
     let unfinished = !tails.is_empty() && !mutant!("unfinished_copy_not_flagged");
     let shadow = shadow.iter().filter(|_| !mutant!("takeover_drops_shadow"));
     let tails = if mutant!("takeover_drops_tails") { &[] } else { tails };
@@ -54,7 +55,7 @@ pub fn take_over<R: Reading>(
         let late = flag || unfinished || add.is_backfill() || comes_late(&identity, log);
         append.push(if late { add.flagged() } else { add });
     }
-    Takeover { append, backfill_upto: flag.then_some(end) }
+    Takeover { append, backfill_upto: (flag || unfinished).then_some(end) }
 }
 
 #[cfg(test)]
@@ -93,6 +94,7 @@ mod tests {
         let takeover = take_over(&[][..], Place::ZERO, &tails, &shadow, false);
         let order = [Tiny::new(2, 0b01), Tiny::new(2, 0b10), Tiny::new(3, 0b01)];
         assert_eq!(takeover.append, order.map(Reading::flagged), "the copy was not finished");
+        assert_eq!(takeover.backfill_upto, Some(Place::ZERO));
     }
 
     #[test]
