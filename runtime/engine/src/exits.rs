@@ -178,6 +178,13 @@ impl Drop for Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gwp_redundancy::failback::FailbackMode;
+    use gwp_redundancy::member::{Member, NodeId};
+    use gwp_redundancy::node::{Input, Node, Output, Settings, StalePolicy};
+    use gwp_redundancy::policy::Quorum;
+    use gwp_redundancy::timing::Timing;
+    use gwp_redundancy::vote::Superblock;
+    use gwp_redundancy::witness::{Witness, WitnessInput, WitnessOutput};
 
     fn gate(last: Epoch) -> Gate {
         gwp_redundancy::lone::activate(last, |_| Ok::<(), ()>(())).unwrap()
@@ -224,6 +231,63 @@ mod tests {
             })
         })
         .await
+    }
+
+    /// A primary and a witness that have talked until now: what the primary was given last.
+    fn voted() -> (ActivationToken, Permit) {
+        let timing = Timing { start_hold: 0, ..Timing::FAST };
+        let (quorum, stale, failback) = (Quorum::Witnessed, StalePolicy::Allow, FailbackMode::Manual);
+        let settings = Settings { me: NodeId::Primary, quorum, timing, stale, failback };
+        let mut now = Mono(clock::boot().0.saturating_sub(1_000_000_000).max(1));
+        let mut node = Node::boot(settings, Superblock::default(), now);
+        let mut witness = Witness::boot(timing, Superblock::default(), now);
+        let (mut token, mut permit) = (None, None);
+        let mut inputs = vec![Input::Opened];
+        while now < clock::boot() {
+            now = now.plus(timing.beat);
+            inputs.push(Input::Moved { sequencer: true, store: true });
+            while let Some(input) = inputs.pop() {
+                let mut out = Vec::new();
+                node.step(now, input, &mut out);
+                for output in out {
+                    match output {
+                        Output::Persist(_) => inputs.push(Input::Persisted),
+                        Output::Send { to: Member::Witness, message } => {
+                            let mut said = Vec::new();
+                            let from = NodeId::Primary;
+                            witness.step(now, WitnessInput::Message { from, message }, &mut said);
+                            witness.step(now, WitnessInput::Persisted, &mut said);
+                            inputs.extend(said.into_iter().filter_map(|said| match said {
+                                WitnessOutput::Send { message, .. } => {
+                                    Some(Input::Message { from: Member::Witness, message })
+                                }
+                                WitnessOutput::Persist(_) => None,
+                            }));
+                        }
+                        Output::Activate { token: won, .. } => {
+                            inputs.push(Input::Activated(won.epoch()));
+                            token = Some(won);
+                        }
+                        Output::Permit(longer) => permit = Some(longer),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        (token.expect("a majority"), permit.expect("a permit"))
+    }
+
+    #[tokio::test]
+    async fn a_permit_that_is_not_renewed_runs_out() {
+        let (keeper, exits) = exits();
+        let (token, permit) = voted();
+        keeper.activate(token);
+        assert!(!exits.are_open(), "it waits for a permit");
+        keeper.permit(permit);
+        let pass = exits.enter().await;
+        pass.shut().await;
+        assert!(clock::boot() >= permit.until());
+        assert!(!pass.is_open() && !pass.is_open_for_writes() && !exits.are_open());
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@
 //!                               \--Execute--> source --answer--> read back --> outcome --> sequencer
 //! ```
 //! Only commands of the present epoch are carried out, and only while the [exits](crate::exits) are
-//! open for writes: what is read again after a restart or for a replay never reaches a device. Commands for one target go one after the other, those for several
+//! open for writes: what is read again after a restart or for a replay never reaches a device.
+//! Commands for one target go one after the other, those for several
 //! targets side by side. The outcome is a sample like any other: journaled, and delivered by flows.
 
 use crate::exits::{Exits, Pass};
@@ -91,8 +92,8 @@ impl WritesSeat {
     /// # Errors
     /// The log before this epoch cannot be read.
     pub async fn run(self: Arc<Self>, mut stop: Stop) -> Result<(), String> {
+        let mut was_shut = !self.exits.are_open();
         while !stop.is_stopped() {
-            let was_shut = !self.exits.are_open();
             let pass = tokio::select! {
                 biased;
                 () = stop.stopped() => return Ok(()),
@@ -102,6 +103,8 @@ impl WritesSeat {
                 self.refuse_arrived().await;
             }
             self.clone().serve(Arc::new(pass), &mut stop).await?;
+            // It ends with the epoch, however soon the next one begins.
+            was_shut = true;
         }
         Ok(())
     }
