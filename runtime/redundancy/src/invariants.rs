@@ -25,22 +25,14 @@ pub fn own_epoch(node: NodeId, epoch: Epoch) -> Result<(), Broken> {
     if own { Ok(()) } else { Err(Broken("I2 one holder per epoch")) }
 }
 
-/// All of one node that can be asked after each of its steps: I2, I4, I6, I7, I15. `on_disk` = its
-/// superblock there, `open` = the epoch its exits are open for now, `kept` = the mark where the next
-/// active will look for it.
-pub fn of_node(
-    node: &Node,
-    on_disk: &Superblock,
-    open: Option<Epoch>,
-    kept: Option<Mark>,
-    now: Mono,
-) -> Result<(), Broken> {
+/// What must hold of one node after each of its steps, whatever befalls the others: I2, I4, I6, I7.
+/// `on_disk` = its superblock there, `open` = the epoch its exits are open for now.
+pub fn of_node(node: &Node, on_disk: &Superblock, open: Option<Epoch>, now: Mono) -> Result<(), Broken> {
     let settings = node.settings();
     own_epoch(settings.me, node.epoch())
         .and(durable(node, on_disk))
         .and(bounded_lease(now, node.lease_until(), settings.timing.lease))
         .and(gate(open, node))
-        .and(marked(settings.me, node, kept, now))
 }
 
 /// I3. A fenced destination that has accepted `accepted` is given nothing older.

@@ -67,7 +67,7 @@ pub fn activate<E>(last: Epoch, mut keep: impl FnMut(Epoch) -> Result<(), E>) ->
             }
         }
         let open = gate.as_ref().filter(|gate| gate.open(now)).map(Gate::epoch);
-        invariants::of_node(&node, &disk, open, None, now).map_err(|Broken(rule)| LoneError::Defect(rule))?;
+        invariants::of_node(&node, &disk, open, now).map_err(|Broken(rule)| LoneError::Defect(rule))?;
     }
     gate.filter(|gate| gate.open(now)).ok_or(LoneError::Defect("a lone gateway becomes active"))
 }

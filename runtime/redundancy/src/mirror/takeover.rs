@@ -4,7 +4,6 @@ use super::held::{Held, comes_late, lacking};
 use super::identity::Reading;
 use super::place::Place;
 use super::shadow::Shadow;
-use crate::member::NodeId;
 
 /// What a node does to its log when it becomes active, before anything leaves.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,12 +14,6 @@ pub struct Takeover<R> {
     /// Everything up to here that is delivered from now on is flagged `backfill`, whoever
     /// delivers it: kept with the record of the activation. None unless stale, or with a tail aside.
     pub backfill_upto: Option<Place>,
-}
-
-/// True if the peer may have delivered what this node lacks: the mark is set, and by the peer.
-/// A node that cannot learn of the mark has to count as stale, too.
-pub fn is_stale(marked_by: Option<NodeId>, me: NodeId) -> bool {
-    !mutant!("mark_ignored") && marked_by == Some(me.peer())
 }
 
 /// Merges set-aside tails and the shadow into the log, which ends at `end`. Readings come in
@@ -95,12 +88,5 @@ mod tests {
         let order = [Tiny::new(2, 0b01), Tiny::new(2, 0b10), Tiny::new(3, 0b01)];
         assert_eq!(takeover.append, order.map(Reading::flagged), "the copy was not finished");
         assert_eq!(takeover.backfill_upto, Some(Place::ZERO));
-    }
-
-    #[test]
-    fn only_the_peers_mark_makes_stale() {
-        assert!(is_stale(Some(NodeId::Backup), NodeId::Primary));
-        assert!(!is_stale(Some(NodeId::Primary), NodeId::Primary));
-        assert!(!is_stale(None, NodeId::Primary));
     }
 }

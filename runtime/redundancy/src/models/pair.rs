@@ -331,7 +331,9 @@ impl Pair {
                 .gate
                 .and_then(|(epoch, permit)| permit.filter(|permit| NOW < permit.until()).map(|_| epoch));
             let kept = self.kept_mark(world, id);
-            found = found.and(invariants::of_node(node, &side.disk, open, kept, NOW));
+            found = found
+                .and(invariants::of_node(node, &side.disk, open, NOW))
+                .and(invariants::marked(id, node, kept, NOW));
         }
         found.err()
     }

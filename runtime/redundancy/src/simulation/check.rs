@@ -22,10 +22,7 @@ impl World {
         let Some(node) = &process.node else { return };
         let now = self.now(of);
         let open = process.gate.as_ref().filter(|gate| gate.open(now)).map(Gate::epoch);
-        let mut found = invariants::own_epoch(of, node.epoch())
-            .and(invariants::durable(node, &process.disk.newest()))
-            .and(invariants::bounded_lease(now, node.lease_until(), self.plan.timing.lease))
-            .and(invariants::gate(open, node));
+        let mut found = invariants::of_node(node, &process.disk.newest(), open, now);
         // Whoever took the vote since has a mark of its own.
         let kept_by_newer = kept(process).is_some_and(|mark| mark.epoch > node.epoch());
         let late = self.t < self.loose_until && kept_by_newer;

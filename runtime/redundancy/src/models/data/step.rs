@@ -6,7 +6,7 @@ use crate::member::NodeId;
 use crate::mirror::fill::{From, admit};
 use crate::mirror::identity::tiny::{Bits, Tiny};
 use crate::mirror::rejoin::{AtPlace, Joining, join, kept_by};
-use crate::mirror::takeover::{is_stale, take_over};
+use crate::mirror::takeover::take_over;
 use crate::mirror::{Head, Outlet, Place, Reading, Shadow, StandbySide, TagSet, Verdict, Wish};
 use crate::mono::Mono;
 
@@ -235,6 +235,12 @@ fn persist(following: &mut Following, node: &mut Node) {
             node.shadow.arrived(&reading);
         }
     }
+}
+
+/// Here roles are given from outside, and so is what the votes tell a node of the mark: the peer may
+/// have delivered what this one lacks if the mark is the peer's.
+fn is_stale(marked_by: Option<NodeId>, me: NodeId) -> bool {
+    !mutant!("mark_ignored") && marked_by == Some(me.peer())
 }
 
 fn activate(pair: &Pair, world: &mut World, id: NodeId) {
