@@ -12,6 +12,20 @@ fn run(args: &[&str], folder: &Path) -> (Output, String, String) {
 }
 
 #[test]
+fn a_command_ends_quietly_when_nobody_reads_on() {
+    let mut child = Command::new(gwp())
+        .arg("explain")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Before it has begun to print.
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
 fn check_reports_every_error_of_every_file_in_one_run() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
