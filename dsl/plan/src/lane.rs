@@ -169,7 +169,7 @@ impl Lane {
         windows.for_each(|window| window.refreshed_by(&refreshed));
         let progress = Progress::new(&plan);
         for instance in
-            routes.iter_mut().filter_map(|route| route.window.as_mut()).flat_map(|w| &mut w.instances)
+            routes.iter_mut().filter_map(|route| route.window.as_mut()).flat_map(|w| w.instances_mut())
         {
             let tags = instance.inputs();
             let groups: BTreeSet<GroupId> =
@@ -532,7 +532,7 @@ impl Lane {
     pub fn late(&self) -> u64 {
         let windows = self.routes.iter().filter_map(|route| route.window.as_ref());
         self.circuits.iter().map(|one| one.circuit.late()).sum::<u64>()
-            + windows.flat_map(|window| &window.instances).map(|instance| instance.late()).sum::<u64>()
+            + windows.flat_map(|window| window.instances()).map(|instance| instance.late()).sum::<u64>()
     }
 }
 
@@ -581,7 +581,7 @@ fn batch_of(samples: &[(TagId, Output)]) -> Batch {
 fn needed_calcs<'a>(plan: &'a Plan, routes: &[RunningRoute], slots: &Slots) -> Vec<&'a Calc> {
     let mut needed: BTreeSet<TagId> = routes.iter().flat_map(|route| route.tags.iter().copied()).collect();
     needed.extend(slots.iter().map(|(tag, _)| tag));
-    for instance in routes.iter().filter_map(|route| route.window.as_ref()).flat_map(|w| &w.instances) {
+    for instance in routes.iter().filter_map(|route| route.window.as_ref()).flat_map(|w| w.instances()) {
         needed.extend(instance.inputs().into_iter().map(|(tag, _)| tag));
     }
     // Backwards, as every calc stands after those it reads; but for what it reads of `previous`

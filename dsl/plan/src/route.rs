@@ -1,17 +1,19 @@
 //! Routes: the ways of samples and rows to one sink.
 
+mod window;
+
 use crate::eval::{Compiled, Frame, Latest, Slots, compile};
 use crate::event::Progress;
-use crate::event::output::Outputs;
-use crate::event::rule::Rule;
-use crate::event::window::Instance;
 use crate::lane::{Entry, Payload};
 use crate::mask::{Scene, retain_quality};
-use crate::plan::{BadPolicy, Origin, Plan, Route, Window};
+use crate::plan::{BadPolicy, Origin, Plan, Route};
 use crate::stage::{LastByTag, Running};
-use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Times, Timestamp, Value};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use window::{Coming, Passed};
+
+pub(crate) use window::RunningWindow;
 
 /// Fewer samples than this are never journaled by reference.
 const REFERENCE_SAMPLES_MIN: usize = 8;
@@ -29,6 +31,8 @@ pub(crate) struct RunningRoute {
     selections: Vec<Selection>,
     /// Samples that pass, to use its memory again.
     pass: Vec<bool>,
+    /// Rows of the window on their way, to use its memory again.
+    made: Vec<Batch>,
 }
 
 /// Samples of a poll group that a route takes.
@@ -68,179 +72,11 @@ struct RowConditions {
     latest: Latest,
 }
 
-/// The window of a route: its instances and who feeds them.
-pub(crate) struct RunningWindow {
-    pub(crate) name: Arc<str>,
-    pub(crate) instances: Vec<Instance>,
-    feeds: BTreeMap<TagId, Vec<Feed>>,
-    /// The same for full batches of poll groups, by instance.
-    by_group: Vec<Vec<GroupFeed>>,
-    /// Inputs that have a new value with each slot of a group, calcs included.
-    refreshed: BTreeMap<GroupId, Vec<Feed>>,
-    outputs: Outputs,
-    /// Made, but not routed yet.
-    rows: Vec<Batch>,
-    /// Instances that have got something since they advanced, some of them more than once.
-    fed: Vec<u32>,
-    /// No instance has anything to do before this time.
-    quiet_until: Timestamp,
-}
-
-/// An input of an instance.
-#[derive(Clone, Copy)]
-struct Feed {
-    instance: u32,
-    slot: u32,
-    /// Only samples that have passed the stages of the route.
-    through_stages: bool,
-}
-
-/// What an instance takes of a full batch of a poll group.
-struct GroupFeed {
-    instance: u32,
-    /// Index in the batch.
-    feeds: Vec<(u32, Feed)>,
-    /// Some of it comes through the stages of the route.
-    through_stages: bool,
-    /// The same as (index, slot), and the steps they reach.
-    reads: Vec<(u32, usize)>,
-    reached: Vec<u32>,
-    /// The instance reads nothing else, so that nothing of the same time can follow, such as the result of a calc.
-    alone: bool,
-}
-
 /// What a lane knows when it routes.
 pub(crate) struct Surroundings<'a> {
     pub plan: &'a Plan,
     pub latest: &'a Latest,
     pub bad: BadPolicy,
-}
-
-impl RunningWindow {
-    pub(crate) fn new(window: &Window, plan: &Plan) -> RunningWindow {
-        let rule = Arc::new(Rule::new(window));
-        let mut instances: Vec<Instance> =
-            window.instances.iter().map(|instance| Instance::new(rule.clone(), instance)).collect();
-        let mut feeds: BTreeMap<TagId, Vec<Feed>> = BTreeMap::new();
-        for (number, instance) in (0u32..).zip(&instances) {
-            for (tag, slot) in instance.inputs() {
-                let through_stages = instance.takes(tag);
-                feeds.entry(tag).or_default().push(Feed {
-                    instance: number,
-                    slot: slot as u32,
-                    through_stages,
-                });
-            }
-        }
-        let mut by_group = Vec::with_capacity(plan.groups.len());
-        for group in &plan.groups {
-            let mut of_group: BTreeMap<u32, Vec<(u32, Feed)>> = BTreeMap::new();
-            for (index, tag) in (0u32..).zip(group.tags.iter()) {
-                for feed in feeds.get(tag).into_iter().flatten() {
-                    of_group.entry(feed.instance).or_default().push((index, *feed));
-                }
-            }
-            let group_feed = |(number, feeds): (u32, Vec<(u32, Feed)>)| {
-                let reads: Vec<(u32, usize)> =
-                    feeds.iter().map(|(index, feed)| (*index, feed.slot as usize)).collect();
-                let slots = reads.iter().map(|(_, slot)| *slot);
-                let reached = instances[number as usize].reached(slots);
-                let alone = instances[number as usize].inputs().len() == feeds.len();
-                let through_stages = feeds.iter().any(|(_, feed)| feed.through_stages);
-                GroupFeed { instance: number, feeds, through_stages, reads, reached, alone }
-            };
-            by_group.push(of_group.into_iter().map(group_feed).collect());
-        }
-        RunningWindow {
-            name: window.name.clone(),
-            fed: Vec::new(),
-            quiet_until: Timestamp(i64::MIN),
-            instances,
-            feeds,
-            by_group,
-            refreshed: BTreeMap::new(),
-            outputs: Outputs::default(),
-            rows: Vec::new(),
-        }
-    }
-
-    /// Takes the samples it wants. `pass`: those that have passed the stages; `None` = none.
-    fn take(&mut self, batch: &Batch, full: bool, pass: Option<&[bool]>, arrival: bool) {
-        let passes = |index: u32, feed: &Feed| {
-            !feed.through_stages || pass.is_some_and(|pass| pass.is_empty() || pass[index as usize])
-        };
-        let Some(groups) = self.by_group.get(batch.group.index()).filter(|_| full) else {
-            for (index, tag) in (0u32..).zip(batch.tags.iter()) {
-                for feed in self.feeds.get(tag).into_iter().flatten() {
-                    // Progress moves even where a stage keeps a sample back.
-                    self.fed.push(feed.instance);
-                    self.quiet_until = Timestamp(i64::MIN);
-                    if passes(index, feed) {
-                        push(&mut self.instances[feed.instance as usize], batch, index, feed, arrival);
-                    }
-                }
-            }
-            return;
-        };
-        for group in groups {
-            let instance = &mut self.instances[group.instance as usize];
-            let every_sample = pass.is_some_and(<[bool]>::is_empty) || !group.through_stages;
-            let all =
-                group.alone && (every_sample || group.feeds.iter().all(|(index, feed)| passes(*index, feed)));
-            if let (true, Times::Same(time)) = (all, &batch.times)
-                && instance.take_slot(
-                    batch,
-                    *time,
-                    &group.reads,
-                    &group.reached,
-                    &mut self.outputs,
-                    &mut self.rows,
-                )
-            {
-                if !instance.is_timeless() {
-                    self.quiet_until = Timestamp(i64::MIN);
-                }
-                continue;
-            }
-            self.fed.push(group.instance);
-            self.quiet_until = Timestamp(i64::MIN);
-            for (index, feed) in group.feeds.iter().filter(|(index, feed)| passes(*index, feed)) {
-                push(instance, batch, *index, feed, arrival);
-            }
-        }
-    }
-
-    /// Its instances, to take over a state.
-    pub(crate) fn instances_mut(&mut self) -> &mut Vec<Instance> {
-        self.quiet_until = Timestamp(i64::MIN);
-        &mut self.instances
-    }
-
-    /// Learns which groups give each tag a new value with each of their slots.
-    pub(crate) fn refreshed_by(&mut self, groups: &HashMap<TagId, BTreeSet<GroupId>>) {
-        for (tag, feeds) in &self.feeds {
-            for group in groups.get(tag).into_iter().flatten() {
-                self.refreshed.entry(*group).or_default().extend(feeds);
-            }
-        }
-    }
-
-    /// The tags of a group, and what is computed of them, had no value from a time on, because nobody was there to
-    /// read them.
-    pub(crate) fn gap(&mut self, group: GroupId, time: Timestamp) {
-        self.quiet_until = Timestamp(i64::MIN);
-        for feed in self.refreshed.get(&group).into_iter().flatten() {
-            if let Some(instance) = self.instances.get_mut(feed.instance as usize) {
-                instance.push(time, feed.slot as usize, Value::Nothing, Quality::NOT_CONNECTED, false);
-            }
-        }
-    }
-}
-
-fn push(instance: &mut Instance, batch: &Batch, index: u32, feed: &Feed, arrival: bool) {
-    let index = index as usize;
-    let (time, value) = (batch.times.get(index), batch.values.get(index));
-    instance.push(time, feed.slot as usize, value, batch.qualities.get(index), arrival);
 }
 
 impl RowConditions {
@@ -287,6 +123,7 @@ impl RunningRoute {
             rows: route.window.is_none() && !route.tags.is_empty() && route.tags.iter().all(is_column),
             selections: Vec::new(),
             pass: Vec::new(),
+            made: Vec::new(),
         };
         running.selections = plan.groups.iter().map(|group| running.select(&group.tags)).collect();
         running
@@ -295,8 +132,7 @@ impl RunningRoute {
     /// Whether full batches of a poll group matter here.
     pub(crate) fn takes(&self, group: GroupId) -> bool {
         let selected = !matches!(self.selections.get(group.index()), Some(Selection::None));
-        let feeds = |window: &RunningWindow| !window.by_group.get(group.index()).is_some_and(Vec::is_empty);
-        !self.rows && (selected || self.window.as_ref().is_some_and(feeds))
+        !self.rows && (selected || self.window.as_ref().is_some_and(|window| window.reads(group)))
     }
 
     /// Lets samples pass: to the journal, or into the window.
@@ -321,7 +157,7 @@ impl RunningRoute {
             && let Some(Selection::Part(part)) = self.selections.get(batch.group.index())
         {
             match &mut self.window {
-                Some(window) => window.take(batch, true, Some(&part.pass), kind.arrival),
+                Some(window) => window.take(batch, kind.coming(Passed::Some(&part.pass), true)),
                 None => out.push(entry(number, part.of(batch, kind.in_log), around.bad, usable)),
             }
             return;
@@ -342,7 +178,12 @@ impl RunningRoute {
             }
         }
         if let Some(window) = &mut self.window {
-            window.take(batch, kind.full, any.then_some(&*pass), kind.arrival);
+            let passed = match any {
+                false => Passed::None,
+                true if pass.is_empty() => Passed::All,
+                true => Passed::Some(&pass),
+            };
+            window.take(batch, kind.coming(passed, self.stages.is_empty()));
             self.pass = pass;
             return;
         }
@@ -368,29 +209,12 @@ impl RunningRoute {
         out: &mut Vec<Entry>,
     ) {
         let Some(window) = &mut self.window else { return };
-        let nothing = window.fed.is_empty() && window.rows.is_empty();
-        if nothing && (!all || progress.now() < window.quiet_until) {
-            return;
-        }
-        let mut rows = std::mem::take(&mut window.rows);
-        if all {
-            window.fed.clear();
-            window.instances.iter_mut().for_each(|instance| instance.advance_with(progress, &mut rows));
-            let wanted = window.instances.iter().filter_map(Instance::wanted);
-            window.quiet_until = wanted.min().unwrap_or(Timestamp(i64::MAX));
-        } else if !window.fed.is_empty() {
-            window.fed.sort_unstable();
-            window.fed.dedup();
-            for instance in window.fed.drain(..) {
-                window.instances[instance as usize].advance_with(progress, &mut rows);
-            }
-        }
+        let mut rows = std::mem::take(&mut self.made);
+        window.advance(all, progress, &mut rows);
         for row in rows.drain(..) {
             self.row(number, row, bad, out);
         }
-        if let Some(window) = &mut self.window {
-            window.rows = rows;
-        }
+        self.made = rows;
     }
 
     fn row(&mut self, number: u32, row: Batch, bad: BadPolicy, out: &mut Vec<Entry>) {
@@ -446,6 +270,13 @@ pub(crate) struct BatchKind {
     pub full: bool,
     /// Stamped on arrival.
     pub arrival: bool,
+}
+
+impl BatchKind {
+    /// How it comes to the window of a route; `unstaged`: that has no stages.
+    fn coming(self, passed: Passed<'_>, unstaged: bool) -> Coming<'_> {
+        Coming { passed, unstaged, full: self.full, arrival: self.arrival }
+    }
 }
 
 /// What remains of a batch; `None` when nothing does. An empty `pass` means all of it.

@@ -11,7 +11,7 @@ use crate::event::window::{Instance, InstanceState};
 use crate::lane::{Lane, LaneCircuit};
 use crate::moved::Renames;
 use crate::plan::Plan;
-use crate::route::RunningRoute;
+use crate::route::{RunningRoute, RunningWindow};
 use crate::stage::{LastByTag, Running};
 use gwp_core::{GroupId, PlanId, Quality, TagId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
@@ -50,13 +50,14 @@ pub enum SnapshotError {
 
 impl Lane {
     /// Its state as bytes, for a checkpoint.
-    pub fn snapshot(&self, plan: PlanId) -> Vec<u8> {
+    pub fn snapshot(&mut self, plan: PlanId) -> Vec<u8> {
+        self.settle();
         let latest = self.slots.iter().map(|(tag, slot)| {
             let (value, quality, time) = self.latest.get(slot);
             (tag, value, quality, time)
         });
         let windows = |route: &RunningRoute| {
-            let instances = route.window.iter().flat_map(|window| &window.instances);
+            let instances = route.window.iter().flat_map(|window| window.instances());
             instances.map(|instance| instance.state()).collect()
         };
         let snapshot = Snapshot {
@@ -77,6 +78,11 @@ impl Lane {
         };
         // Plain data into a growing buffer: nothing here can fail.
         postcard::to_extend(&snapshot, vec![SNAPSHOT_VERSION]).expect("a snapshot can always be encoded")
+    }
+
+    /// Lets its windows note what they have put off.
+    fn settle(&mut self) {
+        self.routes.iter_mut().filter_map(|route| route.window.as_mut()).for_each(RunningWindow::settle);
     }
 
     /// Takes over a state that [`Lane::snapshot`] gave under the same plan.
@@ -123,7 +129,8 @@ impl Lane {
     /// name, or has another one by the new plan's `moved`: latest values by tag, calcs by tag
     /// and their operators by place and function, stages by flow, way in it, place and kind,
     /// windows by row name and device.
-    pub fn migrate(&self, plan: Arc<Plan>, sink: usize) -> Lane {
+    pub fn migrate(&mut self, plan: Arc<Plan>, sink: usize) -> Lane {
+        self.settle();
         let mut next = Lane::new(plan, sink);
         let next_plan = next.plan.clone();
         let ids = next_plan.tag_ids();
@@ -259,7 +266,7 @@ pub(crate) fn windows_before<'r>(
 ) -> Vec<&'r Instance> {
     let same_rows = |old: &Arc<str>| old == name || renames.flow(old).as_ref() == Some(name);
     let windows = old_routes.iter().filter_map(|route| route.window.as_ref());
-    windows.filter(|old| same_rows(&old.name)).flat_map(|old| &old.instances).collect()
+    windows.filter(|old| same_rows(&old.name)).flat_map(|old| old.instances()).collect()
 }
 
 /// The one among them whose state an instance goes on with.

@@ -68,7 +68,7 @@ impl<'p> Lanes<'p> {
                     let before = instance_before(one, &before, renames).filter(|before| before.revises());
                     before.is_some_and(|before| !is_same((new, one), (old, before)))
                 };
-                if window.instances.iter().any(goes_on) {
+                if window.instances().iter().any(goes_on) {
                     names.insert(window.name.clone());
                 }
             }
@@ -103,7 +103,7 @@ fn fate(two: &Two, renames: &Renames, flow: &str) -> Fate {
         }
         let Some(window) = &route.window else { continue };
         let before = windows_before(&window.name, &two.old.routes, renames);
-        for instance in &window.instances {
+        for instance in window.instances() {
             let there = |old: &&Instance| {
                 let now = renames.row_device(old.device());
                 now.as_ref().unwrap_or(old.device()) == instance.device()

@@ -326,15 +326,15 @@ impl Circuit {
         self.timers.is_empty() && !self.reads_time
     }
 
-    /// Takes all samples of a slot, all of one time, if they say what its inputs say already; only when idle until then.
-    /// In a timeless circuit no result changes then.
-    pub fn take_same(&mut self, batch: &Batch, time: Timestamp, reads: &[(u32, usize)]) -> bool {
-        let same = reads.iter().all(|&(index, slot)| self.latest.has(slot, batch, index as usize));
-        if same {
-            reads.iter().for_each(|&(_, slot)| self.latest.stands_at(slot, time));
-            (self.at, self.round) = (time, 0);
-        }
-        same
+    /// Whether all samples of a slot say what its inputs say already. In a timeless circuit no result changes then.
+    pub fn has_same(&self, batch: &Batch, reads: &[(u32, usize)]) -> bool {
+        reads.iter().all(|&(index, slot)| self.latest.has(slot, batch, index as usize))
+    }
+
+    /// A slot came that said what these inputs say already; only when idle until then.
+    pub fn stands_at(&mut self, time: Timestamp, reads: &[(u32, usize)]) {
+        reads.iter().for_each(|&(_, slot)| self.latest.stands_at(slot, time));
+        (self.at, self.round) = (time, 0);
     }
 
     /// Takes all samples of a slot at once and computes `reached`; only when idle until its time.

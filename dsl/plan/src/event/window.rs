@@ -8,7 +8,9 @@
 //! A window is [start, end): its end is dealt with before the inputs of that time. With `wait`
 //! the whole instance runs that long behind the watermark. Samples that come later still make
 //! a new revision of their window within `revise`: the window is folded again from what is kept
-//! of its inputs, and so are the windows behind it whose start it has changed.
+//! of its inputs, and so are the windows behind it whose start it has changed ([`revise`]).
+
+mod revise;
 
 use crate::calendar::Calendar;
 use crate::eval::Compiled;
@@ -21,18 +23,13 @@ use crate::fold::{AggregateFunction, Fold};
 use crate::plan::{ROW_BUILT_IN, WINDOW_LOCALS, Window, WindowInstance, WindowKind};
 use gwp_core::time::NS_PER_S;
 use gwp_core::{Batch, Column, GroupId, Qualities, Quality, TagId, Timestamp, Value};
+use revise::{Issued, Kept, Start};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Rows without any sample in a row; then the windows up to the next one are left out.
 const EMPTY_ROWS_MAX: u32 = 1_000;
-
-/// Windows that can be issued again, per instance.
-const REVISABLE_WINDOWS_MAX: usize = 1_000;
-
-/// Samples kept for `revise`, per instance.
-const REVISABLE_INPUTS_MAX: usize = 50_000;
 
 /// Locals of values that only the window itself looks at.
 const OWN_LOCALS: u32 = 1 << 30;
@@ -46,22 +43,6 @@ struct Open {
     folds: Vec<Fold>,
 }
 
-/// A window that has been issued and may be again.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Issued {
-    start: Timestamp,
-    end: Timestamp,
-    revision: u32,
-    at_start: Start,
-}
-
-/// What a window begins with.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Start {
-    circuit: CircuitState,
-    held: Vec<Held>,
-}
-
 /// An argument before the present time.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Held {
@@ -70,8 +51,14 @@ struct Held {
     good: Option<Value>,
 }
 
-/// An input that may be needed again: slot, value, quality.
-type Kept = (u32, Value, Quality);
+/// What an instance that has taken a slot says of the next ones.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken {
+    /// One with the same values, before the edge, changes nothing and puts off what is wanted next, if anything.
+    pub stands: bool,
+    /// The next time at which a window ends or starts, else the largest time.
+    pub edge: Timestamp,
+}
 
 /// State of an instance as plain data.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -211,13 +198,6 @@ impl Instance {
         &self.plan.device
     }
 
-    /// Whether late samples issue its rows again.
-    pub fn revises(&self) -> bool {
-        self.may_be_late
-            && self.rule.window.revise_ns > 0
-            && matches!(self.rule.window.kind, WindowKind::Every { over_ns: None, .. })
-    }
-
     /// Takes a sample; `arrival` as in [`Circuit::push`].
     pub fn push(&mut self, time: Timestamp, slot: usize, value: Value, quality: Quality, arrival: bool) {
         let revises = self.revises();
@@ -255,12 +235,6 @@ impl Instance {
         if let Some(until) = until {
             self.advance(until, progress.now(), rows);
         }
-    }
-
-    /// Its results follow from the values of its inputs alone: a slot that it takes at once puts off what is wanted
-    /// next, if anything.
-    pub fn is_timeless(&self) -> bool {
-        self.timeless
     }
 
     /// The earliest watermark at which there may be something to do.
@@ -315,19 +289,18 @@ impl Instance {
     }
 
     /// Takes a slot of its only group at once, if nothing else is to be done before: the same as
-    /// pushing its samples and advancing. False if it must be done that way.
+    /// pushing its samples and advancing. `None` if it must be done that way.
+    /// The slot: (index in the batch, slot) of each input, and the steps that they reach.
     pub fn take_slot(
         &mut self,
         batch: &Batch,
         time: Timestamp,
-        reads: &[(u32, usize)],
-        reached: &[u32],
-        outputs: &mut Outputs,
-        rows: &mut Vec<Batch>,
-    ) -> bool {
+        (reads, reached): (&[(u32, usize)], &[u32]),
+        (outputs, rows): (&mut Outputs, &mut Vec<Batch>),
+    ) -> Option<Taken> {
         let waits = self.rule.window.wait_ns > 0 || self.groups.len() != 1 || self.may_be_late;
         if waits || (self.next.is_none() && self.open.is_empty()) || !self.circuit.is_idle_until(time) {
-            return false;
+            return None;
         }
         while let Some(edge) = self.edge().filter(|edge| *edge <= time) {
             self.pass_edge(edge, rows);
@@ -336,17 +309,24 @@ impl Instance {
             }
         }
         if !self.circuit.has_nothing_due(time) {
-            return false;
+            return None;
         }
         self.empty_rows = 0;
-        if self.timeless && self.settled && self.circuit.take_same(batch, time, reads) {
-            return true;
+        let taken = Taken { stands: self.timeless, edge: self.edge().unwrap_or(Timestamp(i64::MAX)) };
+        if self.timeless && self.settled && self.circuit.has_same(batch, reads) {
+            self.circuit.stands_at(time, reads);
+            return Some(taken);
         }
         outputs.samples.clear();
         self.circuit.take_slot(batch, time, reads, reached, outputs);
         self.fold(time, outputs, rows);
         self.settled = true;
-        true
+        Some(taken)
+    }
+
+    /// A slot that said again what stands came at `time` last; no edge lies before it.
+    pub fn stands_at(&mut self, time: Timestamp, reads: &[(u32, usize)]) {
+        self.circuit.stands_at(time, reads);
     }
 
     fn compute(&mut self, time: Timestamp, outputs: &mut Outputs, rows: &mut Vec<Batch>) {
@@ -488,14 +468,6 @@ impl Instance {
         }
     }
 
-    /// What a window that opens now begins with.
-    fn as_start(&self) -> Start {
-        let mut circuit = self.circuit.state();
-        // What waits comes from what is kept, and what the last row said is nobody's input.
-        circuit.clear(self.built_in_slots.iter().chain(&self.aggregate_slots).chain(&self.column_slots));
-        Start { circuit, held: self.held.clone() }
-    }
-
     /// Makes the row of a window that ends at `end`.
     fn issue(&mut self, open: &Open, end: Timestamp, revision: u32, rows: &mut Vec<Batch>) {
         let length_ns = end.0.saturating_sub(open.start.0).max(0);
@@ -553,88 +525,6 @@ impl Instance {
         rows.push(row);
     }
 
-    /// Folds the windows of late samples again, and those behind them that they change.
-    fn fold_again(&mut self, rows: &mut Vec<Batch>) {
-        let changed = std::mem::take(&mut self.changed);
-        let touched = |start, end| changed.iter().any(|time| (start..end).contains(time));
-        let mut scratch = Instance::new(self.rule.clone(), &self.plan);
-        let mut carry: Option<Start> = None;
-        for issued in &mut self.issued {
-            let moved = carry.take().filter(|start| !start.is_like(&issued.at_start));
-            if moved.is_none() && !touched(issued.start, issued.end) {
-                continue;
-            }
-            if let Some(start) = moved {
-                issued.at_start = start;
-            }
-            issued.revision += 1;
-            let open = scratch.replay(&issued.at_start, issued.start, issued.end, &self.kept);
-            carry = Some(scratch.as_start());
-            scratch.issue(&open, issued.end, issued.revision, rows);
-        }
-        let (Some(open), Some(start)) = (self.open.first(), self.start.clone()) else { return };
-        let moved = carry.filter(|carry| !carry.is_like(&start));
-        if moved.is_none() && !touched(open.start, open.end) {
-            return;
-        }
-        let start = moved.unwrap_or(start);
-        let now = self.circuit.at().plus(1);
-        let replayed = scratch.replay(&start, open.start, now, &self.kept);
-        self.circuit.rewrite(scratch.circuit.state());
-        self.held = scratch.held;
-        self.start = Some(start);
-        self.open[0].folds = replayed.folds;
-    }
-
-    /// Folds kept inputs of [start, end) from a start.
-    fn replay(
-        &mut self,
-        from: &Start,
-        start: Timestamp,
-        end: Timestamp,
-        kept: &BTreeMap<Timestamp, Vec<Kept>>,
-    ) -> Open {
-        self.circuit.set_state(from.circuit.clone());
-        self.held = from.held.clone();
-        self.open.clear();
-        self.open_window(start, Timestamp(i64::MAX));
-        let mut outputs = Outputs::default();
-        for (time, inputs) in kept.range(start..end) {
-            for (slot, value, quality) in inputs {
-                self.circuit.push(*time, *slot as usize, value.clone(), *quality, false);
-            }
-        }
-        let last = end.plus(-1);
-        let until = Watermark { input: last, timer: last };
-        while let Some(time) = self.circuit.next(until) {
-            self.compute(time, &mut outputs, &mut Vec::new());
-        }
-        self.open.pop().unwrap_or(Open { start, end, folds: Vec::new() })
-    }
-
-    /// Forgets what can no longer be issued again.
-    fn forget(&mut self, now: Timestamp) {
-        if !self.revises() {
-            return;
-        }
-        let since = now.plus(-self.rule.window.revise_ns);
-        while let Some(issued) = self.issued.front() {
-            let over = self.issued.len() > REVISABLE_WINDOWS_MAX || self.kept_count > REVISABLE_INPUTS_MAX;
-            if issued.end >= since && !over {
-                break;
-            }
-            let rest = self.kept.split_off(&issued.end);
-            self.kept_count -= self.kept.values().map(Vec::len).sum::<usize>();
-            self.kept = rest;
-            self.issued.pop_front();
-        }
-        if self.kept_count > REVISABLE_INPUTS_MAX {
-            // The open window alone has more: it is issued once.
-            self.kept.clear();
-            (self.kept_count, self.start) = (0, None);
-        }
-    }
-
     pub fn state(&self) -> InstanceState {
         InstanceState {
             circuit: self.circuit.state(),
@@ -688,12 +578,5 @@ impl Instance {
         (self.open, self.next, self.held) = (old.open.clone(), old.next, old.held.clone());
         (self.condition_held, self.empty_rows) = (old.condition_held, old.empty_rows);
         self.settled = false;
-    }
-}
-
-impl Start {
-    /// Equal values and states, whenever they were computed.
-    fn is_like(&self, other: &Start) -> bool {
-        self.held == other.held && self.circuit.is_like(&other.circuit)
     }
 }

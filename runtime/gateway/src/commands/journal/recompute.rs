@@ -87,7 +87,7 @@ impl Computing<'_> {
         let sink = next.sinks.iter().position(|one| one.name == *self.sink.at(at));
         self.idle = sink.is_none();
         let Some(sink) = sink else { return Ok(()) };
-        self.lane = Some(match &self.lane {
+        self.lane = Some(match &mut self.lane {
             Some(lane) => lane.migrate(next, sink),
             None => Lane::new(next, sink),
         });
