@@ -165,6 +165,8 @@ struct Player<'p> {
     plan_id: PlanId,
     /// The plan as each instance has read it; the first one plays.
     hands: Vec<Arc<Plan>>,
+    /// Lanes of the other instance, if the state moves between two.
+    standing_by: Vec<Lane>,
     mode: Mode,
     lanes: Vec<Lane>,
     digests: Vec<u64>,
@@ -227,6 +229,7 @@ impl<'p> Player<'p> {
             plan,
             plan_id,
             hands: std::iter::once(shared).chain(read_anew).collect(),
+            standing_by: Vec::new(),
             mode,
             digests: vec![0; lanes.len()],
             lanes,
@@ -403,7 +406,8 @@ impl<'p> Player<'p> {
         }
     }
 
-    /// Lanes are stored and go on as others.
+    /// Lanes are stored and go on as others: after a restart as new ones, otherwise as those of a second instance,
+    /// which stands by from the first time on.
     fn change_hands(&mut self) -> Result<(), ScenarioError> {
         if matches!(self.mode, Mode::Plain | Mode::Shuffled) {
             return Ok(());
@@ -411,9 +415,19 @@ impl<'p> Player<'p> {
         self.hands.rotate_left(1);
         for (sink, lane) in self.lanes.iter_mut().enumerate() {
             let bytes = lane.snapshot(self.plan_id);
+            if self.mode == Mode::Moved
+                && let Some(other) = self.standing_by.get_mut(sink)
+            {
+                other.restore(self.plan_id, &bytes)?;
+                std::mem::swap(lane, other);
+                continue;
+            }
             let mut next = Lane::new(self.hands[0].clone(), sink);
             next.restore(self.plan_id, &bytes)?;
-            *lane = next;
+            let before = std::mem::replace(lane, next);
+            if self.mode == Mode::Moved {
+                self.standing_by.push(before);
+            }
         }
         Ok(())
     }
