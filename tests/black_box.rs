@@ -23,6 +23,12 @@ mod live;
 mod lsp;
 #[path = "black_box/modbus_mqtt.rs"]
 mod modbus_mqtt;
+#[cfg(unix)]
+#[path = "black_box/pair.rs"]
+mod pair;
+#[cfg(unix)]
+#[path = "black_box/pair_plant.rs"]
+mod pair_plant;
 #[path = "black_box/recompute.rs"]
 mod recompute;
 #[path = "black_box/service.rs"]

@@ -152,7 +152,8 @@ pub fn terminate(process: &mut Process) {
     assert!(process.wait(gwp_tests::PATIENCE).success());
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

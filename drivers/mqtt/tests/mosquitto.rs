@@ -1,7 +1,7 @@
 //! The source against a real mosquitto: `GWP_PEER_TESTS=1 cargo test -p gwp-driver-mqtt --test mosquitto`.
 
 use gwp_core::command::Commands;
-use gwp_core::edge::{Credit, Edge};
+use gwp_core::edge::{Credit, DueReceipt, Edge};
 use gwp_core::limits::SOURCE_CREDIT_SAMPLES;
 use gwp_core::manifest::{Declaration, SettingValue, Settings};
 use gwp_core::source::*;
@@ -123,7 +123,7 @@ fn start(broker: &Broker, version: &str, points: &[(&str, PlcType)]) -> Running 
         let (held, storing) = (held.clone(), storing.clone());
         move |emission, credit: Credit| {
             match *storing.lock().unwrap() {
-                true => credit.settle(),
+                true => credit.settle().map_or((), DueReceipt::give),
                 false => held.lock().unwrap().push(credit),
             }
             let _ = tx.send(emission);

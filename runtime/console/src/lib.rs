@@ -34,5 +34,5 @@ pub mod sessions;
 pub mod tls;
 
 pub use console::{Console, Records, RecordsError, Running};
-pub use operations::{ApplyOptions, Change, Operations, Outcome, Refusal};
+pub use operations::{ApplyOptions, Change, Operations, Outcome, PairCommand, Refusal};
 pub use role::Role;

@@ -36,9 +36,35 @@ pub trait Operations: Send + Sync {
     /// Stops the sources and delivers what waits; the process stays.
     fn drain<'a>(&'a self, by: &'a str) -> BoxFuture<'a, Outcome>;
 
+    /// What this node is in its pair.
+    fn pair(&self) -> BoxFuture<'_, Outcome> {
+        Box::pin(async { Err(no_peer()) })
+    }
+
+    /// An operator wants something of the pair.
+    fn pair_command<'a>(&'a self, _: PairCommand, _: &'a str) -> BoxFuture<'a, Outcome> {
+        Box::pin(async { Err(no_peer()) })
+    }
+
     /// Has the process end in order. Answers at once; the end waits for this answer to be sent, see
     /// [`crate::server::Serving::stop`].
     fn stop<'a>(&'a self, by: &'a str) -> BoxFuture<'a, Outcome>;
+}
+
+/// Of a gateway that is no pair's.
+pub fn no_peer() -> Refusal {
+    Refusal::Unsupported("this gateway has no peer: its node.toml has no [pair]".into())
+}
+
+/// What an operator can want of a pair.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PairCommand {
+    /// The active moves the graph to its peer.
+    Switchover,
+    /// A node that is not active does not take over, or does again.
+    Maintenance(bool),
+    /// Become active without votes.
+    ForceActivate,
 }
 
 /// A program: its files by name. The names are relative, have no `..` and differ.

@@ -196,6 +196,31 @@ pub static ROUTES: &[Route] = &[
         ..post("/v1/drain", "drain", Engineer, by!(changes::drain))
     },
     Route {
+        summary: "What this node is in its pair, and what it hears of the others",
+        more: OPERATION,
+        ..get("/v1/pair", "pair", Some(Viewer), by!(changes::pair))
+    },
+    Route {
+        summary: "Move the graph to the peer, in order",
+        more: OPERATION,
+        ..post("/v1/pair/switchover", "switchover", Operator, by!(changes::switchover))
+    },
+    Route {
+        summary: "This node, which is not active, does not take over",
+        more: OPERATION,
+        ..post("/v1/pair/maintenance", "maintenance_on", Operator, by!(changes::maintenance_on))
+    },
+    Route {
+        summary: "This node may take over again",
+        more: OPERATION,
+        ..delete("/v1/pair/maintenance", "maintenance_off", Operator, by!(changes::maintenance_off))
+    },
+    Route {
+        summary: "Become active without votes: only when it is certain that the peer is not",
+        more: OPERATION,
+        ..post("/v1/pair/force-activate", "force_activate", Admin, by!(changes::force_activate))
+    },
+    Route {
         summary: "End the process in order",
         more: OPERATION,
         ..post("/v1/stop", "stop", Admin, by!(changes::stop))

@@ -21,7 +21,10 @@ const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2Q$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Random bytes of the operating system.
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+///
+/// # Errors
+/// It gives none.
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let random = rustls::crypto::ring::default_provider().secure_random;
     random.fill(&mut bytes).map_err(|_| io::Error::other("the operating system gives no random bytes"))?;

@@ -64,21 +64,40 @@ impl Credit {
         Receipt(taker)
     }
 
-    /// Its receipt, if one is wanted, is only given if the exit is open when it is settled: it lets a
-    /// source make its device forget.
+    /// Its receipt, if one is wanted, is only given if the exit is open by then: it lets a source
+    /// make its device forget.
     pub fn behind(&mut self, exit: &ExitCheck) {
         if self.receipt.is_some() {
             self.exit = Some(exit.clone());
         }
     }
 
-    /// Gives the credit back because what went with it is taken over: the log holds it.
-    /// A credit that is only dropped, or settled while its exit is shut, gives no receipt.
-    pub fn settle(mut self) {
-        let open = self.exit.take().is_none_or(|exit| exit.is_open());
-        if let Some(receipt) = self.receipt.take().filter(|_| open) {
-            let _ = receipt.send(());
+    /// Gives the credit back because what went with it is taken over: the log holds it. Hands on
+    /// the receipt, if one is wanted, to be given when what was taken over may be seen outside.
+    /// A credit that is only dropped gives no receipt.
+    pub fn settle(mut self) -> Option<DueReceipt> {
+        Some(DueReceipt { giver: self.receipt.take()?, exit: self.exit.take() })
+    }
+}
+
+/// A receipt that is still to be given. Dropped, it never will be.
+#[derive(Debug)]
+pub struct DueReceipt {
+    giver: oneshot::Sender<()>,
+    exit: Option<ExitCheck>,
+}
+
+impl DueReceipt {
+    /// Gives it, unless its exit is shut now: then it is never given.
+    pub fn give(self) {
+        if self.exit.is_none_or(|exit| exit.is_open()) {
+            let _ = self.giver.send(());
         }
+    }
+
+    /// Whether anybody still waits for it.
+    pub fn is_awaited(&self) -> bool {
+        !self.giver.is_closed()
     }
 }
 
@@ -151,7 +170,10 @@ mod tests {
         let edge = Edge::new(10);
         let (mut kept, mut lost) = (edge.acquire(1, 0).await, edge.acquire(1, 0).await);
         let (mut first, mut second) = (kept.receipt(), lost.receipt());
-        kept.settle();
+        let due = kept.settle().unwrap();
+        assert_eq!(edge.credit.available_permits(), 9, "credit does not wait for the receipt");
+        assert!(due.is_awaited());
+        due.give();
         drop(lost);
         assert!(first.settled().await);
         assert!(!second.settled().await);
@@ -159,9 +181,13 @@ mod tests {
             let mut gated = edge.acquire(1, 0).await;
             let mut receipt = gated.receipt();
             gated.behind(&ExitCheck::new(move || open));
-            gated.settle();
+            gated.settle().unwrap().give();
             assert_eq!(receipt.settled().await, open);
         }
+        let mut forgotten = edge.acquire(1, 0).await;
+        drop(forgotten.receipt());
+        assert!(!forgotten.settle().unwrap().is_awaited());
+        assert!(edge.acquire(1, 0).await.settle().is_none());
         assert_eq!(edge.credit.available_permits(), 10);
     }
 

@@ -365,7 +365,8 @@ impl Inner {
         at
     }
 
-    /// Waits until the record of the switch is on disk.
+    /// Waits until the record of the switch is on this disk. The peer may still lack it: what the plan lets out waits
+    /// for its release, as ever, and a change must not fail because the peer is away.
     async fn settle(&self, position: Position, observer: Observer<'_>) -> Result<(), String> {
         observer(Step::Switched)?;
         let mut durable = self.shared.durable.clone();

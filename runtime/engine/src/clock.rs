@@ -110,7 +110,7 @@ fn utc_ns() -> i64 {
 }
 
 /// Now, by the clock that leases are counted on: it also counts while the machine sleeps.
-pub(crate) fn boot() -> Mono {
+pub fn boot() -> Mono {
     Mono(u64::try_from(boot_ns()).unwrap_or(0).max(1))
 }
 

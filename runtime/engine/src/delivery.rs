@@ -1,22 +1,22 @@
 //! Delivery: from a sink's journal to its destination, in order, acknowledged.
 //!
 //! ```text
-//!        committed entries           merged up to batch_samples / batch_bytes
+//!        released entries            merged up to batch_samples / batch_bytes
 //! outbox (memory) or journal (disk) --------> Delivery --Inlet--> Sink::run
 //!                                              |  at most in_flight      |
 //!                                              +--- unacknowledged <--ack/reject
 //!                                                       | Delivered(cursor) --> writer --> trim
 //! ```
-//! Only committed entries come here, and only while the [exits](crate::exits) are open: a
-//! connection lives within one epoch. When the sink fails, it is run again after its back-off
-//! and gets everything unacknowledged again, in order.
+//! Only committed entries come here, once they are [released](crate::release), and only while the
+//! [exits](crate::exits) are open: a connection lives within one epoch. When the sink fails, it is
+//! run again after its back-off and gets everything unacknowledged again, in order.
 
 use crate::exits::{Exits, Pass};
 use crate::limits::{READ_BYTES_MAX, SINK_DRAIN, SINK_GRACE};
+use crate::outbox::{Outbox, Reach};
 use crate::plans::{Names, Plans};
-use crate::recent::{Read, Recent};
+use crate::recent::Read;
 use crate::status::StageStatus;
-use gwp_core::limits::DELIVERY_BYTES_MAX;
 use gwp_core::sink::{
     Delivery, Disposition, InletHandle, Part, Sink, SinkContext, SinkError, SinkIdentity, SinkMeter,
     SinkReport, inlet_pair,
@@ -30,45 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-
-/// Committed entries of one sink on their way to its delivery.
-pub struct Outbox {
-    recent: Mutex<Recent<Cursor, (PlanId, LiveEntry)>>,
-    bell: Notify,
-}
-
-impl Outbox {
-    /// Everything up to `floor` is on disk only.
-    pub fn new(floor: Cursor) -> Self {
-        Outbox { recent: Mutex::new(Recent::new(floor, DELIVERY_BYTES_MAX)), bell: Notify::new() }
-    }
-
-    /// Adds what a commit has made durable. Called by the writer; does not block.
-    pub fn push(&self, plan: PlanId, entries: Vec<LiveEntry>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        for live in entries {
-            let cursor = live.entry.cursor;
-            // It is durable, so it may be given up at once and read from disk later.
-            recent.push(cursor, 96 + live.batch.bytes(), (plan, live), cursor);
-        }
-        drop(recent);
-        self.bell.notify_one();
-    }
-
-    /// Everything above this cursor is here; the rest is on disk.
-    fn floor(&self) -> Cursor {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).floor()
-    }
-
-    fn after(&self, cursor: Cursor, count: usize) -> Read<(PlanId, LiveEntry)> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = recent.after(cursor, count);
-        recent.release(cursor);
-        read
-    }
-}
 
 /// Limits of a delivery, from the sink's manifest.
 #[derive(Clone, Copy, Debug)]
@@ -357,11 +319,13 @@ impl Queue {
             Read::UpToDate => return Ok(false),
             Read::Items(entries) => entries,
             Read::Behind => {
-                let floor = seat.outbox.floor();
-                let entries = self.read_back(seat).await?;
+                let Reach { floor, released } = seat.outbox.reach();
+                let mut entries = self.read_back(seat).await?;
+                // The disk has what waits for its release, too.
+                entries.retain(|(_, live)| live.entry.cursor <= released);
                 if entries.is_empty() {
-                    // The disk has nothing up to the floor either: what follows is in memory.
-                    self.taken = self.taken.max(floor);
+                    // The disk has nothing up to there either: what follows is in memory, or not released.
+                    self.taken = self.taken.max(floor.min(released));
                 }
                 entries
             }

@@ -1,17 +1,16 @@
 //! Starting and stopping an engine. What a change of its plan is stands in [`change`](crate::change).
 
-use crate::alarms::{self, AlarmDesk, BOARD};
+use crate::alarms::{self, AlarmDesk};
 use crate::change::Slots;
 use crate::clock::{Disciplined, GatewayClock};
 use crate::exits::{ExitKeeper, Exits, exits};
 use crate::graph::{
-    Begin, Leaving, Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites,
-    Shared,
+    Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites, Shared,
 };
 use crate::limits::{SINK_GRACE, SWEEP_EVERY, TICK_EVERY};
 use crate::live::{self, LiveBoard};
-use crate::names;
-use crate::plans::Plans;
+use crate::recovered::{Outside, Recovered};
+use crate::release::{Release, Ways};
 use crate::sequencer::{Sequencer, SourceKey};
 use crate::status::{EngineStatus, GraphStatus, SinkStatus, WriteMeter};
 use crate::topology::{StageSpec, Tier, TopologyActor, TopologyMsg};
@@ -20,18 +19,20 @@ use gwp_core::sink::with_causes;
 use gwp_core::source::Source;
 use gwp_core::{Clock, Fact, PlanId, Position, SinkId};
 use gwp_journal::{
-    Event, Full, LogReader, Place, Request, SinkPolicy, SpacePolicy, Store, StoreError, Writer, WriterMeter,
+    Event, Full, Request, SinkPolicy, Snapshot, SpacePolicy, Store, StoreError, Writer, WriterMeter,
 };
 use gwp_plan::{FullPolicy, Plan, SinkPlan};
 use gwp_redundancy::lone::{self, LoneError};
 use gwp_redundancy::member::Epoch;
+use gwp_redundancy::mirror;
 use gwp_redundancy::token::Gate;
-use ractor::{Actor, ActorRef, call_t};
+use ractor::{Actor, call_t};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -46,6 +47,14 @@ pub struct EngineConfig {
     pub leaving: Vec<LeavingSink>,
     pub data_dir: PathBuf,
     pub space: SpacePolicy,
+}
+
+impl EngineConfig {
+    /// What was prepared must be what the plan has.
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        fits("sources", self.plan.sources.len(), self.sources.len())?;
+        fits("sinks", self.plan.sinks.len(), self.sinks.len())
+    }
 }
 
 /// A sink that left the plan before this start.
@@ -66,6 +75,8 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
     #[error("the actor graph cannot start: {0}")]
     Actors(String),
+    #[error("a release serves one engine: make another for this one")]
+    ReleaseInUse,
     #[error("the plan has {plan} {what}, {given} were prepared")]
     Mismatch { what: &'static str, plan: usize, given: usize },
     #[error(
@@ -89,8 +100,8 @@ pub(crate) struct Inner {
     pub writer: Arc<Writer>,
     pub status: Arc<EngineStatus>,
     pub running: tokio::sync::Mutex<Running>,
-    /// Opens the exits. A lone gateway leaves them open as long as it runs.
-    pub exits: ExitKeeper,
+    /// Opens the exits. A lone gateway leaves them open as long as it runs; in a pair others have it.
+    pub exits: Option<ExitKeeper>,
 }
 
 /// What runs now.
@@ -119,52 +130,82 @@ pub(crate) const BOARD_POLICY: SinkPolicy =
 /// How long a whole tier may take to stop before it is given up.
 pub(crate) const STOP_TIMEOUT_MS: u64 = 15_000;
 
+/// An engine that is to run, with its epoch won.
+pub(crate) struct Begun {
+    pub store: Store,
+    pub epoch: Epoch,
+    /// End of the log before it, and place of the newest change then.
+    pub previous: Position,
+    pub place: mirror::Place,
+    pub exits: Exits,
+    /// In a pair somebody else has it.
+    pub keeper: Option<ExitKeeper>,
+    pub release: Release,
+    pub tick_every: Duration,
+}
+
 impl Engine {
-    /// Opens the store, recovers, and starts all stages.
+    /// Opens the store, recovers, and starts all stages of a gateway without a peer.
     ///
     /// # Errors
     /// The store cannot be opened, or what was prepared does not fit the plan.
     pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
-        let EngineConfig { plan, sources, sinks, leaving, data_dir, space } = config;
-        fits("sources", plan.sources.len(), sources.len())?;
-        fits("sinks", plan.sinks.len(), sinks.len())?;
-
-        let opened = Store::open(&data_dir)?;
-        let mut store = opened.store;
-        let previous = store.durable();
+        config.check()?;
+        let mut store = Store::open(&config.data_dir)?.store;
+        let (previous, place) = (store.durable(), store.place());
         let gate = activate_alone(&mut store)?;
-        let epoch = gate.epoch();
-        let (recovered, store) = Recovered::new(store, plan, leaving, (epoch, previous))?;
-        let (keeper, exits) = exits();
+        let (epoch, (keeper, exits)) = (gate.epoch(), exits());
         keeper.set(gate);
+        let (keeper, release, tick_every) = (Some(keeper), Release::at_once(), TICK_EVERY);
+        Engine::begin(config, Begun { store, epoch, previous, place, exits, keeper, release, tick_every })
+            .await
+    }
+
+    /// Recovers, and starts all stages.
+    pub(crate) async fn begin(config: EngineConfig, begun: Begun) -> Result<Engine, StartError> {
+        let EngineConfig { plan, sources, sinks, leaving, data_dir, space } = config;
+        let Begun { store, epoch, previous, place, exits, keeper, release, tick_every } = begun;
+        let (recovered, store) = Recovered::new(store, plan, leaving, (epoch, previous))?;
         let (failed_tx, failed) = watch::channel(None);
         let clock = recovered.clock.clone();
         let outboxes = Arc::new(Outboxes::default());
-        let (durable_tx, durable) = watch::channel(recovered.previous);
-        let told = outboxes.clone();
+        let (durable_tx, durable) = watch::channel(previous);
+        let (released_tx, released) = watch::channel(previous);
+        let ways = Ways { outboxes: outboxes.clone(), released: released_tx };
+        if !release.bind(place, ways) {
+            return Err(StartError::ReleaseInUse);
+        }
+        let told = release.clone();
         let report = Box::new(move |event| report(&told, &durable_tx, &failed_tx, event));
         let writer = Arc::new(Writer::start(store, &data_dir, space, clock.clone(), report)?);
         let (topology, _) = Actor::spawn(None, TopologyActor, ())
             .await
             .map_err(|error| StartError::Actors(error.to_string()))?;
         let status = Arc::new(EngineStatus::new(writer.meter.clone()));
-        let shared = recovered.shared(&writer, outboxes, durable, topology, exits);
+        let outside = Outside { exits, release, outboxes, durable, released };
+        let shared = recovered.shared(&writer, topology, outside);
         let (running, specs) = recovered.graph(&shared, sources, sinks);
         let inner = Inner { shared, writer, status: status.clone(), running: running.into(), exits: keeper };
         inner.show(&*inner.running.lock().await);
         inner.add(specs).await.map_err(StartError::Actors)?;
         let inner = Arc::new(inner);
         let Shared { sequencer, .. } = &inner.shared;
-        let ticker =
-            tick(clock.clone(), sequencer.clone(), inner.writer.sender(), inner.writer.meter.clone());
+        let ticker = tick(
+            tick_every,
+            clock.clone(),
+            sequencer.clone(),
+            inner.writer.sender(),
+            inner.writer.meter.clone(),
+        );
         let reader = live::read(sequencer.clone(), inner.shared.plans.clone());
         let tasks = vec![tokio::spawn(ticker), tokio::spawn(sweep(inner.clone())), tokio::spawn(reader)];
         Ok(Engine { status, clock, inner, failed, tasks: tasks.into() })
     }
 
-    /// The keeper of the exits, for whoever decides who is active.
-    pub fn exits(&self) -> &ExitKeeper {
-        &self.inner.exits
+    /// The keeper of the exits of a gateway without a peer; none in a pair, where whoever decides
+    /// who is active has it.
+    pub fn exits(&self) -> Option<&ExitKeeper> {
+        self.inner.exits.as_ref()
     }
 
     /// Takes orders to alarms, if the plan in force has any.
@@ -175,6 +216,21 @@ impl Engine {
     /// Latest values of tags, for who watches.
     pub fn live(&self) -> Arc<LiveBoard> {
         self.inner.shared.sequencer.live.clone()
+    }
+
+    /// The newest record.
+    pub fn last(&self) -> Position {
+        self.inner.shared.sequencer.last()
+    }
+
+    /// Makes snapshots of the store while its writer goes on, for a peer that needs a copy of it. Blocks.
+    pub fn snapshots(&self) -> Arc<dyn Fn() -> Option<Snapshot> + Send + Sync> {
+        let requests = self.inner.writer.sender();
+        Arc::new(move || {
+            let (answer, made) = std::sync::mpsc::channel();
+            requests.send(Request::Snapshot(answer)).ok()?;
+            made.recv().ok()
+        })
     }
 
     /// The plan in force.
@@ -215,6 +271,8 @@ impl Engine {
 
     /// Stops in order: writes, sources, then lanes up to the last record, then sinks as far as
     /// their destinations go along, then the writer. What is left stays in the journals.
+    /// In a pair sinks deliver what is released and wait for no more, and the exits are left as they are: shut them
+    /// and wait until they are [emptied](ExitKeeper::emptied), as a stage that does not stop in time may be inside.
     pub async fn stop(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -229,11 +287,14 @@ impl Engine {
             self.inner.flush().await;
         }
         // Stages that did not stop in time deliver nothing any more, and are waited for a little.
-        self.inner.exits.shut();
-        let _ = tokio::time::timeout(SINK_GRACE, self.inner.exits.emptied()).await;
+        if let Some(exits) = &self.inner.exits {
+            exits.shut();
+            let _ = tokio::time::timeout(SINK_GRACE, exits.emptied()).await;
+        }
         self.inner.shared.topology.stop(None);
         let writer = self.inner.writer.clone();
         let _ = tokio::task::spawn_blocking(move || writer.stop()).await;
+        self.inner.shared.release.close();
     }
 }
 
@@ -272,7 +333,7 @@ impl Inner {
     pub async fn flush(&self) {
         let (answer, flushed) = std::sync::mpsc::channel();
         self.writer.ask(Request::Flush(answer));
-        let wait = move || flushed.recv_timeout(std::time::Duration::from_secs(5));
+        let wait = move || flushed.recv_timeout(Duration::from_secs(5));
         let _ = tokio::task::spawn_blocking(wait).await;
     }
 
@@ -302,6 +363,7 @@ impl Inner {
 
 /// Writes ticks and keeps gateway time close to UTC.
 async fn tick(
+    every: Duration,
     clock: Arc<GatewayClock>,
     sequencer: Arc<Sequencer>,
     requests: Sender<Request>,
@@ -309,7 +371,7 @@ async fn tick(
 ) {
     let mut warned = false;
     loop {
-        tokio::time::sleep(TICK_EVERY).await;
+        tokio::time::sleep(every).await;
         if meter.low_space.load(Relaxed) {
             // Nothing is stored now, and ticks have no credit that would bound them.
             continue;
@@ -345,7 +407,7 @@ async fn sweep(inner: Arc<Inner>) {
 
 /// Passes on what the writer reports. Runs on the writer's thread: nothing here blocks.
 fn report(
-    outboxes: &Outboxes,
+    release: &Release,
     durable: &watch::Sender<Position>,
     failed: &watch::Sender<Option<Arc<str>>>,
     event: Event,
@@ -353,157 +415,11 @@ fn report(
     match event {
         Event::Committed(committed) => {
             durable.send_replace(committed.upto);
-            for block in committed.blocks {
-                if let Some(outbox) = outboxes.get(block.sink) {
-                    outbox.push(block.plan, block.entries);
-                }
-            }
+            release.committed(committed);
         }
         Event::Failed(error) => {
             failed.send_replace(Some(with_causes(&error).into()));
         }
-    }
-}
-
-/// What the store says at the start of an epoch.
-struct Recovered {
-    plan: Arc<Plan>,
-    plan_id: PlanId,
-    plans: Arc<Plans>,
-    clock: Arc<GatewayClock>,
-    epoch: Epoch,
-    previous: Position,
-    running_hash: u64,
-    incarnation: [u8; 16],
-    log: LogReader,
-    /// By index of the plan's sinks.
-    sinks: Vec<Place>,
-    leaving: Vec<(LeavingSink, Place)>,
-    /// The place of the board of alarms, if the plan has alarms.
-    board: Option<Place>,
-}
-
-impl Recovered {
-    fn new(
-        mut store: Store,
-        plan: Arc<Plan>,
-        leaving: Vec<LeavingSink>,
-        (epoch, previous): (Epoch, Position),
-    ) -> Result<(Recovered, Store), StartError> {
-        let plan_id = plan.id();
-        store.put_plan(plan_id, &plan.to_bytes())?;
-        let clock = Arc::new(GatewayClock::new(store.last_time()?));
-        names::follow_names(&mut store, &plan)?;
-        let leaving = leaving.into_iter().filter_map(|sink| {
-            let name = sink.plan.sinks.get(sink.index)?.name.clone();
-            let known = store.sinks().any(|journal| journal.name == name);
-            (known && plan.sinks.iter().all(|other| other.name != name)).then_some((name, sink))
-        });
-        let leaving: Vec<(Arc<str>, LeavingSink)> = leaving.collect();
-        names::warn_of_orphans(&store, &plan, |name| leaving.iter().any(|(leaving, _)| **leaving == *name));
-        let sinks = plan.sinks.iter().map(|sink| place(&mut store, &sink.name, policy(sink)));
-        let sinks = sinks.collect::<Result<_, _>>()?;
-        let leaving = leaving.into_iter().map(|(name, sink)| {
-            let policy = policy(&sink.plan.sinks[sink.index]);
-            Ok((sink, place(&mut store, &name, policy)?))
-        });
-        let leaving = leaving.collect::<Result<_, StoreError>>()?;
-        let board = match alarms::has_alarms(&plan) {
-            true => Some(place(&mut store, BOARD, BOARD_POLICY)?),
-            false => None,
-        };
-        names::forget_empty(&mut store, clock.now())?;
-        let recovered = Recovered {
-            plans: Arc::new(Plans::new(store.plan_reader(), plan_id, plan.clone())),
-            plan,
-            plan_id,
-            clock,
-            epoch,
-            previous,
-            running_hash: store.running_hash(),
-            incarnation: store.incarnation(),
-            log: store.log_reader(),
-            sinks,
-            leaving,
-            board,
-        };
-        Ok((recovered, store))
-    }
-
-    fn shared(
-        &self,
-        writer: &Writer,
-        outboxes: Arc<Outboxes>,
-        durable: watch::Receiver<Position>,
-        topology: ActorRef<TopologyMsg>,
-        exits: Exits,
-    ) -> Shared {
-        let (requests, meter) = (writer.sender(), writer.meter.clone());
-        let sequencer = Sequencer::new(&self.plan, self.epoch, self.previous, requests.clone(), meter);
-        Shared {
-            plans: self.plans.clone(),
-            clock: self.clock.clone(),
-            exits,
-            previous: self.previous,
-            incarnation: self.incarnation,
-            log: self.log.fork(),
-            sequencer: Arc::new(sequencer),
-            requests,
-            outboxes,
-            durable,
-            topology,
-        }
-    }
-
-    /// Puts all stages together and writes the first records of the epoch.
-    fn graph(
-        self,
-        shared: &Shared,
-        sources: Vec<Arc<dyn Source>>,
-        sinks: Vec<PreparedSink>,
-    ) -> (Running, Vec<StageSpec>) {
-        let (plan, plan_id) = (self.plan, self.plan_id);
-        shared.sequencer.activate(self.previous, self.running_hash, self.clock.now(), plan_id);
-        let since = shared.sequencer.last();
-        let mut specs = Vec::new();
-        let mut running = Running {
-            plan: plan.clone(),
-            plan_id,
-            sources: Vec::new(),
-            sinks: Vec::new(),
-            writes: None,
-            board: None,
-            desk: None,
-            slots: Slots::new(),
-            figures: BTreeMap::new(),
-            sources_stopped: false,
-            added: Vec::new(),
-        };
-        for (index, (prepared, place)) in sinks.into_iter().zip(self.sinks).enumerate() {
-            let (sink, lane) = shared.sink((&plan, plan_id), index, prepared, place, Begin::AsKept);
-            running.sinks.push(sink);
-            specs.push(lane);
-        }
-        for (LeavingSink { plan, index, sink, how }, place) in self.leaving {
-            let (mut sink, lane) = shared.sink((&plan, plan.id()), index, sink, place, Begin::AsKept);
-            sink.leaving = Some(Leaving { since, how });
-            running.sinks.push(sink);
-            specs.push(lane);
-        }
-        running.add_deliveries(shared, &mut specs);
-        for (index, source) in sources.into_iter().enumerate() {
-            let (source, spec) = shared.source(&plan, index, source, BTreeMap::new());
-            running.sources.push(source);
-            specs.push(spec);
-        }
-        if let Some(place) = self.board {
-            let (board, lane) = shared.board(plan_id, place, Begin::AsKept);
-            running.board = Some(board);
-            specs.push(lane);
-        }
-        running.renew_desk(shared);
-        running.add_writes(shared, true, &mut specs);
-        (running, specs)
     }
 }
 
@@ -554,14 +470,6 @@ impl Running {
         self.writes = Some(writes);
         specs.push(spec);
     }
-}
-
-fn place(store: &mut Store, name: &str, policy: SinkPolicy) -> Result<Place, StoreError> {
-    let registered = store.register(name, policy)?;
-    let reader = store
-        .journal_reader(registered.id)
-        .ok_or_else(|| StoreError::Damaged(format!("the journal of sink `{name}`")))?;
-    Ok(Place { registered, reader, added: false })
 }
 
 pub(crate) fn policy(sink: &SinkPlan) -> SinkPolicy {

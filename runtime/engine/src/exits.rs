@@ -47,7 +47,11 @@ pub struct ExitKeeper(Arc<Shared>);
 
 /// What every stage with effects asks.
 #[derive(Clone, Debug)]
-pub struct Exits(Arc<Shared>);
+pub struct Exits {
+    shared: Arc<Shared>,
+    /// They are shut in all other epochs.
+    only: Option<Epoch>,
+}
 
 /// The right to have effects in an epoch, as long as it is open; dropped when nothing of its
 /// holder is on its way any more.
@@ -65,7 +69,7 @@ pub fn exits() -> (ExitKeeper, Exits) {
         inside: AtomicUsize::new(0),
         left: watch::Sender::new(()),
     });
-    (ExitKeeper(shared.clone()), Exits(shared))
+    (ExitKeeper(shared.clone()), Exits { shared, only: None })
 }
 
 impl ExitKeeper {
@@ -105,9 +109,14 @@ impl ExitKeeper {
 }
 
 impl Exits {
+    /// The same for one epoch: who is left over from it does not go out in the next.
+    pub fn only_in(&self, epoch: Epoch) -> Exits {
+        Exits { shared: self.shared.clone(), only: Some(epoch) }
+    }
+
     /// Waits until the gate is open, and goes in.
     pub async fn enter(&self) -> Pass {
-        let mut changed = self.0.changed.subscribe();
+        let mut changed = self.shared.changed.subscribe();
         loop {
             changed.mark_unchanged();
             if let Some(pass) = self.try_enter() {
@@ -120,15 +129,20 @@ impl Exits {
     /// Goes in if the gate is open.
     pub fn try_enter(&self) -> Option<Pass> {
         // Counted first: who shuts and then looks either finds this one, or this one finds it shut.
-        self.0.inside.fetch_add(1, SeqCst);
-        let mut pass = Pass { shared: self.0.clone(), epoch: 0 };
-        (pass.epoch, _) = self.0.open(clock::boot())?;
+        self.shared.inside.fetch_add(1, SeqCst);
+        let mut pass = Pass { shared: self.shared.clone(), epoch: 0 };
+        pass.epoch = self.open()?;
         Some(pass)
     }
 
     /// Whether deliveries and acknowledgements may leave now.
     pub fn are_open(&self) -> bool {
-        self.0.open(clock::boot()).is_some()
+        self.open().is_some()
+    }
+
+    fn open(&self) -> Option<Epoch> {
+        let (epoch, _) = self.shared.open(clock::boot())?;
+        self.only.is_none_or(|only| only == epoch).then_some(epoch)
     }
 }
 
@@ -299,5 +313,10 @@ mod tests {
         old.shut().await;
         assert!(!old.is_open());
         assert_eq!(exits.enter().await.epoch(), 3);
+        let (before, now) = (exits.only_in(1), exits.only_in(3));
+        assert!(before.try_enter().is_none() && !before.are_open());
+        assert!(now.try_enter().is_some() && now.are_open());
+        drop(old);
+        keeper.emptied().await;
     }
 }

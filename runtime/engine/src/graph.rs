@@ -5,12 +5,14 @@
 
 use crate::alarms::{AlarmBoard, AlarmDesk};
 use crate::clock::GatewayClock;
-use crate::delivery::{DeliveryLimits, DeliverySeat, Outbox};
+use crate::delivery::{DeliveryLimits, DeliverySeat};
 use crate::exits::Exits;
 use crate::inbox::command_groups;
 use crate::lane::LaneSeat;
 use crate::limits::OUTCOME_CREDIT_SAMPLES;
+use crate::outbox::Outbox;
 use crate::plans::Plans;
+use crate::release::Release;
 use crate::sequencer::{Link, Sequencer, SourceKey};
 use crate::source::SourceSeat;
 use crate::stage::{StageMake, StageWork};
@@ -66,7 +68,7 @@ impl Removed {
     }
 }
 
-/// The way of committed entries to the deliveries, by sink.
+/// The way of released entries to the deliveries, by sink.
 #[derive(Default)]
 pub(crate) struct Outboxes(RwLock<BTreeMap<SinkId, Arc<Outbox>>>);
 
@@ -75,7 +77,7 @@ impl Outboxes {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&sink).cloned()
     }
 
-    fn add(&self, sink: SinkId, outbox: Arc<Outbox>) {
+    pub fn add(&self, sink: SinkId, outbox: Arc<Outbox>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(sink, outbox);
     }
 
@@ -96,7 +98,11 @@ pub(crate) struct Shared {
     pub sequencer: Arc<Sequencer>,
     pub requests: Sender<Request>,
     pub outboxes: Arc<Outboxes>,
+    pub release: Release,
+    /// The log is durable here up to this record. Not for effects.
     pub durable: watch::Receiver<Position>,
+    /// Commands up to this record may have effects.
+    pub released: watch::Receiver<Position>,
     pub topology: ActorRef<TopologyMsg>,
 }
 
@@ -309,8 +315,10 @@ impl Shared {
             Begin::New(before) => before,
             _ => registered.shared.cursors().0,
         };
-        let outbox = Arc::new(Outbox::new(Cursor::complete(covered)));
+        let kept = Cursor::complete(covered);
+        let outbox = Arc::new(Outbox::new(kept));
         self.outboxes.add(registered.id, outbox.clone());
+        self.release.admit(registered.id, &outbox, kept);
         let meter = Arc::new(SinkMeter::default());
         let status = Arc::new(SinkStatus {
             name: sink.name.clone(),
@@ -424,7 +432,7 @@ impl Shared {
             outlet,
             sources,
             meters: by_write,
-            durable: self.durable.clone(),
+            released: self.released.clone(),
             exits: self.exits.clone(),
             before: Mutex::new(first.then(|| (self.log.fork(), self.previous))),
             plan: plan.clone(),

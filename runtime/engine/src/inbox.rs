@@ -86,10 +86,10 @@ impl Inbox {
             .collect();
     }
 
-    /// The next command whose record is durable.
-    pub fn take(&self, durable: Position) -> Option<Arrived> {
+    /// The next command, if its record is at or below `upto`.
+    pub fn take(&self, upto: Position) -> Option<Arrived> {
         let mut waiting = self.waiting();
-        let ready = waiting.arrived.front().is_some_and(|arrived| arrived.position <= durable);
+        let ready = waiting.arrived.front().is_some_and(|arrived| arrived.position <= upto);
         ready.then(|| waiting.arrived.pop_front()).flatten()
     }
 

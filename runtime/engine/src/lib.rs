@@ -10,7 +10,9 @@
 //!     Sequencer --Record--> tail --> lane --Block--> Writer (thread, fjall) --Delivered<-- sink
 //! ```
 //! Commands of `write` items turn off at the sequencer, reach the executor (`writes`) once they are
-//! durable, and from there a source. All that the outside can see passes one gate (`exits`). Data does not travel through mailboxes: they are unbounded and a handler that
+//! released, and from there a source. What is durable here waits for its `release` before anything
+//! outside can see of it: a lone gateway's does not wait, in a pair the peer must have it. And all
+//! that the outside can see passes one gate (`exits`). Data does not travel through mailboxes: they are unbounded and a handler that
 //! waits cannot see `stop`. Sources hand over on edges with credit; lanes and
 //! deliveries read at their own pace from a bounded tail, or from disk when they
 //! are behind. So no consumer can slow another one or a source.
@@ -28,8 +30,12 @@ pub mod limits;
 pub mod live;
 pub mod names;
 pub mod operator;
+pub mod outbox;
+pub mod pair;
 pub mod plans;
 pub mod recent;
+mod recovered;
+pub mod release;
 pub mod sequencer;
 pub mod source;
 pub mod stage;
@@ -47,4 +53,6 @@ pub use engine::{Engine, EngineConfig, LeavingSink, StartError};
 pub use graph::{PreparedSink, Removed};
 pub use live::{LiveBoard, LiveSample, LiveWatch};
 pub use operator::WriteRefused;
+pub use pair::PairStart;
+pub use release::{Backlog, Release};
 pub use status::{EngineStatus, GraphStatus};

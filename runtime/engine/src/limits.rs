@@ -69,6 +69,13 @@ pub const LIVE_RECORDS: usize = 256;
 pub const OPERATOR_COMMANDS_MAX: usize = 64;
 pub const OPERATOR_ANSWER: Duration = Duration::from_secs(15);
 
+/// Entries that wait for their release in memory at most, in bytes; beyond it they are read from the
+/// journals.
+pub const RELEASE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Commits that wait for their release one by one; beyond it neighbours are released as one.
+pub const RELEASE_COMMITS_MAX: usize = 4_096;
+
 /// How often sinks that have left the plan are looked at.
 pub const SWEEP_EVERY: Duration = Duration::from_millis(250);
 

@@ -64,6 +64,12 @@ impl<K: Ord + Copy, T: Clone> Recent<K, T> {
         }
     }
 
+    /// Everything up to a key is on disk only.
+    pub fn skip_to(&mut self, key: K) {
+        self.release(key);
+        self.floor = self.floor.max(key);
+    }
+
     /// Everything above this key is here.
     pub fn floor(&self) -> K {
         self.floor
@@ -97,5 +103,11 @@ mod tests {
         assert_eq!(recent.after(3, 9), Read::Items(vec![400, 500, 600, 700, 800, 900]));
         recent.release(7);
         assert_eq!((recent.after(6, 9), recent.bytes()), (Read::Behind, 20));
+        recent.skip_to(8);
+        assert_eq!((recent.after(7, 9), recent.after(8, 9)), (Read::Behind, Read::Items(vec![900])));
+        recent.skip_to(20);
+        assert_eq!((recent.after(19, 9), recent.after(20, 9)), (Read::Behind, Read::UpToDate));
+        recent.skip_to(5);
+        assert_eq!((recent.floor(), recent.bytes()), (20, 0));
     }
 }

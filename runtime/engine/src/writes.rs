@@ -1,7 +1,7 @@
 //! The executor of writes: takes commands the log holds, decides, has them carried out, tells the outcome.
 //!
 //! ```text
-//! Inbox --durable command--> decide --Refuse-------------------------------> outcome
+//! Inbox --released command-> decide --Refuse-------------------------------> outcome
 //!                               \--Execute--> source --answer--> read back --> outcome --> sequencer
 //! ```
 //! Only commands of the present epoch are carried out, and only while the [exits](crate::exits) are
@@ -45,8 +45,8 @@ pub struct WritesSeat {
     pub sources: Vec<SourceInlet>,
     /// By index of the plan's writes; those of one item share theirs.
     pub meters: Vec<Arc<WriteMeter>>,
-    /// How far the log is durable.
-    pub durable: watch::Receiver<Position>,
+    /// How far commands of the log may have effects: that they are durable here is not enough in a pair.
+    pub released: watch::Receiver<Position>,
     pub exits: Exits,
     /// End of the log before this epoch, until what was left open there is told.
     pub before: Mutex<Option<(LogReader, Position)>>,
@@ -122,7 +122,7 @@ impl WritesSeat {
     /// Takes commands until stopped, or until the epoch ends.
     async fn serve(self: Arc<Self>, pass: Arc<Pass>, stop: &mut Stop) -> Result<(), String> {
         self.tell_unfinished().await?;
-        let mut durable = self.durable.clone();
+        let mut released = self.released.clone();
         let inbox = self.sequencer.commands.clone();
         let mut work = AtWork {
             writes: Writes::new(&self.plan),
@@ -135,13 +135,13 @@ impl WritesSeat {
         let shut = pass.shut();
         tokio::pin!(shut);
         while !stop.is_stopped() && pass.is_open() {
-            let upto = *durable.borrow_and_update();
+            let upto = *released.borrow_and_update();
             work.take(&inbox, upto).await;
             tokio::select! {
                 () = stop.stopped() => {}
                 () = &mut shut => break,
                 () = inbox.rung() => {}
-                changed = durable.changed() => if changed.is_err() { break },
+                changed = released.changed() => if changed.is_err() { break },
                 Some(done) = work.running.join_next() => work.finish(done).await,
             }
         }
@@ -269,9 +269,9 @@ fn good_value(batch: &Batch, tag: TagId) -> Option<Value> {
 }
 
 impl AtWork {
-    /// Takes what has become durable.
-    async fn take(&mut self, inbox: &Inbox, durable: Position) {
-        while let Some(arrived) = inbox.take(durable) {
+    /// Takes what has been released.
+    async fn take(&mut self, inbox: &Inbox, released: Position) {
+        while let Some(arrived) = inbox.take(released) {
             let waiting = self.waiting.entry(arrived.write).or_default();
             if waiting.len() >= COMMANDS_PER_TARGET {
                 let why = "refused: too many commands wait for this tag";

@@ -14,7 +14,7 @@ async fn behind_shut_exits_all_is_logged_and_nothing_leaves() {
     let got = Arc::new(Got::default());
     let plant = start(plan(20, 5, &["a"]), dir.path(), vec![got.clone()]).await;
     until("samples", || slots_of(&got, TagId(1)).len() >= 20).await;
-    let keeper = plant.engine.exits();
+    let keeper = plant.engine.exits().unwrap();
     keeper.shut();
     keeper.emptied().await;
     let (arrived, runs) = (slots_of(&got, TagId(1)), got.runs.load(SeqCst));

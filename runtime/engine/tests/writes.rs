@@ -9,8 +9,10 @@ use gwp_core::sink::{Sink, SinkContext, SinkError};
 use gwp_core::source::{Emission, GroupDeclaration, PlcType, Source, SourceContext, SourceError};
 use gwp_core::{Batch, BoxFuture, Column, GroupId, Kind, Qualities, Quality, TagId, Timestamp, Value};
 use gwp_engine::delivery::DeliveryLimits;
-use gwp_engine::{Engine, EngineConfig, PreparedSink};
-use gwp_journal::SpacePolicy;
+use gwp_engine::exits::{Exits, exits};
+use gwp_engine::limits::TICK_EVERY;
+use gwp_engine::{Engine, EngineConfig, PairStart, PreparedSink, Release};
+use gwp_journal::{SpacePolicy, Store};
 use gwp_plan::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -167,6 +169,11 @@ struct Plant {
 }
 
 async fn start(plan: Plan, dir: &Path) -> Plant {
+    start_behind(plan, dir, None).await
+}
+
+/// In a pair, if there are exits and a release.
+async fn start_behind(plan: Plan, dir: &Path, pair: Option<(Exits, Release)>) -> Plant {
     let (state, audit) = (Arc::new(State::default()), Arc::new(Mutex::new(Vec::new())));
     let (command, inbox) = mpsc::unbounded_channel();
     let receipts: Arc<Mutex<Vec<bool>>> = Arc::default();
@@ -189,7 +196,19 @@ async fn start(plan: Plan, dir: &Path) -> Plant {
     // A store that was left without a goodbye is let go by its own thread.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
     let engine = loop {
-        match Engine::start(config()).await {
+        let started = match &pair {
+            None => Engine::start(config()).await,
+            Some((exits, release)) => {
+                let store = Store::open(dir).unwrap().store;
+                let (exits, release) = (exits.clone(), release.clone());
+                Engine::start_in_pair(
+                    config(),
+                    PairStart { store, epoch: 1, exits, release, tick_every: TICK_EVERY },
+                )
+                .await
+            }
+        };
+        match started {
             Ok(engine) => break engine,
             Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
         }
@@ -241,7 +260,7 @@ async fn behind_shut_exits_nothing_is_written_and_nobody_is_told_that_it_was_tak
     let plant = start(plan(true), dir.path()).await;
     plant.command.send((50, 0, Quality::GOOD)).unwrap();
     assert_eq!(plant.outcomes(1).await, ["confirmed: 50"]);
-    let keeper = plant.engine.exits();
+    let keeper = plant.engine.exits().unwrap();
     keeper.shut();
     keeper.emptied().await;
     plant.command.send((60, 0, Quality::GOOD)).unwrap();
@@ -252,6 +271,35 @@ async fn behind_shut_exits_nothing_is_written_and_nobody_is_told_that_it_was_tak
     plant.command.send((70, 0, Quality::GOOD)).unwrap();
     assert_eq!(plant.outcomes(3).await[2], "confirmed: 70");
     assert_eq!(plant.written(), [Value::Int(50), Value::Int(70)]);
+    stopped(plant.engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_pair_commands_and_receipts_wait_for_their_release_and_credit_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (keeper, exits) = exits();
+    keeper.set(support::gate(0));
+    let release = Release::held();
+    let plant = start_behind(plan(true), dir.path(), Some((exits, release.clone()))).await;
+    assert!(plant.engine.exits().is_none(), "the caller has the keeper");
+    let status = plant.engine.status.clone();
+    plant.command.send((50, 0, Quality::GOOD)).unwrap();
+    let edge = status.graph().sources[1].edge.clone();
+    until("credit is back", || edge.samples.load(SeqCst) == 1 && edge.depth.load(SeqCst) == 0).await;
+    let logged = status.writer.records.load(SeqCst);
+    until("the log goes on", || status.writer.records.load(SeqCst) >= logged + 20).await;
+    assert_eq!((plant.written(), plant.receipts.lock().unwrap().len()), (Vec::new(), 0));
+    release.release(release.newest());
+    until("the device is written", || plant.written() == [Value::Int(50)]).await;
+    until("the receipt", || *plant.receipts.lock().unwrap() == [true]).await;
+    // The outcome is in the log by itself, and leaves with its own release.
+    let executed = status.graph().writes[0].meter.clone();
+    until("it reads back", || executed.executed.load(SeqCst) == 1).await;
+    let logged = status.writer.records.load(SeqCst);
+    until("the log goes on", || status.writer.records.load(SeqCst) >= logged + 20).await;
+    assert_eq!(*plant.audit.lock().unwrap(), Vec::<String>::new());
+    release.release(release.newest());
+    assert_eq!(plant.outcomes(1).await, ["confirmed: 50"]);
     stopped(plant.engine).await;
 }
 

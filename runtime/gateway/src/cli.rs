@@ -157,6 +157,20 @@ this command does.
     },
     /// Who changed what: the audit log of a data directory, also while no gateway runs on it
     Audit(commands::audit::AuditArgs),
+    /// A redundant pair: its key, what this node is in it, switchover, maintenance
+    #[command(after_help = "\
+  gwp pair keys pair.key                      once, on one machine; copy the file to the other and to the witness
+  gwp run plant.gwp --node primary.toml       on each node, with its [pair]
+  gwp witness witness.toml                    on a third machine
+  gwp pair status --data /var/lib/gwp")]
+    Pair {
+        #[command(subcommand)]
+        command: commands::pair::PairCommand,
+        #[command(flatten)]
+        gateway: GatewayArgs,
+    },
+    /// Run the third vote of a pair: no data, next to no load; on a third machine
+    Witness(commands::witness::WitnessArgs),
     /// Look into the journals of a data directory (not while a gateway runs on it)
     Journal {
         #[command(subcommand)]
@@ -333,7 +347,7 @@ pub fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let command = Cli::parse().command;
     // A gateway goes on when nobody reads its output any more.
-    if !matches!(command, Command::Run(_)) {
+    if !matches!(command, Command::Run(_) | Command::Witness(_)) {
         end_with_the_reader();
     }
     let result = match command {
@@ -358,6 +372,8 @@ pub fn main() -> ExitCode {
         Command::User { command, gateway } => commands::people::user(&command, &gateway),
         Command::Token { command, gateway } => commands::people::token(&command, &gateway),
         Command::Audit(args) => commands::audit::audit(&args),
+        Command::Pair { command, gateway } => commands::pair::pair(&command, &gateway),
+        Command::Witness(args) => commands::witness::witness(&args),
         Command::Journal { command, data } => commands::journal::journal(&command, &data),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "gwp", &mut std::io::stdout());

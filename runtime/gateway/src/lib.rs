@@ -9,6 +9,7 @@ pub mod control;
 mod log;
 pub mod metrics;
 pub mod node;
+mod pair;
 pub mod reference;
 pub mod report;
 pub mod resolve;

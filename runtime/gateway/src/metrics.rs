@@ -16,7 +16,7 @@ pub struct Exported {
 }
 
 /// Serves `/metrics` until the runtime ends.
-pub fn serve(listener: tokio::net::TcpListener, exported: Exported) {
+pub fn serve(listener: tokio::net::TcpListener, exported: Exported) -> tokio::task::JoinHandle<()> {
     let route = axum::routing::get(move || {
         let text = render(&exported);
         async move { ([("content-type", "text/plain; version=0.0.4")], text) }
@@ -26,7 +26,7 @@ pub fn serve(listener: tokio::net::TcpListener, exported: Exported) {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::warn!(%error, "metrics are no longer served");
         }
-    });
+    })
 }
 
 /// One family of samples under one name.

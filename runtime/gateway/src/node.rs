@@ -8,9 +8,16 @@
 //! [log]     level = "info"   format = "text"
 //! [secrets] pg = { file = "/run/secrets/pg" }   mqtt = "in clear, readable by this user only"
 //! [vars]    serial_a = "/dev/ttyUSB0"
+//! [pair]    see [`pair`]
 //! ```
 //! Every wrong key or value is reported, each with its place and the nearest
 //! right one. Nothing of this file is ever sent to a peer.
+
+// Named, so that it is found also by the fuzz target that takes this file by its path.
+#[path = "node/pair.rs"]
+mod pair;
+
+pub use pair::{PairLink, PairMember, WitnessMember};
 
 use gwp_journal::SpacePolicy;
 use gwp_syntax::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
@@ -52,6 +59,10 @@ pub struct Node {
     pub log_format: LogFormat,
     pub secrets: BTreeMap<String, Secret>,
     pub vars: BTreeMap<String, String>,
+    /// One of two.
+    pub pair: Option<PairMember>,
+    /// The third vote of a pair, for `gwp witness`.
+    pub witness: Option<WitnessMember>,
 }
 
 /// Form of the log.
@@ -96,6 +107,8 @@ impl Default for Node {
             log_format: LogFormat::Text,
             secrets: BTreeMap::new(),
             vars: BTreeMap::new(),
+            pair: None,
+            witness: None,
         }
     }
 }
@@ -157,6 +170,8 @@ pub fn parse(file: FileId, text: &str, folder: &Path, report: &mut Diagnostics) 
                 _ => node.control = reader.address(value).unwrap_or(node.control),
             }),
             "tls" => node.tls = reader.tls(value, entries),
+            "pair" => node.pair = reader.pair(value, entries),
+            "witness" => node.witness = reader.witness(value, entries),
             "disk" => reader.disk(entries, &mut node.space),
             "log" => reader.each(entries, &["level", "format"], |reader, key, value| match key {
                 "level" => {
@@ -185,7 +200,7 @@ pub fn parse(file: FileId, text: &str, folder: &Path, report: &mut Diagnostics) 
                 }
             }
             other => {
-                let known = ["node", "listen", "tls", "disk", "log", "secrets", "vars"];
+                let known = ["node", "listen", "tls", "disk", "log", "secrets", "vars", "pair", "witness"];
                 let span = reader.span(section.span());
                 reader.unknown("section", other, &known, span);
             }
@@ -447,6 +462,29 @@ mod tests {
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.contains(expected), "{found} should contain {expected}");
+        }
+    }
+
+    #[test]
+    fn a_member_of_a_pair_knows_itself_its_key_and_its_links() {
+        let (node, found) = read(
+            "[pair]\nme = \"backup\"\nkey = \"pair.key\"\nlinks = [{ here = \"10.0.1.2:9470\", peer = \"10.0.1.1:9470\", \
+             witness = \"10.0.1.9:9470\" }, { here = \"10.0.2.2:9470\", peer = \"10.0.2.1:9470\" }]\n",
+        );
+        assert_eq!(found, Vec::<String>::new());
+        let pair = node.pair.unwrap();
+        assert!(!pair.is_primary && pair.key == Path::new("/etc/gwp/pair.key"));
+        assert_eq!(pair.links.len(), 2);
+        assert_eq!(pair.links[1].witness, None);
+        let (node, found) = read("[witness]\nkey = \"k\"\nlisten = [\"0.0.0.0:9470\"]\n");
+        assert_eq!((found.len(), node.witness.unwrap().listen.len()), (0, 1));
+        for wrong in [
+            "[pair]\nme = \"primary\"\nkey = \"k\"\n",
+            "[pair]\nme = \"first\"\nkey = \"k\"\nlinks = []\n",
+            "[pair]\nme = \"primary\"\nkey = \"k\"\nlinks = [{ here = \"10.0.1.2:9470\" }]\n",
+            "[witness]\nkey = \"k\"\n",
+        ] {
+            assert!(!read(wrong).1.is_empty(), "{wrong}");
         }
     }
 

@@ -38,7 +38,7 @@ impl StopSignal {
     }
 
     /// Waits for one of them, or for the end of `--for`; says which it was.
-    pub async fn wait(mut self, run_for: Option<Duration>) -> &'static str {
+    pub async fn wait(&mut self, run_for: Option<Duration>) -> &'static str {
         let first = std::future::poll_fn(|cx| {
             let ready = self.0.iter_mut().find_map(|signal| match signal.as_mut().poll(cx) {
                 Poll::Ready(reason) => Some(reason),

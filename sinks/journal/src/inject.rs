@@ -7,7 +7,6 @@
 
 use crate::frame::{Content, JournalEntry};
 use crate::store::{Block, LiveEntry, Size, Store, StoreError};
-use fjall::PersistMode;
 use gwp_core::{Batch, Cursor, PlanId, SinkId, Timestamp};
 use std::sync::Arc;
 
@@ -62,19 +61,19 @@ impl Store {
         }
         // Values hold no segment of the log, so they may join whatever chunk is open.
         let log_segment = journal.chunks.back().map_or(0, |chunk| chunk.log_segment);
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        let mut change = self.trail.begin();
         let size = Size::of(&entries, self.sample_bytes);
         if journal.refuses(size.bytes) || journal.is_blocked() {
             // Nobody waits for these: at the bound they are refused and counted.
-            journal.refuse(&mut batch, &mut self.ledger, &entries, size, now);
+            journal.refuse(&mut change, &mut self.ledger, &entries, size, now);
             entries.clear();
         }
         for run in entries.chunks(FRAME_ENTRIES) {
-            journal.append_block(&self.db, &mut batch, plan, run, self.sample_bytes, log_segment, now)?;
+            journal.append_block(&self.db, &mut change, plan, run, self.sample_bytes, log_segment, now)?;
         }
-        journal.drop_what_must_go(&mut batch, &self.meta, &mut self.ledger, now);
-        journal.put_state(&mut batch, &self.meta);
-        batch.commit().map_err(StoreError::Poisoned)?;
+        journal.drop_what_must_go(&mut change, &self.meta, &mut self.ledger, now);
+        journal.put_state(&mut change, &self.meta);
+        self.trail.commit(change)?;
         journal.publish();
         Ok(Some(Block { sink, plan, entries, covered, passed_over: None }))
     }

@@ -3,9 +3,10 @@
 //! A line is written in the same commit as the drop. Drops of one sink that
 //! follow each other for the same reason within a minute extend one line.
 
+use crate::change::Change;
 use crate::limits::LEDGER_LINES_MAX;
 use crate::segments::keyspace_options;
-use fjall::{Database, Keyspace, OwnedWriteBatch};
+use fjall::{Database, Keyspace};
 use gwp_core::{Cursor, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,7 +84,7 @@ impl Ledger {
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn add(
         &mut self,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         sink: &Arc<str>,
         from: Cursor,
         upto: Cursor,
@@ -125,9 +126,9 @@ impl Ledger {
         };
         // Plain data into a growing buffer cannot fail.
         let bytes = postcard::to_stdvec(&line).expect("a ledger line can always be encoded");
-        batch.insert(&self.keyspace, number.to_be_bytes(), bytes);
+        change.insert(&self.keyspace, number.to_be_bytes(), bytes);
         while self.next - self.oldest > LEDGER_LINES_MAX as u64 {
-            batch.remove(&self.keyspace, self.oldest.to_be_bytes());
+            change.remove(&self.keyspace, self.oldest.to_be_bytes());
             self.oldest += 1;
         }
     }

@@ -10,26 +10,37 @@
 //! sequencer --Record--> +--------+ --Committed--> delivery --> sink
 //! lane -------Block---> | Writer | --trim--> space
 //! sink -----Delivered-> +--------+ <--read-- lanes and deliveries that are behind
+//!                          | each change: Head + frame
+//!                          v
+//!                        Mirror ~ ~ link ~ ~> Replica (another node: an exact copy)
 //! ```
 
+pub mod aside;
+pub mod change;
 pub mod codec;
 pub mod frame;
 pub mod inject;
 pub mod ledger;
 pub mod limits;
 pub mod reader;
+pub mod replica;
 pub mod salvage;
 pub mod segments;
 pub mod sinks;
+pub mod snapshot;
 pub mod space;
 pub mod store;
 pub mod trim;
 pub mod writer;
 
+pub use aside::{AsideError, asides, set_aside};
+pub use change::{Mirror, Standing};
 pub use frame::{Content, JournalEntry};
 pub use ledger::{GapLine, GapReason};
 pub use reader::{JournalReader, LogReader, PlanReader};
+pub use replica::Replica;
 pub use sinks::{Full, SinkNames, SinkPolicy, SinkShared};
+pub use snapshot::Snapshot;
 pub use space::SpacePolicy;
 pub use store::{
     Block, Checkpoint, Committed, Delivered, LiveEntry, Opened, PassedOver, Place, Prepared, Registered,

@@ -46,3 +46,15 @@ pub const SALVAGE_PIECE_BYTES: usize = 256 * 1024;
 
 /// Free space is asked for at most this often, milliseconds.
 pub const SPACE_CHECK_MS: u64 = 50;
+
+/// Bytes of one change on its way to a copy. A commit is far below it; a change above it can
+/// only be copied as part of the whole store.
+pub const CHANGE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Pieces of a full copy are about this large.
+pub const PIECE_BYTES: usize = 1024 * 1024;
+/// Changes that a copy takes in before it makes them durable, bytes.
+pub const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// Stores that can be set aside at a time, to be read and deleted.
+pub const ASIDE_MAX: usize = gwp_redundancy::limits::TAILS_MAX;

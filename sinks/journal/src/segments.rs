@@ -8,8 +8,9 @@
 //! Frames are stored under their last cursor; nothing is ever removed from a
 //! segment, so no reader meets a tombstone.
 
+use crate::change::Change;
 use crate::limits::MEMTABLE_BYTES;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use gwp_core::Cursor;
 use std::sync::{Arc, RwLock};
 
@@ -92,12 +93,12 @@ impl Segments {
         found.or(segments.last()).map_or(0, |segment| segment.number)
     }
 
-    /// Adds a frame to `batch`, opening a new segment when the last one is full.
-    /// The frame counts from now on, so the batch must be committed or the store closed.
-    pub fn append(
+    /// Adds a frame to `change`, opening a new segment when the last one is full.
+    /// The frame counts from now on, so the change must be committed or the store closed.
+    pub(crate) fn append(
         &mut self,
         db: &Database,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         upto: Cursor,
         frame: Vec<u8>,
     ) -> fjall::Result<()> {
@@ -112,14 +113,14 @@ impl Segments {
         if let Some(last) = segments.last_mut() {
             last.bytes += frame.len() as u64;
             last.upto = upto;
-            batch.insert(&last.keyspace, upto.to_bytes(), frame);
+            change.insert(&last.keyspace, upto.to_bytes(), frame);
         }
         Ok(())
     }
 
-    /// Deletes the segments of which `gone` says so. The newest that holds something always
-    /// stays, and what was opened after it: it tells where the stream ends.
-    pub fn trim(&mut self, db: &Database, mut gone: impl FnMut(&Segment) -> bool) -> fjall::Result<usize> {
+    /// Deletes the segments of which `gone` says so, with `change`. The newest that holds something
+    /// always stays, and what was opened after it: it tells where the stream ends.
+    pub(crate) fn trim(&mut self, change: &mut Change, mut gone: impl FnMut(&Segment) -> bool) -> usize {
         let mut count = 0;
         loop {
             let found = {
@@ -127,10 +128,10 @@ impl Segments {
                 let closed = segments.iter().rposition(|segment| segment.upto > Cursor::ZERO).unwrap_or(0);
                 match segments[..closed].iter().position(&mut gone) {
                     Some(index) => segments.remove(index),
-                    None => return Ok(count),
+                    None => return count,
                 }
             };
-            db.delete_keyspace(found.keyspace)?;
+            change.delete(found.keyspace);
             count += 1;
         }
     }
@@ -139,6 +140,18 @@ impl Segments {
 /// The number of the sink whose journal a keyspace is a segment of.
 pub(crate) fn segments_of(keyspace: &str) -> Option<u32> {
     keyspace.strip_prefix('j')?.split_once('.')?.0.parse().ok()
+}
+
+/// Whether a keyspace of this name can be a store's.
+pub(crate) fn is_ours(keyspace: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match keyspace.split_once('.') {
+        None => ["meta", "ledger"].contains(&keyspace),
+        Some((stream, number)) => {
+            let known = stream == "log" || stream.strip_prefix('j').is_some_and(digits);
+            known && number.len() == 10 && digits(number)
+        }
+    }
 }
 
 fn name(prefix: &str, number: u32) -> String {

@@ -5,12 +5,13 @@
 //! keep in memory through a week's outage. A chunk's references point into one
 //! segment of the log, so chunks also tell which segments are still needed.
 
+use crate::change::Change;
 use crate::codec::{DecodeError, TagLists};
 use crate::frame::{Content, JournalEntry, decode_journal, encode_journal};
 use crate::ledger::{GapReason, Ledger};
 use crate::segments::{Segments, frames_after};
 use crate::store::{Delivered, LiveEntry, PassedOver, Rejected, Size, StoreError, StoreOptions};
-use fjall::{Database, Keyspace, OwnedWriteBatch};
+use fjall::{Database, Keyspace};
 use gwp_core::{Cursor, PlanId, Position, SinkId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -250,27 +251,21 @@ impl SinkJournal {
     }
 
     /// Gives it another name from the records after `upto` on.
-    pub(crate) fn rename(
-        &mut self,
-        batch: &mut OwnedWriteBatch,
-        meta: &Keyspace,
-        name: &Arc<str>,
-        upto: Position,
-    ) {
+    pub(crate) fn rename(&mut self, change: &mut Change, meta: &Keyspace, name: &Arc<str>, upto: Position) {
         self.shared.call(name, upto);
-        batch.remove(meta, format!("n/{}", self.name));
-        batch.insert(meta, format!("n/{name}"), self.id.0.to_be_bytes());
-        put(batch, meta, names_key(self.id), &self.names().before);
+        change.remove(meta, format!("n/{}", self.name));
+        change.insert(meta, format!("n/{name}"), self.id.0.to_be_bytes());
+        put(change, meta, names_key(self.id), &self.names().before);
         self.name = name.clone();
     }
 
     /// Takes everything that is kept of it in `meta` away.
-    pub(crate) fn remove(&self, batch: &mut OwnedWriteBatch, meta: &Keyspace) {
-        batch.remove(meta, format!("n/{}", self.name));
-        batch.remove(meta, names_key(self.id));
-        batch.remove(meta, key(b"s/", self.id));
+    pub(crate) fn remove(&self, change: &mut Change, meta: &Keyspace) {
+        change.remove(meta, format!("n/{}", self.name));
+        change.remove(meta, names_key(self.id));
+        change.remove(meta, key(b"s/", self.id));
         let stored = self.unstored_chunk.min(self.first_chunk + self.chunks.len() as u64);
-        (self.first_chunk..stored).for_each(|number| batch.remove(meta, chunk_key(self.id, number)));
+        (self.first_chunk..stored).for_each(|number| change.remove(meta, chunk_key(self.id, number)));
     }
 
     pub(crate) fn publish(&self) {
@@ -305,7 +300,7 @@ impl SinkJournal {
 
     pub(crate) fn refuse(
         &mut self,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         ledger: &mut Ledger,
         entries: &[LiveEntry],
         size: Size,
@@ -313,7 +308,7 @@ impl SinkJournal {
     ) {
         if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
             let span = (first.entry.cursor, last.entry.cursor);
-            self.count_drop(batch, ledger, span, size.samples, size.bytes, GapReason::Full, now);
+            self.count_drop(change, ledger, span, size.samples, size.bytes, GapReason::Full, now);
         }
     }
 
@@ -323,7 +318,7 @@ impl SinkJournal {
     pub(crate) fn append_block(
         &mut self,
         db: &Database,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         plan: PlanId,
         entries: &[LiveEntry],
         sample_bytes: f64,
@@ -338,7 +333,7 @@ impl SinkJournal {
             let frame = encode_journal(plan, &plain);
             // Long texts by value are far more than the log's average sample.
             let bytes = size.bytes.max(size.referenced + frame.len() as u64);
-            self.segments.append(db, batch, upto, frame)?;
+            self.segments.append(db, change, upto, frame)?;
             if !self.newest_chunk_takes(log_segment, now) {
                 self.chunks.push_back(Chunk { from, log_segment, written: now, ..Chunk::default() });
             }
@@ -365,7 +360,7 @@ impl SinkJournal {
     }
 
     /// Takes over what the destination has acknowledged.
-    pub(crate) fn delivered(&mut self, batch: &mut OwnedWriteBatch, meta: &Keyspace, delivered: Delivered) {
+    pub(crate) fn delivered(&mut self, change: &mut Change, meta: &Keyspace, delivered: Delivered) {
         if delivered.upto <= self.floor() {
             // Late acknowledgement of something that was dropped meanwhile: the ledger has it.
             return;
@@ -383,7 +378,7 @@ impl SinkJournal {
         self.state.refused_ahead -= refused;
         self.state.delivered_samples += samples - refused;
         while self.chunks.front().is_some_and(|chunk| chunk.upto <= delivered.upto) {
-            if let Some(chunk) = self.pop_chunk(batch, meta) {
+            if let Some(chunk) = self.pop_chunk(change, meta) {
                 self.state.front_delivered = self.state.front_delivered.saturating_sub(chunk.samples);
             }
         }
@@ -410,20 +405,20 @@ impl SinkJournal {
     /// Notes what the destination has refused for good; its acknowledgement comes with it or later.
     pub(crate) fn rejected(
         &mut self,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         ledger: &mut Ledger,
         rejected: Rejected,
         now: Timestamp,
     ) {
         let span = (rejected.from, rejected.upto);
         self.state.refused_ahead += rejected.samples;
-        self.count_drop(batch, ledger, span, rejected.samples, 0, GapReason::Rejected, now);
+        self.count_drop(change, ledger, span, rejected.samples, 0, GapReason::Rejected, now);
     }
 
     /// Notes a record that the lane leaves out: once, however often it is computed again.
     pub(crate) fn passed_over(
         &mut self,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         ledger: &mut Ledger,
         passed_over: PassedOver,
         now: Timestamp,
@@ -436,13 +431,13 @@ impl SinkJournal {
         self.state.dropped_samples += samples;
         // A line even when nobody knows of a sample: calcs may have been to give some.
         let span = (Cursor::new(at, 0), Cursor::complete(at));
-        ledger.add(batch, &self.name, span.0, span.1, samples, 0, GapReason::NotComputed, now);
+        ledger.add(change, &self.name, span.0, span.1, samples, 0, GapReason::NotComputed, now);
     }
 
     /// Drops the oldest chunks while the journal is over its capacity (`drop_oldest`) or they are too old.
     pub(crate) fn drop_what_must_go(
         &mut self,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         meta: &Keyspace,
         ledger: &mut Ledger,
         now: Timestamp,
@@ -456,19 +451,19 @@ impl SinkJournal {
                 (false, true) => GapReason::Age,
                 (false, false) => return,
             };
-            let Some(chunk) = self.pop_chunk(batch, meta) else { return };
+            let Some(chunk) = self.pop_chunk(change, meta) else { return };
             let samples = chunk.samples.saturating_sub(self.state.front_delivered);
             let from = chunk.from.max(self.floor());
             self.state.front_delivered = 0;
             self.state.low = self.state.low.max(chunk.upto);
-            self.count_drop(batch, ledger, (from, chunk.upto), samples, chunk.bytes, reason, now);
+            self.count_drop(change, ledger, (from, chunk.upto), samples, chunk.bytes, reason, now);
         }
     }
 
     #[allow(clippy::too_many_arguments)]
     fn count_drop(
         &mut self,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         ledger: &mut Ledger,
         (from, upto): (Cursor, Cursor),
         samples: u64,
@@ -481,27 +476,27 @@ impl SinkJournal {
         }
         self.changed = true;
         self.state.dropped_samples += samples;
-        ledger.add(batch, &self.name, from, upto, samples, bytes, reason, now);
+        ledger.add(change, &self.name, from, upto, samples, bytes, reason, now);
     }
 
-    fn pop_chunk(&mut self, batch: &mut OwnedWriteBatch, meta: &Keyspace) -> Option<Chunk> {
+    fn pop_chunk(&mut self, change: &mut Change, meta: &Keyspace) -> Option<Chunk> {
         let chunk = self.chunks.pop_front()?;
-        batch.remove(meta, chunk_key(self.id, self.first_chunk));
+        change.remove(meta, chunk_key(self.id, self.first_chunk));
         self.first_chunk += 1;
         self.changed = true;
         Some(chunk)
     }
 
     /// Writes what has changed.
-    pub(crate) fn put_state(&mut self, batch: &mut OwnedWriteBatch, meta: &Keyspace) {
+    pub(crate) fn put_state(&mut self, change: &mut Change, meta: &Keyspace) {
         if !std::mem::take(&mut self.changed) {
             return;
         }
-        put(batch, meta, key(b"s/", self.id), &self.state);
+        put(change, meta, key(b"s/", self.id), &self.state);
         // One commit can open many chunks; dropped ones among them were never stored.
         let count = self.chunks.len();
         for index in self.unstored_chunk.saturating_sub(self.first_chunk) as usize..count {
-            self.put_chunk(batch, meta, index);
+            self.put_chunk(change, meta, index);
         }
         self.unstored_chunk = self.first_chunk + count as u64;
     }
@@ -512,9 +507,9 @@ impl SinkJournal {
         self.changed = true;
     }
 
-    pub(crate) fn put_chunk(&self, batch: &mut OwnedWriteBatch, meta: &Keyspace, index: usize) {
+    pub(crate) fn put_chunk(&self, change: &mut Change, meta: &Keyspace, index: usize) {
         if let Some(chunk) = self.chunks.get(index) {
-            put(batch, meta, chunk_key(self.id, self.first_chunk + index as u64), chunk);
+            put(change, meta, chunk_key(self.id, self.first_chunk + index as u64), chunk);
         }
     }
 
@@ -542,10 +537,10 @@ pub(crate) fn is_reference(entry: &JournalEntry) -> bool {
     matches!(entry.content, Content::Reference { .. })
 }
 
-fn put<T: Serialize>(batch: &mut OwnedWriteBatch, meta: &Keyspace, key: Vec<u8>, value: &T) {
+fn put<T: Serialize>(change: &mut Change, meta: &Keyspace, key: Vec<u8>, value: &T) {
     // Plain data into a growing buffer cannot fail.
     let bytes = postcard::to_stdvec(value).expect("plain data can always be encoded");
-    batch.insert(meta, key, bytes);
+    change.insert(meta, key, bytes);
 }
 
 fn key(prefix: &[u8; 2], id: SinkId) -> Vec<u8> {

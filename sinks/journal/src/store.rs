@@ -5,6 +5,10 @@
 //! meta            format                     u8
 //!                 incarnation                16 random bytes, shared by a pair
 //!                 epoch, running_hash        u32, u64 (big-endian)
+//!                 place                      place of the last change (16), running hash u64
+//!                 ends                       last positions of epochs before, 12 bytes each
+//!                 x/<keyspace>               note: deleted with the last change
+//!                 filling                    there while a copy of another node's store is not finished
 //!                 next_sink                  u32: numbers of sinks are never given twice
 //!                 n/<sink name>              sink id, u32
 //!                 f/<sink id>                names it had before, each with the last position under it
@@ -22,33 +26,39 @@
 
 mod commit;
 mod inspect;
+mod open;
 mod rename;
 mod switch;
 mod work;
 
 pub(crate) use commit::split;
 pub use inspect::Verified;
+pub(crate) use open::{FOLDER, open_folder};
 pub use rename::Renamed;
 pub use switch::{Place, Prepared, Rename, Switch, Wanted};
 pub(crate) use work::Size;
 pub use work::{Block, Checkpoint, Committed, Delivered, LiveEntry, PassedOver, Rejected, Work};
 
+use crate::change::Trail;
 use crate::frame;
 use crate::ledger::Ledger;
-use crate::limits::{CACHE_BYTES, CHUNK_BYTES_MIN, SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES};
+use crate::limits::{CHUNK_BYTES_MIN, SEGMENT_BYTES_MAX};
 use crate::reader::{JournalReader, LogReader, PlanReader};
-use crate::salvage::{self, Salvaged};
+use crate::salvage::Salvaged;
 use crate::segments::{Segments, keyspace_options};
 use crate::sinks::{SinkJournal, SinkPolicy, SinkState};
-use commit::commit;
-use fjall::{Database, Keyspace, PersistMode};
+use fjall::{Database, Keyspace};
 use gwp_core::{Cursor, PlanId, Position, SinkId};
+use gwp_redundancy::mirror;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Version of the store's layout.
-const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 1;
+
+/// Key in `meta` while a copy is not finished: this is no store.
+pub(crate) const FILLING: &str = "filling";
 
 /// Sizes that suit a store; tests make them small to see many segments and chunks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +92,8 @@ pub enum StoreError {
     Database(#[from] fjall::Error),
     #[error("the store holds damaged data: {0}")]
     Damaged(String),
+    #[error("the store is a copy that was not finished: it goes on once the other node is there")]
+    Unfinished,
     #[error("epoch {epoch} is over: the store has seen {last}")]
     EpochOver { epoch: u32, last: u32 },
 }
@@ -89,6 +101,7 @@ pub enum StoreError {
 /// The store. Not shared: its owner is the writer thread.
 pub struct Store {
     pub(crate) db: Database,
+    pub(crate) trail: Trail,
     pub(crate) meta: Keyspace,
     pub(crate) ledger: Ledger,
     pub(crate) log: Segments,
@@ -113,40 +126,18 @@ pub struct Opened {
 }
 
 impl Store {
-    /// Opens or creates the store in `dir`, mending a torn last batch.
-    ///
-    /// # Errors
-    /// The directory cannot be used, another process holds it, or its data is of
-    /// another layout or damaged beyond the last batch.
-    pub fn open(dir: &Path) -> Result<Opened, StoreError> {
-        Store::open_with(dir, StoreOptions::default())
-    }
-
-    /// [`Store::open`] with other sizes.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn open_with(dir: &Path, options: StoreOptions) -> Result<Opened, StoreError> {
-        let usable = |source| StoreError::Directory { path: dir.into(), source };
-        std::fs::create_dir_all(dir).map_err(usable)?;
-        let path = dir.join("store");
-        let salvaged = salvage::cut_torn_batch(&path).map_err(usable)?;
-        if let Some(salvaged) = &salvaged {
-            report_salvage(salvaged);
-        }
-        let db = open_database(&path).map_err(|error| open_error(error, dir))?;
-        let store = Store::load(db, options)?;
-        Ok(Opened { store, salvaged })
-    }
-
-    fn load(db: Database, options: StoreOptions) -> Result<Store, StoreError> {
+    pub(crate) fn load(db: Database, options: StoreOptions) -> Result<Store, StoreError> {
         let meta = db.keyspace("meta", keyspace_options)?;
+        if meta.contains_key(FILLING)? {
+            return Err(StoreError::Unfinished);
+        }
+        let mut trail = Trail::load(&db, &meta)?;
         match meta.get("format")?.map(|value| value.to_vec()) {
             None => {
-                let mut batch = db.batch().durability(Some(PersistMode::SyncData));
-                batch.insert(&meta, "format", [FORMAT]);
-                batch.insert(&meta, "incarnation", random_16());
-                batch.commit()?;
+                let mut change = trail.begin();
+                change.insert(&meta, "format", [FORMAT]);
+                change.insert(&meta, "incarnation", random_16());
+                trail.commit(change)?;
             }
             Some(found) if found == [FORMAT] => {}
             Some(found) => return Err(StoreError::Format { found: found.first().copied().unwrap_or(0) }),
@@ -168,6 +159,7 @@ impl Store {
             durable,
             sample_bytes: 6.0,
             log,
+            trail,
             meta,
             db,
         };
@@ -213,6 +205,11 @@ impl Store {
         self.durable
     }
 
+    /// Place of the newest change.
+    pub fn place(&self) -> mirror::Place {
+        self.trail.place()
+    }
+
     /// Hash over all log frames so far.
     pub fn running_hash(&self) -> u64 {
         self.running_hash
@@ -238,9 +235,9 @@ impl Store {
             return Err(StoreError::EpochOver { epoch, last: self.last_epoch() });
         }
         self.epoch = epoch;
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        batch.insert(&self.meta, "epoch", self.epoch.to_be_bytes());
-        commit(batch)
+        let mut change = self.trail.begin();
+        change.insert(&self.meta, "epoch", self.epoch.to_be_bytes());
+        self.trail.commit(change)
     }
 
     /// Keeps a plan; one that is known already costs nothing.
@@ -252,9 +249,9 @@ impl Store {
         if self.meta.contains_key(&key)? {
             return Ok(());
         }
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        batch.insert(&self.meta, key, bytes);
-        commit(batch)
+        let mut change = self.trail.begin();
+        change.insert(&self.meta, key, bytes);
+        self.trail.commit(change)
     }
 
     /// A reader of the plans that are kept.
@@ -305,11 +302,11 @@ impl Store {
         let mut sink = SinkJournal::load(&self.db, &self.meta, id, name.into(), &self.options)?;
         sink.state = SinkState { policy, since: self.durable, covered: self.durable, ..SinkState::default() };
         sink.changed = true;
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        batch.insert(&self.meta, "next_sink", (id.0 + 1).to_be_bytes());
-        batch.insert(&self.meta, format!("n/{name}"), id.0.to_be_bytes());
-        sink.put_state(&mut batch, &self.meta);
-        commit(batch)?;
+        let mut change = self.trail.begin();
+        change.insert(&self.meta, "next_sink", (id.0 + 1).to_be_bytes());
+        change.insert(&self.meta, format!("n/{name}"), id.0.to_be_bytes());
+        sink.put_state(&mut change, &self.meta);
+        self.trail.commit(change)?;
         self.sinks.insert(id, sink);
         Ok(id)
     }
@@ -361,32 +358,7 @@ pub struct Registered {
     pub shared: Arc<crate::sinks::SinkShared>,
 }
 
-fn open_database(path: &Path) -> fjall::Result<Database> {
-    Database::builder(path)
-        .cache_size(CACHE_BYTES)
-        .max_journaling_size(WRITE_AHEAD_BYTES)
-        .worker_threads(1)
-        .open()
-}
-
-fn report_salvage(salvaged: &Salvaged) {
-    let (file, kept_as) = (salvaged.file.display(), salvaged.kept_as.display());
-    if salvaged.batches_cut > 0 {
-        tracing::error!(%file, %kept_as, batches_cut = salvaged.batches_cut, "the disk has damaged what was stored; everything after the damage was cut off");
-    } else {
-        tracing::warn!(%file, %kept_as, "the store's last batch was torn and is cut off; nothing acknowledged was in it");
-    }
-}
-
-fn open_error(error: fjall::Error, dir: &Path) -> StoreError {
-    match error {
-        fjall::Error::Locked => StoreError::Locked { path: dir.into() },
-        fjall::Error::Io(source) => StoreError::Directory { path: dir.into(), source },
-        error => StoreError::Database(error),
-    }
-}
-
-fn fixed<const N: usize>(meta: &Keyspace, key: &str) -> Result<Option<[u8; N]>, StoreError> {
+pub(crate) fn fixed<const N: usize>(meta: &Keyspace, key: &str) -> Result<Option<[u8; N]>, StoreError> {
     match meta.get(key)? {
         None => Ok(None),
         Some(value) => {
@@ -420,4 +392,4 @@ fn random_16() -> [u8; 16] {
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;

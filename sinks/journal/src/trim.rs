@@ -12,7 +12,6 @@ use crate::limits::COPY_BYTES_MAX;
 use crate::segments::Segment;
 use crate::sinks::is_reference;
 use crate::store::{Store, StoreError};
-use fjall::PersistMode;
 use gwp_core::{Cursor, Position, SinkId, Timestamp};
 
 /// What housekeeping found to do.
@@ -33,13 +32,15 @@ impl Store {
         let mut trimmed = Trimmed::default();
         let needed = self.needed_from.values().copied().min().unwrap_or(self.durable());
         let sinks = &self.sinks;
-        trimmed.segments += self.log.trim(&self.db, |segment| {
+        let mut change = self.trail.begin();
+        trimmed.segments += self.log.trim(&mut change, |segment| {
             segment.upto.position <= needed && sinks.values().all(|sink| sink.references(segment.number) == 0)
-        })?;
+        });
         for sink in self.sinks.values_mut() {
             let floor = sink.floor();
-            trimmed.segments += sink.segments.trim(&self.db, |segment| segment.upto <= floor)?;
+            trimmed.segments += sink.segments.trim(&mut change, |segment| segment.upto <= floor);
         }
+        self.trail.commit(change)?;
         self.drop_by_age(now)?;
         // Copying writes before it gives back: not without room.
         if !low && let Some((sink, chunk)) = self.chunk_to_copy(needed, log_bytes_max) {
@@ -73,15 +74,15 @@ impl Store {
     /// Age counts also while nothing is appended.
     fn drop_by_age(&mut self, now: Timestamp) -> Result<(), StoreError> {
         // Synced, because what it drops may be deleted next: a chunk must not come back after that.
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        let mut change = self.trail.begin();
         let mut any = false;
         for sink in self.sinks.values_mut() {
-            sink.drop_what_must_go(&mut batch, &self.meta, &mut self.ledger, now);
+            sink.drop_what_must_go(&mut change, &self.meta, &mut self.ledger, now);
             any |= sink.changed;
-            sink.put_state(&mut batch, &self.meta);
+            sink.put_state(&mut change, &self.meta);
         }
         if any {
-            batch.commit().map_err(StoreError::Poisoned)?;
+            self.trail.commit(change)?;
             self.sinks.values().for_each(crate::sinks::SinkJournal::publish);
         }
         Ok(())
@@ -114,7 +115,7 @@ impl Store {
         let Some(sink) = self.sinks.get_mut(&id) else { return Ok(()) };
         let Some(chunk) = sink.chunks.get(index).cloned() else { return Ok(()) };
         let mut at = sink.floor().max(before(chunk.from));
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        let mut change = self.trail.begin();
         let mut copied = 0;
         while at < chunk.upto && copied < COPY_BYTES_MAX {
             let read = reader.entries_after(at, 1)?;
@@ -129,7 +130,7 @@ impl Store {
                 copied += entries.iter().map(content_bytes).sum::<usize>();
                 let home = sink.segments.list().into_iter().find(|segment| segment.upto >= last);
                 if let Some(home) = home {
-                    batch.insert(&home.keyspace, last.to_bytes(), encode_journal(plan, &entries));
+                    change.insert(&home.keyspace, last.to_bytes(), encode_journal(plan, &entries));
                 }
             }
             at = last;
@@ -138,9 +139,9 @@ impl Store {
             && let Some(chunk) = sink.chunks.get_mut(index)
         {
             chunk.referenced = 0;
-            sink.put_chunk(&mut batch, &self.meta, index);
+            sink.put_chunk(&mut change, &self.meta, index);
         }
-        batch.commit().map_err(StoreError::Poisoned)
+        self.trail.commit(change)
     }
 }
 

@@ -8,9 +8,11 @@
 //! The request queue is bounded by what rides in it: records carry the credit
 //! of their source and blocks that of their lane, given back when durable.
 
+use crate::change::{Mirror, Standing};
 use crate::limits::{
     COMMIT_BYTES_MAX, COMMIT_DELAY_MAX_MS, COMMIT_IDLE_MS, HOUSEKEEPING_MS, RIDE_DELAY_MAX_MS,
 };
+use crate::snapshot::Snapshot;
 use crate::space::{SpacePolicy, SpaceWatch};
 use crate::store::{
     Block, Checkpoint, Committed, Delivered, Prepared, Rejected, Store, StoreError, Switch, Wanted, Work,
@@ -47,6 +49,10 @@ pub enum Request {
     ClockStepped(i64),
     /// Commits all that came before and answers; at once, without committing, while there is no room.
     Flush(Sender<()>),
+    /// Tells every change from now on to a mirror, or to none any more. Answers after which place they follow.
+    Mirror(Option<Box<dyn Mirror>>, Sender<Standing>),
+    /// All of the store as it is now, to be copied.
+    Snapshot(Sender<Snapshot>),
     /// Commits all that came before and ends.
     Stop,
 }
@@ -286,10 +292,28 @@ impl Run {
                 gathered.since.get_or_insert(now);
                 gathered.letters.push(Letter { sink, plan, samples });
             }
-            Request::ClockStepped(ns) => self.store.clock_stepped(ns),
             Request::Checkpoint(sink, checkpoint) => {
                 gathered.work.checkpoints.insert(sink, checkpoint);
             }
+            Request::Switch(switch) => {
+                gathered.since.get_or_insert(now);
+                gathered.bytes += switch.record.bytes();
+                gathered.work.records.push(switch.record.clone());
+                gathered.work.switches.push(switch);
+            }
+            Request::Flush(answer) => {
+                gathered.answers.push(answer);
+                return Ok(true);
+            }
+            other => self.carry_out(other)?,
+        }
+        Ok(false)
+    }
+
+    /// What is done between two commits.
+    fn carry_out(&mut self, request: Request) -> Result<(), StoreError> {
+        match request {
+            Request::ClockStepped(ns) => self.store.clock_stepped(ns),
             Request::Prepare(id, bytes, wanted, answer) => {
                 // What is gathered may give places other names.
                 self.commit(false)?;
@@ -301,25 +325,24 @@ impl Run {
                     }
                 }
             }
-            Request::Switch(switch) => {
-                gathered.since.get_or_insert(now);
-                gathered.bytes += switch.record.bytes();
-                gathered.work.records.push(switch.record.clone());
-                gathered.work.switches.push(switch);
-            }
             Request::Retire(sink) => self.store.retire(sink),
             Request::Forget(sink) => {
                 // What is gathered may be about it.
                 self.commit(false)?;
                 self.store.forget(sink, self.clock.now())?;
             }
-            Request::Flush(answer) => {
-                gathered.answers.push(answer);
-                return Ok(true);
+            Request::Mirror(mirror, answer) => {
+                self.store.set_mirror(mirror);
+                // Who does not wait for the answer any more has no use for it.
+                let _ = answer.send(self.store.standing()?);
             }
-            Request::Stop => {}
+            Request::Snapshot(answer) => {
+                let _ = answer.send(self.store.snapshot()?);
+            }
+            // The rest is gathered for a commit.
+            _ => {}
         }
-        Ok(false)
+        Ok(())
     }
 
     fn commit(&mut self, last: bool) -> Result<(), StoreError> {
@@ -337,14 +360,14 @@ impl Run {
         }
         for Letter { sink, plan, samples } in gathered.letters {
             if let Some(block) = self.store.inject(sink, plan, samples, self.clock.now())? {
-                let upto = self.store.durable();
-                (self.report)(Event::Committed(Committed { upto, blocks: vec![block] }));
+                let (upto, place) = (self.store.durable(), self.store.place());
+                let committed = Committed { upto, place, blocks: vec![block], receipts: Vec::new() };
+                (self.report)(Event::Committed(committed));
             }
         }
         if !gathered.work.is_empty() {
-            self.commit_work(gathered.work)?;
+            self.commit_work(gathered.work, gathered.credits)?;
         }
-        gathered.credits.into_iter().for_each(Credit::settle);
         gathered.answers.into_iter().for_each(|answer| {
             let _ = answer.send(());
         });
@@ -359,7 +382,7 @@ impl Run {
             let delivered = std::mem::take(&mut self.gathered.work.delivered);
             let rejected = std::mem::take(&mut self.gathered.work.rejected);
             if !delivered.is_empty() || !rejected.is_empty() {
-                self.commit_work(Work { delivered, rejected, ..Work::default() })?;
+                self.commit_work(Work { delivered, rejected, ..Work::default() }, Vec::new())?;
             }
         }
         self.gathered.answers.drain(..).for_each(|answer| {
@@ -369,11 +392,13 @@ impl Run {
         Ok(())
     }
 
-    fn commit_work(&mut self, work: Work) -> Result<(), StoreError> {
+    /// Credits go back at once: what they bound is on this disk. Receipts are for who hears of the
+    /// commit to give.
+    fn commit_work(&mut self, work: Work, credits: Vec<Credit>) -> Result<(), StoreError> {
         let records = work.records.len() as u64;
         let samples: usize = work.records.iter().map(|record| record.samples()).sum();
         let started = Instant::now();
-        let committed = self.store.commit(work, self.clock.now())?;
+        let mut committed = self.store.commit(work, self.clock.now())?;
         let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.meter.commits.fetch_add(1, Relaxed);
         self.meter.commit_ns.fetch_add(took, Relaxed);
@@ -381,7 +406,11 @@ impl Run {
         self.meter.records.fetch_add(records, Relaxed);
         self.meter.samples.fetch_add(samples as u64, Relaxed);
         *self.meter.durable.lock().unwrap_or_else(PoisonError::into_inner) = committed.upto;
+        committed.receipts = credits.into_iter().filter_map(Credit::settle).collect();
         (self.report)(Event::Committed(committed));
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use crate::answer::{Call, Handled, Refused, of_outcome};
 use crate::bodies::{self, Apply, Plan, Rollback};
 use crate::console::Console;
-use crate::operations::{ApplyOptions, Change};
+use crate::operations::{ApplyOptions, Change, PairCommand};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -75,4 +75,24 @@ pub async fn drain(console: Arc<Console>, call: Call) -> Handled {
 
 pub async fn stop(console: Arc<Console>, call: Call) -> Handled {
     of_outcome(console.operations.stop(call.by()).await)
+}
+
+pub async fn pair(console: Arc<Console>, _: Call) -> Handled {
+    of_outcome(console.operations.pair().await)
+}
+
+pub async fn switchover(console: Arc<Console>, call: Call) -> Handled {
+    of_outcome(console.operations.pair_command(PairCommand::Switchover, call.by()).await)
+}
+
+pub async fn maintenance_on(console: Arc<Console>, call: Call) -> Handled {
+    of_outcome(console.operations.pair_command(PairCommand::Maintenance(true), call.by()).await)
+}
+
+pub async fn maintenance_off(console: Arc<Console>, call: Call) -> Handled {
+    of_outcome(console.operations.pair_command(PairCommand::Maintenance(false), call.by()).await)
+}
+
+pub async fn force_activate(console: Arc<Console>, call: Call) -> Handled {
+    of_outcome(console.operations.pair_command(PairCommand::ForceActivate, call.by()).await)
 }

@@ -195,7 +195,8 @@ pub struct Plant {
     pub source_panics: Arc<AtomicBool>,
 }
 
-pub async fn start(plan: Plan, dir: &Path, got: Vec<Arc<Got>>) -> Plant {
+/// What an engine over a plan of [`plan`] is made of, and what makes its sources panic.
+pub fn config(plan: Plan, dir: &Path, got: &[Arc<Got>]) -> (EngineConfig, Arc<AtomicBool>) {
     let source_panics = Arc::new(AtomicBool::new(false));
     let sources = (0..plan.sources.len())
         .map(|index| {
@@ -218,7 +219,17 @@ pub async fn start(plan: Plan, dir: &Path, got: Vec<Arc<Got>>) -> Plant {
         data_dir: dir.into(),
         space: SpacePolicy { reserve_bytes: 0, ballast_bytes: 0, log_bytes_max: 1 << 30 },
     };
+    (config, source_panics)
+}
+
+pub async fn start(plan: Plan, dir: &Path, got: Vec<Arc<Got>>) -> Plant {
+    let (config, source_panics) = config(plan, dir, &got);
     Plant { engine: Engine::start(config).await.unwrap(), got, source_panics }
+}
+
+/// The exits' gate in the first epoch of the primary's above `last`, open for good.
+pub fn gate(last: u32) -> gwp_redundancy::token::Gate {
+    gwp_redundancy::lone::activate(last, |_| Ok::<(), ()>(())).unwrap()
 }
 
 /// Stops an engine and lets go of its store.

@@ -5,26 +5,29 @@ use crate::cli::RunArgs;
 use crate::configuration::bundle::files_of;
 use crate::configuration::desk::ChangeDesk;
 use crate::configuration::history::History;
-use crate::configuration::prepare;
+use crate::configuration::prepare::{self, Components};
 use crate::configuration::start::{Begin, Given};
 use crate::control::live::Looks;
 use crate::control::operations::Gateway;
 use crate::metrics::{self, Exported};
 use crate::node::{self, Node, TlsFiles};
+use crate::pair::desk::PairDesk;
 use crate::service::Service;
 use crate::stop_signal::{ReloadSignal, StopSignal};
 use crate::{log, report, status_line};
 use anyhow::{Context, bail};
 use gwp_console::Running;
-use gwp_console::server::{Listen, bind};
+use gwp_console::server::{Bound, Listen, bind};
 use gwp_console::tls;
 use gwp_core::Clock;
 use gwp_engine::{Engine, EngineConfig};
+use gwp_journal::Store;
 use gwp_syntax::{Diagnostics, SourceMap};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// How often watched files are looked at.
@@ -94,93 +97,188 @@ fn load_node(args: &RunArgs) -> anyhow::Result<Option<Node>> {
     Ok(Some(node))
 }
 
-/// Starts the engine on what is to run; `None` if components refuse it, which is printed.
-async fn start(node: &Node, given: Option<Given>) -> anyhow::Result<Option<(Engine, Begin)>> {
-    let mut begin = Begin::new(node, given)?;
-    let components = match prepare::components(&begin.plan, node) {
-        Ok(components) => components,
-        Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
-            return Ok(None);
-        }
+async fn serve(args: &RunArgs, node: Node, given: Option<Given>) -> anyhow::Result<ExitCode> {
+    // Before anything starts, so that a signal at any moment ends in order.
+    let mut stop = StopSignal::new();
+    if node.pair.is_some() {
+        return crate::pair::run::run(args, Arc::new(node), given, stop).await;
+    }
+    let node = Arc::new(node);
+    let listeners = match Listeners::bind(&node).await? {
+        Some(listeners) => listeners,
+        None => return Ok(ExitCode::FAILURE),
     };
-    begin.about_to_start()?;
-    let config = EngineConfig {
-        plan: begin.plan.clone(),
-        sources: components.sources,
-        sinks: components.sinks,
-        leaving: std::mem::take(&mut begin.leaving),
-        data_dir: node.data.clone(),
-        space: node.space,
-    };
-    Ok(Some((Engine::start(config).await?, begin)))
+    let Some(ready) = Ready::new(&node, given, None)? else { return Ok(ExitCode::FAILURE) };
+    let (config, begin) = ready.config(&node)?;
+    let engine = Arc::new(Engine::start(config).await?);
+    let running = Graph { args, node: &node, engine, begin, peer: None };
+    let ended = running.serve(listeners, stop.wait(args.run_for)).await?;
+    Ok(ended.code())
 }
 
-async fn serve(args: &RunArgs, node: Node, given: Option<Given>) -> anyhow::Result<ExitCode> {
-    // Before the engine starts: a port in use must not cost an epoch and a connection to each device.
-    let listener = match node.metrics {
-        Some(address) => {
-            let bound = tokio::net::TcpListener::bind(address).await;
-            Some(bound.with_context(|| format!("metrics cannot be served on {address}"))?)
+/// What is to run, with its components.
+pub(crate) struct Ready {
+    begin: Begin,
+    components: Components,
+}
+
+impl Ready {
+    /// `None` if components refuse it, which is printed. `open`: the store, where it is open already.
+    ///
+    /// # Errors
+    /// There is nothing to run, or it cannot be read.
+    pub fn new(node: &Node, given: Option<Given>, open: Option<&Store>) -> anyhow::Result<Option<Ready>> {
+        let begin = Begin::new(node, given, open)?;
+        match prepare::components(&begin.plan, node) {
+            Ok(components) => Ok(Some(Ready { begin, components })),
+            Err(errors) => {
+                errors.iter().for_each(|error| eprintln!("error: {error}"));
+                Ok(None)
+            }
         }
-        None => None,
-    };
-    let tls = node.tls.clone().map(|TlsFiles { certificate, key }| tls::TlsFiles { certificate, key });
-    let listen = Listen { control: node.control, tls };
-    let control = match bind(&listen, &node.data).await {
-        Err(error) if error.is_configuration() => {
-            eprintln!("error: {error}");
-            return Ok(ExitCode::FAILURE);
-        }
-        bound => bound?,
-    };
-    // Before anything starts, so that a signal at any moment ends in order.
-    let (stop, reload) = (StopSignal::new(), ReloadSignal::new());
-    let Some((engine, begin)) = start(&node, given).await? else { return Ok(ExitCode::FAILURE) };
-    let (node, engine) = (Arc::new(node), Arc::new(engine));
-    let (status, plan) = (engine.status.clone(), begin.plan.clone());
-    tracing::info!(node = %node.id, plan = %plan.id(), configuration = %begin.id, data = %node.data.display(), "running");
-    let desk = ChangeDesk::new(engine.clone(), node.clone(), begin.started()?);
-    if let Some(listener) = listener {
-        let bound = listener.local_addr()?;
-        metrics::serve(listener, Exported { status: status.clone(), clock: engine.clock.clone() });
-        tracing::info!("metrics on http://{bound}/metrics");
     }
-    let running = Running { node: node.id.clone(), status: status.clone(), clock: engine.clock.clone() };
-    let (end, mut ended) = watch::channel(false);
-    let gateway = Arc::new(Gateway { desk: desk.clone(), end, looks: Looks::default() });
-    let control = control.serve(running, gateway.clone(), gateway)?;
-    let service = Arc::new(Service::new());
-    let tasks = [
-        tokio::spawn(watchdog(service.clone(), engine.clone())),
-        tokio::spawn(reload_on_signal(reload, desk.clone(), args.files.clone(), service.clone())),
-        tokio::spawn(watch_files(desk, if args.watch { args.files.clone() } else { Vec::new() })),
-    ];
-    let draws_a_table = plan
-        .sinks
-        .iter()
-        .any(|sink| &*sink.driver == "console" && gwp_sink_console::draws_table(&sink.settings));
-    service.tell("READY=1");
-    let code = tokio::select! {
-        reason = stop.wait(args.run_for) => {
-            tracing::info!(reason, "stopping");
-            ExitCode::SUCCESS
+
+    /// For the engine that is started next.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn config(mut self, node: &Node) -> anyhow::Result<(EngineConfig, Begin)> {
+        self.begin.about_to_start()?;
+        let config = EngineConfig {
+            plan: self.begin.plan.clone(),
+            sources: self.components.sources,
+            sinks: self.components.sinks,
+            leaving: std::mem::take(&mut self.begin.leaving),
+            data_dir: node.data.clone(),
+            space: node.space,
+        };
+        Ok((config, self.begin))
+    }
+}
+
+/// What is bound before the engine starts: a port in use must not cost an epoch and a connection to each device.
+pub(crate) struct Listeners {
+    metrics: Option<TcpListener>,
+    pub control: Bound,
+}
+
+impl Listeners {
+    /// `None` if what was told of them is wrong, which is printed.
+    ///
+    /// # Errors
+    /// The machine refuses.
+    pub async fn bind(node: &Node) -> anyhow::Result<Option<Listeners>> {
+        let metrics = match node.metrics {
+            Some(address) => {
+                let bound = TcpListener::bind(address).await;
+                Some(bound.with_context(|| format!("metrics cannot be served on {address}"))?)
+            }
+            None => None,
+        };
+        let tls = node.tls.clone().map(|TlsFiles { certificate, key }| tls::TlsFiles { certificate, key });
+        let listen = Listen { control: node.control, tls };
+        match bind(&listen, &node.data).await {
+            Err(error) if error.is_configuration() => {
+                eprintln!("error: {error}");
+                Ok(None)
+            }
+            bound => Ok(Some(Listeners { metrics, control: bound? })),
         }
-        _ = ended.wait_for(|end| *end) => {
-            tracing::info!(reason = "asked to by an operator", "stopping");
-            ExitCode::SUCCESS
+    }
+}
+
+/// How the run of a graph ended.
+pub(crate) enum Ended {
+    /// Somebody wanted it so.
+    Stopped,
+    /// The store failed.
+    Failed,
+}
+
+impl Ended {
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Ended::Stopped => ExitCode::SUCCESS,
+            Ended::Failed => ExitCode::from(3),
         }
-        reason = engine.failed() => {
-            tracing::error!(%reason, "the gateway cannot go on; everything acknowledged is safe, start it again");
-            ExitCode::from(3)
-        }
-        () = status_line::show(status, args.quiet || draws_a_table) => ExitCode::SUCCESS,
-    };
-    service.tell("STOPPING=1");
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    engine.stop().await;
-    control.stop().await;
-    Ok(code)
+    }
+}
+
+/// A graph that runs.
+pub(crate) struct Graph<'a> {
+    pub args: &'a RunArgs,
+    pub node: &'a Arc<Node>,
+    pub engine: Arc<Engine>,
+    pub begin: Begin,
+    /// The other node, if there is one.
+    pub peer: Option<Arc<PairDesk>>,
+}
+
+impl Graph<'_> {
+    /// Serves until `over` says why it ends, an operator ends it, or it cannot go on; then stops it in order.
+    ///
+    /// # Errors
+    /// The machine refuses.
+    pub async fn serve(
+        self,
+        listeners: Listeners,
+        over: impl Future<Output = &'static str>,
+    ) -> anyhow::Result<Ended> {
+        let Graph { args, node, engine, begin, peer } = self;
+        let (status, plan) = (engine.status.clone(), begin.plan.clone());
+        tracing::info!(node = %node.id, plan = %plan.id(), configuration = %begin.id, data = %node.data.display(), "running");
+        let desk = ChangeDesk::new(engine.clone(), node.clone(), begin.started()?);
+        let metrics = match listeners.metrics {
+            Some(listener) => {
+                let bound = listener.local_addr()?;
+                tracing::info!("metrics on http://{bound}/metrics");
+                Some(metrics::serve(
+                    listener,
+                    Exported { status: status.clone(), clock: engine.clock.clone() },
+                ))
+            }
+            None => None,
+        };
+        let running = Running { node: node.id.clone(), status: status.clone(), clock: engine.clock.clone() };
+        let (end, mut ended) = watch::channel(false);
+        let is_single = peer.is_none();
+        let gateway = Arc::new(Gateway { desk: desk.clone(), end, looks: Looks::default(), peer });
+        let control = listeners.control.serve(running, gateway.clone(), gateway)?;
+        let service = Arc::new(Service::new());
+        // In a pair the program does not change while it runs.
+        let reloaded = if is_single { args.files.clone() } else { Vec::new() };
+        let watched = if args.watch { reloaded.clone() } else { Vec::new() };
+        let tasks = [
+            tokio::spawn(watchdog(service.clone(), engine.clone())),
+            tokio::spawn(reload_on_signal(ReloadSignal::new(), desk.clone(), reloaded, service.clone())),
+            tokio::spawn(watch_files(desk, watched)),
+        ];
+        let draws_a_table = plan
+            .sinks
+            .iter()
+            .any(|sink| &*sink.driver == "console" && gwp_sink_console::draws_table(&sink.settings));
+        service.tell("READY=1");
+        let how = tokio::select! {
+            reason = over => {
+                tracing::info!(reason, "stopping");
+                Ended::Stopped
+            }
+            _ = ended.wait_for(|end| *end) => {
+                tracing::info!(reason = "asked to by an operator", "stopping");
+                Ended::Stopped
+            }
+            reason = engine.failed() => {
+                tracing::error!(%reason, "the gateway cannot go on; everything acknowledged is safe, start it again");
+                Ended::Failed
+            }
+            () = status_line::show(status, args.quiet || draws_a_table) => Ended::Stopped,
+        };
+        service.tell("STOPPING=1");
+        tasks.iter().chain(&metrics).for_each(tokio::task::JoinHandle::abort);
+        engine.stop().await;
+        control.stop().await;
+        Ok(how)
+    }
 }
 
 /// Tells the service manager that the process is alive, as long as gateway time gets into the log: a process that only
@@ -212,7 +310,7 @@ async fn reload_on_signal(
         signal.wait().await;
         if files.is_empty() {
             tracing::warn!(
-                "SIGHUP: this gateway was started without files, so there are none to take; use `gwp apply`"
+                "SIGHUP: this gateway was started without files, or is one of a pair, so there are none to take"
             );
             continue;
         }

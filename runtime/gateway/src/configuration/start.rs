@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A program that was given as files and compiles.
+#[derive(Clone)]
 pub struct Given {
     pub files: Vec<File>,
     pub plan: Arc<Plan>,
@@ -31,17 +32,18 @@ pub struct Begin {
 }
 
 impl Begin {
-    /// Finds out. Nobody else may use the data directory.
+    /// Finds out. Nobody else may use the data directory; `open`: its store, where that is open already.
     ///
     /// # Errors
     /// There is nothing to run, or it cannot be read.
-    pub fn new(node: &Node, given: Option<Given>) -> anyhow::Result<Begin> {
+    pub fn new(node: &Node, given: Option<Given>, open: Option<&Store>) -> anyhow::Result<Begin> {
+        let stored = &Stored { data: &node.data, open };
         let mut history = History::open(&node.data)?;
         if history.state.pending.is_some() {
-            let plan = with_store(&node.data, |store| Ok(store.plan()))?.unwrap_or_default();
+            let plan = stored.look(|store| Ok(store.plan()))?.unwrap_or_default();
             history.resolve(&plan.to_string());
         }
-        unconfirmed(&mut history, node)?;
+        unconfirmed(&mut history, stored)?;
         let current = history.current()?;
         let seen = given.as_ref().map(|given| fingerprint(&given.files));
         let (id, bundle, plan) = match (given, &current) {
@@ -64,11 +66,11 @@ impl Begin {
                 let parent = current.as_ref().map(|(id, _)| id.clone());
                 let plan_id = given.plan.id().to_string();
                 let mut bundle = Bundle::new(parent, &who(), "gwp run", plan_id, given.files);
-                bundle.leaving = leaving(current.as_ref().map(|(_, bundle)| bundle), &given.plan, node)?;
+                bundle.leaving = leaving(current.as_ref().map(|(_, bundle)| bundle), &given.plan, stored)?;
                 (history.put(&bundle)?, bundle, given.plan)
             }
         };
-        let leaving = prepared(&bundle.leaving, &plan, node)?;
+        let leaving = prepared(&bundle.leaving, &plan, node, stored)?;
         Ok(Begin { history, id, bundle, plan, leaving, seen })
     }
 
@@ -98,7 +100,7 @@ impl Begin {
 }
 
 /// What was to be confirmed and was not before the process ended gives way to the configuration before it.
-fn unconfirmed(history: &mut History, node: &Node) -> anyhow::Result<()> {
+fn unconfirmed(history: &mut History, stored: &Stored<'_>) -> anyhow::Result<()> {
     let Some(probation) = history.state.probation.take() else { return Ok(()) };
     tracing::warn!(id = %probation.back_to, "what was applied last was not confirmed before the gateway ended; the configuration before it runs");
     let last = history.current()?;
@@ -108,7 +110,7 @@ fn unconfirmed(history: &mut History, node: &Node) -> anyhow::Result<()> {
     let parent = last.as_ref().map(|(id, _)| id.clone());
     let mut bundle = Bundle::new(parent, "gwp", message, before.plan, before.files);
     // Sinks that only the program of the log has must deliver what they have taken.
-    bundle.leaving = leaving(last.as_ref().map(|(_, bundle)| bundle), &plan, node)?;
+    bundle.leaving = leaving(last.as_ref().map(|(_, bundle)| bundle), &plan, stored)?;
     history.state.current = Some(history.put(&bundle)?);
     Ok(())
 }
@@ -133,9 +135,9 @@ fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
 }
 
 /// Sinks that leave with the change from `before` to `plan`, and those that have been leaving.
-fn leaving(before: Option<&Bundle>, plan: &Plan, node: &Node) -> anyhow::Result<Vec<Leaves>> {
+fn leaving(before: Option<&Bundle>, plan: &Plan, stored: &Stored<'_>) -> anyhow::Result<Vec<Leaves>> {
     let Some(before) = before else { return Ok(Vec::new()) };
-    let read = with_store(&node.data, |store| Ok(read_plan(store, &before.plan)))?.flatten();
+    let read = stored.look(|store| Ok(read_plan(store, &before.plan)))?.flatten();
     let left = read.map(|old| left_behind(&old, &before.plan, plan, Removed::Drain));
     Ok(merged(&before.leaving, left.unwrap_or_default(), plan))
 }
@@ -163,13 +165,18 @@ pub fn merged(before: &[Leaves], now: Vec<Leaves>, plan: &Plan) -> Vec<Leaves> {
 }
 
 /// Sinks that have left and may not have ended, ready to run.
-fn prepared(leaving: &[Leaves], plan: &Plan, node: &Node) -> anyhow::Result<Vec<LeavingSink>> {
+fn prepared(
+    leaving: &[Leaves],
+    plan: &Plan,
+    node: &Node,
+    stored: &Stored<'_>,
+) -> anyhow::Result<Vec<LeavingSink>> {
     let in_plan = |leaves: &&Leaves| plan.sinks.iter().all(|sink| *sink.name != *leaves.sink);
     let wanted: Vec<&Leaves> = leaving.iter().filter(in_plan).collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let sinks = with_store(&node.data, |store| {
+    let sinks = stored.look(|store| {
         let known: Vec<String> = store.sinks().map(|sink| sink.name.to_string()).collect();
         let mut sinks = Vec::new();
         for leaves in wanted.into_iter().filter(|leaves| known.contains(&leaves.sink)) {
@@ -195,11 +202,22 @@ fn read_plan(store: &Store, id: &str) -> Option<Plan> {
     Plan::from_bytes(&bytes).ok()
 }
 
-/// Looks into the store of a data directory, if there is one.
-fn with_store<T>(data: &Path, look: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
-    if !data.join("store").exists() {
-        return Ok(None);
+/// The store of a data directory, open or not.
+struct Stored<'a> {
+    data: &'a Path,
+    open: Option<&'a Store>,
+}
+
+impl Stored<'_> {
+    /// Looks into it, if there is one.
+    fn look<T>(&self, look: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        if let Some(store) = self.open {
+            return look(store).map(Some);
+        }
+        if !self.data.join("store").exists() {
+            return Ok(None);
+        }
+        let opened = Store::open(self.data).context("the store cannot be looked into")?;
+        look(&opened.store).map(Some)
     }
-    let opened = Store::open(data).context("the store cannot be looked into")?;
-    look(&opened.store).map(Some)
 }

@@ -3,8 +3,10 @@
 use super::live::Looks;
 use crate::configuration::bundle::File;
 use crate::configuration::desk::ChangeDesk;
+use crate::pair::desk::PairDesk;
 use gwp_console::live::{LiveReceiver, LiveTag, LiveView};
-use gwp_console::{ApplyOptions, Change, Operations, Outcome, Refusal};
+use gwp_console::operations::no_peer;
+use gwp_console::{ApplyOptions, Change, Operations, Outcome, PairCommand, Refusal};
 use gwp_core::BoxFuture;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,6 +19,20 @@ pub struct Gateway {
     /// Set to end the process in order.
     pub end: watch::Sender<bool>,
     pub looks: Looks,
+    /// The other node, if there is one.
+    pub peer: Option<Arc<PairDesk>>,
+}
+
+impl Gateway {
+    /// In a pair the program does not change while it runs, as long as it does not reach the peer by itself.
+    fn may_change(&self) -> Result<(), Refusal> {
+        match self.peer {
+            None => Ok(()),
+            Some(_) => Err(Refusal::Unsupported(
+                "in a pair neither the program nor what runs of it changes: stop both nodes, and start both with the new files".into(),
+            )),
+        }
+    }
 }
 
 fn files(change: Change) -> Vec<File> {
@@ -38,7 +54,11 @@ impl Operations for Gateway {
 
     fn apply<'a>(&'a self, change: Change, options: ApplyOptions, by: &'a str) -> BoxFuture<'a, Outcome> {
         let (desk, by) = (self.desk.clone(), by.to_owned());
-        Box::pin(whole(async move { desk.apply(files(change), options, &by).await }))
+        let may = self.may_change();
+        Box::pin(whole(async move {
+            may?;
+            desk.apply(files(change), options, &by).await
+        }))
     }
 
     fn confirm<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
@@ -55,7 +75,11 @@ impl Operations for Gateway {
 
     fn rollback<'a>(&'a self, id: &'a str, options: ApplyOptions, by: &'a str) -> BoxFuture<'a, Outcome> {
         let (desk, id, by) = (self.desk.clone(), id.to_owned(), by.to_owned());
-        Box::pin(whole(async move { desk.rollback(&id, options, &by).await }))
+        let may = self.may_change();
+        Box::pin(whole(async move {
+            may?;
+            desk.rollback(&id, options, &by).await
+        }))
     }
 
     fn journals(&self) -> BoxFuture<'_, Outcome> {
@@ -81,10 +105,26 @@ impl Operations for Gateway {
 
     fn drain<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
         let desk = self.desk.clone();
+        let may = self.may_change();
         Box::pin(whole(async move {
+            may?;
             desk.engine.stop_sources().await;
             Ok(json!({ "waiting": desk.waiting() }))
         }))
+    }
+
+    fn pair(&self) -> BoxFuture<'_, Outcome> {
+        match &self.peer {
+            Some(peer) => Box::pin(peer.status()),
+            None => Box::pin(async { Err(no_peer()) }),
+        }
+    }
+
+    fn pair_command<'a>(&'a self, command: PairCommand, _: &'a str) -> BoxFuture<'a, Outcome> {
+        match &self.peer {
+            Some(peer) => Box::pin(peer.command(command)),
+            None => Box::pin(async { Err(no_peer()) }),
+        }
     }
 
     fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
@@ -98,45 +138,49 @@ impl Operations for Gateway {
 /// Nothing runs: all that needs a gateway is refused.
 pub struct Nothing;
 
-fn refuse() -> BoxFuture<'static, Outcome> {
-    Box::pin(async { Err(Refusal::Unavailable("no gateway runs here".into())) })
+/// Why nothing is done while no gateway runs.
+const NOBODY: &str = "no gateway runs here";
+
+/// Refuses for now.
+pub fn refuse(why: &'static str) -> BoxFuture<'static, Outcome> {
+    Box::pin(async move { Err(Refusal::Unavailable(why.into())) })
 }
 
 impl Operations for Nothing {
     fn plan(&self, _: Change) -> BoxFuture<'_, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 
     fn apply<'a>(&'a self, _: Change, _: ApplyOptions, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 
     fn confirm<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 
     fn history(&self) -> BoxFuture<'_, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 
     fn configuration<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 
     fn rollback<'a>(&'a self, _: &'a str, _: ApplyOptions, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 
     fn journals(&self) -> BoxFuture<'_, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 
     fn drain<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 
     fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 }
 
@@ -146,10 +190,10 @@ impl LiveView for Nothing {
     }
 
     fn watch(&self, _: Vec<Arc<str>>) -> Result<LiveReceiver, Refusal> {
-        Err(Refusal::Unavailable("no gateway runs here".into()))
+        Err(Refusal::Unavailable(NOBODY.into()))
     }
 
     fn write<'a>(&'a self, _: &'a str, _: &'a Value, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse()
+        refuse(NOBODY)
     }
 }

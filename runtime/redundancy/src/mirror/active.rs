@@ -212,13 +212,27 @@ impl ActiveSide {
         if now.since(*since) < self.t_solo_ns {
             return;
         }
+        self.ask();
+        self.settle();
+    }
+
+    /// Nothing is heard of the peer, nor does it follow: there is no use in waiting for it, so the
+    /// active asks at once. Asking is safe at any time, as nothing leaves before the mark is kept.
+    pub fn peer_is_gone(&mut self) {
+        if self.link.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        self.ask();
+        self.settle();
+    }
+
+    fn ask(&mut self) {
         self.mark = match self.mark {
             Mark::Clear => Mark::Asked { inherited: None },
             Mark::Inherited { until } => Mark::Asked { inherited: Some(until) },
             Mark::Pairing { .. } => Mark::Solo,
             other => other,
         };
-        self.settle();
     }
 
     /// What to ask of the keeper of the mark, until it is answered.

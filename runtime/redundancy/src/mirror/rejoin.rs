@@ -55,6 +55,12 @@ impl History {
         }
     }
 
+    /// The last positions, one of each epoch, ascending; at most
+    /// [`EPOCHS_KEPT`](limits::EPOCHS_KEPT).
+    pub fn ends(&self) -> &[Position] {
+        &self.ends
+    }
+
     /// Last position of the log.
     pub fn end(&self) -> Position {
         self.ends.last().copied().unwrap_or(Position::ZERO)

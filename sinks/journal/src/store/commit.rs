@@ -1,10 +1,10 @@
 //! The group commit: records, entries, cursors and checkpoints in one synced batch.
 
 use super::{Block, Committed, LiveEntry, Size, Store, StoreError, Work, checkpoint_key};
+use crate::change::Change;
 use crate::frame;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::sinks::SinkJournal;
-use fjall::{OwnedWriteBatch, PersistMode};
 use gwp_core::{Cursor, Fact, Record, Timestamp};
 use std::sync::Arc;
 
@@ -14,25 +14,25 @@ impl Store {
     /// # Errors
     /// The disk refused: the store must be dropped and opened anew, nothing may be retried.
     pub fn commit(&mut self, work: Work, now: Timestamp) -> Result<Committed, StoreError> {
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        self.put_records(&mut batch, &work.records)?;
+        let mut change = self.trail.begin();
+        self.put_records(&mut change, &work.records)?;
         for switch in &work.switches {
-            self.switch(&mut batch, switch);
+            self.switch(&mut change, switch);
         }
         let mut blocks = Vec::with_capacity(work.blocks.len());
         for block in work.blocks {
-            if let Some(block) = self.put_block(&mut batch, block, now)? {
+            if let Some(block) = self.put_block(&mut change, block, now)? {
                 blocks.push(block);
             }
         }
         for (id, rejected) in &work.rejected {
             if let Some(sink) = self.sinks.get_mut(id) {
-                sink.rejected(&mut batch, &mut self.ledger, *rejected, now);
+                sink.rejected(&mut change, &mut self.ledger, *rejected, now);
             }
         }
         for (id, delivered) in &work.delivered {
             if let Some(sink) = self.sinks.get_mut(id) {
-                sink.delivered(&mut batch, &self.meta, *delivered);
+                sink.delivered(&mut change, &self.meta, *delivered);
             }
         }
         // Of sinks for which the log is kept: others may have been given up meanwhile.
@@ -41,12 +41,12 @@ impl Store {
         for (id, checkpoint) in &checkpoints {
             // Plain data into a growing buffer cannot fail.
             let bytes = postcard::to_stdvec(checkpoint).expect("a checkpoint can always be encoded");
-            batch.insert(&self.meta, checkpoint_key(*id), bytes);
+            change.insert(&self.meta, checkpoint_key(*id), bytes);
         }
         for sink in self.sinks.values_mut() {
-            sink.put_state(&mut batch, &self.meta);
+            sink.put_state(&mut change, &self.meta);
         }
-        commit(batch)?;
+        self.trail.commit(change)?;
         for (id, checkpoint) in checkpoints {
             self.needed_from.insert(id, checkpoint.position);
         }
@@ -54,15 +54,11 @@ impl Store {
             self.durable = last.position;
         }
         self.sinks.values().for_each(SinkJournal::publish);
-        Ok(Committed { upto: self.durable, blocks })
+        Ok(Committed { upto: self.durable, place: self.place(), blocks, receipts: Vec::new() })
     }
 
     /// Records as frames, a new one at each change of the plan.
-    fn put_records(
-        &mut self,
-        batch: &mut OwnedWriteBatch,
-        records: &[Arc<Record>],
-    ) -> Result<(), StoreError> {
+    fn put_records(&mut self, change: &mut Change, records: &[Arc<Record>]) -> Result<(), StoreError> {
         let mut rest = records;
         while let Some(first) = rest.first() {
             if let Fact::Configured { plan } = first.fact {
@@ -82,11 +78,12 @@ impl Store {
                 let crc = u64::from(frame::frame_checksum(&frame));
                 self.running_hash = (self.running_hash ^ crc).wrapping_mul(0x0000_0100_0000_01B3);
                 let upto = part.last().map_or(Cursor::ZERO, |record| Cursor::complete(record.position));
-                self.log.append(&self.db, batch, upto, frame)?;
+                self.log.append(&self.db, change, upto, frame)?;
             }
         }
         if !records.is_empty() {
-            batch.insert(&self.meta, "running_hash", self.running_hash.to_be_bytes());
+            change.records(records);
+            change.insert(&self.meta, "running_hash", self.running_hash.to_be_bytes());
         }
         Ok(())
     }
@@ -94,7 +91,7 @@ impl Store {
     /// Entries of a sink; gives back what was appended.
     fn put_block(
         &mut self,
-        batch: &mut OwnedWriteBatch,
+        change: &mut Change,
         mut block: Block,
         now: Timestamp,
     ) -> Result<Option<Block>, StoreError> {
@@ -103,7 +100,7 @@ impl Store {
         block.entries.retain(|live| live.entry.cursor > known);
         let size = Size::of(&block.entries, self.sample_bytes);
         if sink.refuses(size.bytes) {
-            sink.refuse(batch, &mut self.ledger, &block.entries, size, now);
+            sink.refuse(change, &mut self.ledger, &block.entries, size, now);
             block.entries.clear();
         }
         // A block may reach over the end of a segment of the log: each of them is held
@@ -111,23 +108,18 @@ impl Store {
         let home = |live: &LiveEntry| self.log.holding(Cursor::complete(live.entry.cursor.position));
         for run in block.entries.chunk_by(|a, b| home(a) == home(b)) {
             let log_segment = home(&run[0]);
-            sink.append_block(&self.db, batch, block.plan, run, self.sample_bytes, log_segment, now)?;
+            sink.append_block(&self.db, change, block.plan, run, self.sample_bytes, log_segment, now)?;
         }
         if let Some(passed_over) = block.passed_over {
-            sink.passed_over(batch, &mut self.ledger, passed_over, now);
+            sink.passed_over(change, &mut self.ledger, passed_over, now);
         }
         sink.state.covered = block.covered.max(sink.state.covered);
         sink.changed = true;
-        sink.drop_what_must_go(batch, &self.meta, &mut self.ledger, now);
+        sink.drop_what_must_go(change, &self.meta, &mut self.ledger, now);
         let floor = sink.floor();
         block.entries.retain(|live| live.entry.cursor > floor);
         Ok(Some(block))
     }
-}
-
-/// A failed commit poisons the database: nothing of it may be believed until it is opened anew.
-pub(super) fn commit(batch: OwnedWriteBatch) -> Result<(), StoreError> {
-    batch.commit().map_err(StoreError::Poisoned)
 }
 
 /// Cuts items into runs that fit one frame by their encoded size (an upper bound of it).

@@ -8,13 +8,14 @@ use gwp_core::record::SlotMark;
 use gwp_core::{Batch, Column, Fact, GroupId, Kind, Qualities, Quality, Record, TagId, Timestamp};
 use proptest::prelude::*;
 use std::collections::VecDeque;
+use std::path::Path;
 
 const OPTIONS: StoreOptions = StoreOptions { segment_bytes_max: 1_500, chunk_bytes_min: 300 };
 const SINKS: [&str; 3] = ["a", "b", "c"];
 const SECOND: i64 = 1_000_000_000;
 
 #[derive(Clone, Debug)]
-enum Piece {
+pub(crate) enum Piece {
     /// So many records with samples, and a tick.
     Records(u8),
     /// A lane computes so many of the records it has not seen.
@@ -36,7 +37,7 @@ enum Piece {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Commit(Vec<Piece>),
     /// A delivery takes so many more entries from the journal.
     Take {
@@ -66,7 +67,7 @@ fn pieces() -> impl Strategy<Value = Piece> {
     ]
 }
 
-fn steps() -> impl Strategy<Value = Step> {
+pub(crate) fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => proptest::collection::vec(pieces(), 1..8).prop_map(Step::Commit),
         4 => (0u8..3, 1u8..10).prop_map(|(sink, entries)| Step::Take { sink, entries }),
@@ -77,7 +78,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn policies() -> impl Strategy<Value = SinkPolicy> {
+pub(crate) fn policies() -> impl Strategy<Value = SinkPolicy> {
     let full = prop_oneof![Just(Full::DropOldest), Just(Full::DropNewest), Just(Full::Block)];
     (full, prop_oneof![Just(1u64 << 40), 1_000u64..8_000], prop_oneof![Just(1 << 50), Just(40 * SECOND)])
         .prop_map(|(full, capacity_bytes, keep_ns)| SinkPolicy { capacity_bytes, keep_ns, full })
@@ -159,7 +160,7 @@ struct ModelSink {
     dropped: u64,
 }
 
-struct Model {
+pub(crate) struct Model {
     dir: tempfile::TempDir,
     store: Option<Store>,
     records: Vec<(PlanId, Arc<Record>)>,
@@ -167,10 +168,12 @@ struct Model {
     plan: PlanId,
     sinks: Vec<ModelSink>,
     now: Timestamp,
+    /// What else is done with the store as soon as it is opened again.
+    pub(crate) on_open: Box<dyn Fn(&mut Store)>,
 }
 
 impl Model {
-    fn new(policies: &[SinkPolicy]) -> Model {
+    pub(crate) fn new(policies: &[SinkPolicy]) -> Model {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open_with(dir.path(), OPTIONS).unwrap().store;
         let mut model = Model {
@@ -181,6 +184,7 @@ impl Model {
             plan: PlanId::default(),
             sinks: Vec::new(),
             now: Timestamp(1_000 * SECOND),
+            on_open: Box::new(|_| ()),
         };
         for (name, policy) in SINKS.iter().zip(policies) {
             let registered = model.store.as_mut().unwrap().register(name, *policy).unwrap();
@@ -202,7 +206,7 @@ impl Model {
         model
     }
 
-    fn store(&mut self) -> &mut Store {
+    pub(crate) fn store(&mut self) -> &mut Store {
         self.store.as_mut().unwrap()
     }
 
@@ -230,7 +234,7 @@ impl Model {
         work.records.push(record);
     }
 
-    fn step(&mut self, step: &Step) {
+    pub(crate) fn step(&mut self, step: &Step) {
         match step {
             Step::Commit(pieces) => self.commit(pieces),
             Step::Take { sink, entries } => self.take(usize::from(*sink), usize::from(*entries)),
@@ -453,6 +457,7 @@ impl Model {
         let opened = Store::open_with(self.dir.path(), OPTIONS).unwrap();
         assert_eq!(opened.salvaged, None);
         self.store = Some(opened.store);
+        (self.on_open)(self.store.as_mut().unwrap());
         assert_eq!(self.store().durable(), self.last);
         for (index, name) in SINKS.iter().enumerate() {
             let policy = self.sinks[index].policy;
@@ -538,7 +543,7 @@ impl Model {
     }
 
     /// Everything computed, acknowledged, checkpointed and trimmed: the space comes back.
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         for sink in 0..self.sinks.len() as u8 {
             for _ in 0..300 {
                 self.commit(&[Piece::Lane { sink, records: 12 }]);

@@ -1,9 +1,7 @@
 //! Another name for a sink: journal, checkpoint, cursors and number stay.
 
-use super::commit::commit;
 use super::{Store, StoreError};
 use crate::sinks::SinkJournal;
-use fjall::PersistMode;
 use gwp_core::SinkId;
 use std::sync::Arc;
 
@@ -36,16 +34,16 @@ impl Store {
             return Ok(not);
         }
         let (from, in_the_way) = (from.id, in_the_way.map(|sink| sink.id));
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        let mut change = self.trail.begin();
         let upto = self.durable;
         if let Some(other) = in_the_way.and_then(|id| self.sinks.get_mut(&id)) {
             let aside = aside(new, other.id);
-            other.rename(&mut batch, &self.meta, &aside, upto);
+            other.rename(&mut change, &self.meta, &aside, upto);
         }
         if let Some(sink) = self.sinks.get_mut(&from) {
-            sink.rename(&mut batch, &self.meta, &new.into(), upto);
+            sink.rename(&mut change, &self.meta, &new.into(), upto);
         }
-        commit(batch)?;
+        self.trail.commit(change)?;
         Ok(Renamed::Done)
     }
 }

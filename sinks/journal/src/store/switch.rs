@@ -6,14 +6,13 @@
 //! Retire, Forget: sinks that have left                (once nothing of theirs is needed)
 //! ```
 
-use super::commit::commit;
 use super::rename::{aside, keeps_its_name};
 use super::{Registered, Renamed, Store, StoreError, checkpoint_key};
+use crate::change::Change;
 use crate::ledger::GapReason;
 use crate::reader::JournalReader;
 use crate::segments::segments_of;
 use crate::sinks::{SinkJournal, SinkPolicy, SinkShared};
-use fjall::{OwnedWriteBatch, PersistMode};
 use gwp_core::{Cursor, Position, Record, SinkId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,11 +128,11 @@ impl Store {
     }
 
     /// What comes with the record of a switch, for the commit that holds it.
-    pub(super) fn switch(&mut self, batch: &mut OwnedWriteBatch, switch: &Switch) {
+    pub(super) fn switch(&mut self, change: &mut Change, switch: &Switch) {
         let before = switch.before();
         for Rename { sink, to, .. } in &switch.renames {
             if let Some(sink) = self.sinks.get_mut(sink) {
-                sink.rename(batch, &self.meta, to, before);
+                sink.rename(change, &self.meta, to, before);
             }
         }
         for (id, policy) in &switch.policies {
@@ -163,27 +162,27 @@ impl Store {
     pub fn forget(&mut self, id: SinkId, now: Timestamp) -> Result<(), StoreError> {
         self.retire(id);
         let Some(sink) = self.sinks.remove(&id) else { return Ok(()) };
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        let mut change = self.trail.begin();
         let (samples, bytes) = (sink.pending_samples(), sink.pending_bytes());
         if samples > 0 {
             let (from, upto) = (sink.floor(), Cursor::complete(sink.state.covered));
-            self.ledger.add(&mut batch, &sink.name, from, upto, samples, bytes, GapReason::Discarded, now);
+            self.ledger.add(&mut change, &sink.name, from, upto, samples, bytes, GapReason::Discarded, now);
         }
-        sink.remove(&mut batch, &self.meta);
-        batch.remove(&self.meta, checkpoint_key(id));
-        commit(batch)?;
-        self.delete_forgotten()
+        sink.remove(&mut change, &self.meta);
+        change.remove(&self.meta, checkpoint_key(id));
+        sink.segments.list().into_iter().for_each(|segment| change.delete(segment.keyspace));
+        self.trail.commit(change)
     }
 
-    /// Deletes journals whose sinks were forgotten.
+    /// Deletes journals whose sinks were forgotten by a gwp that made no notes of it and died.
     pub(super) fn delete_forgotten(&mut self) -> Result<(), StoreError> {
+        let mut change = self.trail.begin();
         for name in self.db.list_keyspace_names() {
             if segments_of(&name).is_some_and(|sink| !self.sinks.contains_key(&SinkId(sink))) {
-                let keyspace = self.db.keyspace(&name, crate::segments::keyspace_options)?;
-                self.db.delete_keyspace(keyspace)?;
+                change.delete(self.db.keyspace(&name, crate::segments::keyspace_options)?);
             }
         }
-        Ok(())
+        self.trail.commit(change)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::Switch;
 use crate::frame::{Content, JournalEntry};
+use gwp_core::edge::DueReceipt;
 use gwp_core::{Batch, Cursor, PlanId, Position, Record, SinkId};
+use gwp_redundancy::mirror::Place;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,8 +89,12 @@ pub struct Checkpoint {
 pub struct Committed {
     /// The log is durable up to here.
     pub upto: Position,
+    /// Where the commit stands among all changes of the store: a peer that has this has it, too.
+    pub place: Place,
     /// Blocks with the entries that were appended (not those dropped or known).
     pub blocks: Vec<Block>,
+    /// Of its records, for the sources that want to know.
+    pub receipts: Vec<DueReceipt>,
 }
 
 /// Samples and accounted bytes of some entries.

@@ -1,0 +1,207 @@
+//! What the two nodes say on their stream: the store, commit by commit, and what is said about it.
+//!
+//! ```text
+//!  standby                                             active
+//!     | Join: where I stand ----------------------------> |
+//!     | <------ Follow | SetAside | Resync | Refused ---- |
+//!     |         (Resync: Piece*, PiecesEnd)               |
+//!     | Tail*, TailEnd: what only I have ---------------> |
+//!     | <------------------------------ KeptBy, Frame* -- |
+//!     | Acknowledge* -----------------------------------> |
+//!     | <---- Ping, when there is nothing else to say --> |
+//! ```
+//!
+//! ```text
+//! length u32 (of what follows) | version u8 | kind u8 | fields | bytes to the end
+//! ```
+//! Little-endian, one form for every message. Length, version and kind are looked at before room is
+//! made for the rest, and room is made as it arrives: nobody makes a node allocate what it does
+//! not send.
+//!
+//! Who may say what follows from the roles, which change: the caller looks at it. The frames and
+//! pieces are the store's, opaque here, and checked there.
+
+mod form;
+mod link;
+
+pub use link::{Receiver, Sender, split};
+
+use gwp_core::Position;
+use gwp_redundancy::limits::EPOCHS_KEPT;
+use gwp_redundancy::member::Epoch;
+use gwp_redundancy::mirror::{Head, History, Place, RunningHash};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Version of this form.
+pub const VERSION: u8 = 1;
+
+/// Longest frame, and longest piece, of a store: what the journal makes of one change at most.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Longest part of a tail in one message.
+pub const TAIL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest reason in [`Message::Refused`]; what is longer is cut.
+pub const REASON_BYTES_MAX: usize = 1024;
+/// Bytes that wait in a [`Sender`] before it wants to be flushed. One message may go beyond it.
+pub const BACKLOG_BYTES: usize = 1024 * 1024;
+
+/// One message. Opaque bytes are shared, not copied, on their way out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// Either way: I am here. Proves nothing else.
+    Ping,
+    /// Standby: this is where my store stands, what next?
+    Join(Join),
+    /// Standby: how far the copy is in memory and on disk.
+    Acknowledge { received: Place, durable: Place },
+    /// Standby: readings that only it has.
+    Tail { bytes: Arc<[u8]> },
+    /// Standby: that was all of them.
+    TailEnd,
+    /// Active: your store is the beginning of mine; frames after this place follow.
+    Follow { after: Place },
+    /// Active: set aside what you have above this position, and join again.
+    SetAside { above: Position },
+    /// Active: start empty; the pieces of a full copy of my store at this place follow.
+    Resync { after: Place, hash: RunningHash },
+    /// Active: one commit. `head.bytes` is the length of `bytes`, and stands once.
+    Frame { head: Head, bytes: Arc<[u8]> },
+    /// Active: a piece of a full copy.
+    Piece { bytes: Arc<[u8]> },
+    /// Active: those were all the pieces of the copy at this place; frames after it follow.
+    PiecesEnd { place: Place, hash: RunningHash, pieces: u32 },
+    /// Active: all that was handed over stands at or before this place.
+    KeptBy { place: Place },
+    /// Either way: I will not go on, and why; for the operator.
+    Refused { why: String },
+}
+
+/// Where the store of a node that joins stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Join {
+    /// Newest epoch it has heard of.
+    pub epoch: Epoch,
+    pub incarnation: [u8; 16],
+    pub place: Place,
+    /// Running hash up to there.
+    pub hash: RunningHash,
+    /// False while a full copy of it is not finished.
+    pub complete: bool,
+    /// Where the epochs of its log end.
+    pub history: History,
+}
+
+/// Why a message was not sent or not received. After any but [`BulkError::Full`],
+/// [`BulkError::TooLarge`] and [`BulkError::HeadLength`] the stream is to be dropped.
+#[derive(Debug, thiserror::Error)]
+pub enum BulkError {
+    #[error("the stream to the peer broke: {0}")]
+    Io(io::Error),
+    #[error("the peer closed the stream")]
+    Closed,
+    #[error("the stream ended within a message, after {0} bytes of it: the peer or the network went down")]
+    Cut(usize),
+    #[error("nothing was heard of the peer for {0:?}")]
+    Silent(Duration),
+    #[error("a message of version {0}, not {VERSION}: run the same version of gwp on both nodes")]
+    Version(u8),
+    #[error(
+        "a {kind} of {len} bytes, and at most {max} are allowed: run the same version of gwp on both nodes"
+    )]
+    TooLarge { kind: &'static str, len: usize, max: usize },
+    #[error("a message of {0} bytes that is none: run the same version of gwp on both nodes")]
+    Malformed(usize),
+    #[error("the head tells of {told} bytes, and the frame has {len}")]
+    HeadLength { told: u32, len: usize },
+    #[error("{0} bytes wait to be sent: flush them first")]
+    Full(usize),
+}
+
+/// Kinds on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Ping = 0,
+    Join = 1,
+    Acknowledge = 2,
+    Tail = 3,
+    TailEnd = 4,
+    Follow = 5,
+    SetAside = 6,
+    Resync = 7,
+    Frame = 8,
+    Piece = 9,
+    PiecesEnd = 10,
+    KeptBy = 11,
+    Refused = 12,
+}
+
+const POSITION: usize = 12;
+const PLACE: usize = POSITION + 4;
+const HASH: usize = 8;
+/// A head without the length of its frame.
+const HEAD: usize = 2 * (PLACE + HASH);
+
+impl Kind {
+    const ALL: [Kind; 13] = [
+        Kind::Ping,
+        Kind::Join,
+        Kind::Acknowledge,
+        Kind::Tail,
+        Kind::TailEnd,
+        Kind::Follow,
+        Kind::SetAside,
+        Kind::Resync,
+        Kind::Frame,
+        Kind::Piece,
+        Kind::PiecesEnd,
+        Kind::KeptBy,
+        Kind::Refused,
+    ];
+
+    fn of(number: u8) -> Option<Kind> {
+        Kind::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Longest form of fields and bytes.
+    const fn max(self) -> usize {
+        match self {
+            Kind::Ping | Kind::TailEnd => 0,
+            Kind::Join => 4 + 16 + PLACE + HASH + 1 + 4 + EPOCHS_KEPT * POSITION,
+            Kind::Acknowledge => 2 * PLACE,
+            Kind::Tail => TAIL_BYTES_MAX,
+            Kind::Follow | Kind::KeptBy => PLACE,
+            Kind::SetAside => POSITION,
+            Kind::Resync => PLACE + HASH,
+            Kind::Frame => HEAD + FRAME_BYTES_MAX,
+            Kind::Piece => FRAME_BYTES_MAX,
+            Kind::PiecesEnd => PLACE + HASH + 4,
+            Kind::Refused => REASON_BYTES_MAX,
+        }
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            Kind::Ping => "ping",
+            Kind::Join => "join",
+            Kind::Acknowledge => "acknowledgement",
+            Kind::Tail => "part of a tail",
+            Kind::TailEnd => "end of a tail",
+            Kind::Follow => "follow",
+            Kind::SetAside => "set aside",
+            Kind::Resync => "resync",
+            Kind::Frame => "frame",
+            Kind::Piece => "piece",
+            Kind::PiecesEnd => "end of pieces",
+            Kind::KeptBy => "kept by",
+            Kind::Refused => "refusal",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "bulk/link_tests.rs"]
+mod link_tests;
+#[cfg(test)]
+#[path = "bulk/tests.rs"]
+mod tests;

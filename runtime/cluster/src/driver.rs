@@ -1,0 +1,433 @@
+//! The driver of a node: the thread that gives the machine what happens, and does what it says.
+//!
+//! ```text
+//! links ---datagram--> wiring --message--\
+//! votes on disk ---------------written---> Driver: Node::step --+--> wiring --> links
+//! shell (engine, mirror, operators) -input-/                    +--> votes on disk
+//! time (a quarter of a beat) -------------/                     +--> door: token, permits, shut
+//!                                                               +--> shell: what else it says
+//! ```
+//! It waits for nothing but its inbox, so that leases are renewed and run out in time whatever the
+//! rest of the process does. That a hung rest loses its lease all the same is the machine's business: it
+//! wants to be told that sequencer and store move.
+
+use crate::disk::{self, Written};
+use crate::limits::{FAREWELLS, TICKS_PER_BEAT};
+use crate::links::{Arrived, LinkAddresses, Links};
+use crate::seal::{Sealer, Secret};
+use crate::superblock::SuperblockFile;
+use crate::wiring::{WireFigures, Wiring};
+use gwp_redundancy::invariants::{self, Broken};
+use gwp_redundancy::member::{Epoch, Member};
+use gwp_redundancy::message::{Message, Report, Stance};
+use gwp_redundancy::mono::Mono;
+use gwp_redundancy::node::{Command, Event, Input, Node, Obstacle, Output, Refusal, Role, Settings, State};
+use gwp_redundancy::token::{ActivationToken, Permit};
+use gwp_redundancy::vote::Superblock;
+use std::io;
+use std::num::NonZeroU128;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+
+/// The exits of the graph, as the driver opens and shuts them.
+pub trait Door: Send {
+    /// An epoch was won; shut until its first permit.
+    fn activate(&mut self, token: ActivationToken);
+
+    fn permit(&mut self, permit: Permit);
+
+    fn shut(&mut self);
+}
+
+/// What a driver is made of.
+pub struct DriverConfig {
+    pub settings: Settings,
+    pub secret: Secret,
+    /// Random, for this start of the process alone.
+    pub boot: NonZeroU128,
+    pub links: Vec<LinkAddresses>,
+    /// Where this member keeps its votes.
+    pub votes: PathBuf,
+    /// The clock that leases are counted on.
+    pub clock: fn() -> Mono,
+    pub door: Box<dyn Door>,
+}
+
+/// Why a member cannot take part.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    #[error(transparent)]
+    Votes(#[from] crate::superblock::OpenError),
+    #[error("a link of the pair cannot be used")]
+    Link(#[source] io::Error),
+    #[error("the operating system gives no thread")]
+    Thread(#[source] io::Error),
+}
+
+/// What the machine tells the shell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// An epoch was won: run the graph, then [`Input::Activated`].
+    Activate {
+        epoch: Epoch,
+        stale: bool,
+    },
+    /// The exits are shut. When nothing is on its way through them any more: [`Input::Closed`].
+    Close,
+    Alone(bool),
+    Prepare,
+    Cancel,
+    Drain,
+    Resume,
+    Role {
+        from: Role,
+        to: Role,
+    },
+    Notify(Event),
+    /// The machine breaks a rule: a defect. The node has given up what it held.
+    Defect(&'static str),
+}
+
+/// What was heard of the peer that a standby follows by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Heard {
+    /// Newest epoch in which the peer was heard to be active.
+    pub active_epoch: Epoch,
+    /// It is active in it still, as far as is known.
+    pub is_active: bool,
+}
+
+/// A look at the machine.
+#[derive(Clone, Debug)]
+pub struct Look {
+    pub state: State,
+    pub role: Role,
+    pub epoch: Epoch,
+    /// Nanoseconds for which it may still act; `None` = for good, or it holds nothing.
+    pub lease_left: Option<u64>,
+    pub alone: bool,
+    /// Why it does not stand, if it does not.
+    pub obstacle: Option<Obstacle>,
+    pub votes: Superblock,
+    /// What the peer and the witness said of themselves last, and nanoseconds since.
+    pub peer: Option<(Report, u64)>,
+    pub witness: Option<(Report, u64)>,
+    pub wire: WireFigures,
+}
+
+enum Arrival {
+    Datagram(Arrived),
+    Written(Written),
+    Input(Input),
+    /// What an operator wants, and whether the machine refused it.
+    Command(Command, tokio::sync::oneshot::Sender<Option<Refusal>>),
+    Look(tokio::sync::oneshot::Sender<Look>),
+    /// Say farewell and end. True: nothing is on its way through the exits.
+    End(bool),
+}
+
+impl From<Arrived> for Arrival {
+    fn from(arrived: Arrived) -> Arrival {
+        Arrival::Datagram(arrived)
+    }
+}
+
+impl From<Written> for Arrival {
+    fn from(written: Written) -> Arrival {
+        Arrival::Written(written)
+    }
+}
+
+/// A running driver, for its shell. Dropping it ends the driver.
+pub struct DriverHandle {
+    inbox: Sender<Arrival>,
+    pub heard: watch::Receiver<Heard>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DriverHandle {
+    /// Tells the machine that something happened.
+    pub fn input(&self, input: Input) {
+        let _ = self.inbox.send(Arrival::Input(input));
+    }
+
+    /// A sender of inputs for others.
+    pub fn inputs(&self) -> Inputs {
+        Inputs(self.inbox.clone())
+    }
+
+    /// Ends it in order. `is_empty`: the exits are shut and nothing is on its way through them, so the others are told
+    /// that the epoch that was held here is over; else they wait until its lease has run out. Blocks for a few beats.
+    pub fn end(mut self, is_empty: bool) {
+        self.finish(is_empty);
+    }
+
+    fn finish(&mut self, is_empty: bool) {
+        let _ = self.inbox.send(Arrival::End(is_empty));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for DriverHandle {
+    fn drop(&mut self) {
+        self.finish(false);
+    }
+}
+
+/// Tells the machine that something happened.
+#[derive(Clone)]
+pub struct Inputs(Sender<Arrival>);
+
+impl Inputs {
+    pub fn send(&self, input: Input) {
+        let _ = self.0.send(Arrival::Input(input));
+    }
+
+    /// Tells it what an operator wants; says why the machine refused it, if it did.
+    pub async fn command(&self, command: Command) -> Option<Refusal> {
+        let (answer, refused) = tokio::sync::oneshot::channel();
+        let _ = self.0.send(Arrival::Command(command, answer));
+        refused.await.ok().flatten()
+    }
+
+    /// Looks at the machine; `None` if the driver has ended.
+    pub async fn look(&self) -> Option<Look> {
+        let (answer, look) = tokio::sync::oneshot::channel();
+        let _ = self.0.send(Arrival::Look(answer));
+        look.await.ok()
+    }
+}
+
+struct Driver {
+    node: Node,
+    wiring: Wiring,
+    votes: Sender<Superblock>,
+    /// Newest block on disk.
+    kept: Superblock,
+    writing: Option<Superblock>,
+    clock: fn() -> Mono,
+    beat: u64,
+    door: Box<dyn Door>,
+    open: Option<Permit>,
+    told: UnboundedSender<Told>,
+    heard: watch::Sender<Heard>,
+    peer: Option<(Report, Mono)>,
+    witness: Option<(Report, Mono)>,
+    me: Member,
+    out: Vec<Output>,
+    refused: Option<Refusal>,
+    defect: bool,
+}
+
+/// Starts the driver; the machine is booting until it is told [`Input::Opened`].
+///
+/// # Errors
+/// The votes cannot be read, or a link cannot be bound.
+pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<Told>), DriverError> {
+    let DriverConfig { settings, secret, boot, links, votes, clock, door } = config;
+    let (file, block, _) = SuperblockFile::open(&votes)?;
+    let (inbox, arrivals) = channel();
+    let links = Links::bind(&links, &inbox).map_err(DriverError::Link)?;
+    let votes = disk::start(file, inbox.clone()).map_err(DriverError::Thread)?;
+    let (told, shell) = unbounded_channel();
+    let (heard, hearing) = watch::channel(Heard::default());
+    let me = Member::Node(settings.me);
+    let mut driver = Driver {
+        node: Node::boot(settings, block, clock()),
+        wiring: Wiring::new(links, Sealer::new(&secret, me, boot)),
+        votes,
+        kept: block,
+        writing: None,
+        clock,
+        beat: settings.timing.beat,
+        door,
+        open: None,
+        told,
+        heard,
+        peer: None,
+        witness: None,
+        me,
+        out: Vec::new(),
+        refused: None,
+        defect: false,
+    };
+    let thread = std::thread::Builder::new()
+        .name("gwp-pair".into())
+        .spawn(move || driver.run(&arrivals))
+        .map_err(DriverError::Thread)?;
+    Ok((DriverHandle { inbox, heard: hearing, thread: Some(thread) }, shell))
+}
+
+impl Driver {
+    fn run(&mut self, arrivals: &Receiver<Arrival>) {
+        let every = Duration::from_nanos(self.beat / TICKS_PER_BEAT);
+        let mut due = (self.clock)().plus(self.beat / TICKS_PER_BEAT);
+        loop {
+            let now = (self.clock)();
+            match arrivals.recv_timeout(Duration::from_nanos(due.since(now))) {
+                Ok(Arrival::End(is_empty)) => return self.farewell(arrivals, is_empty),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(arrival) => self.take(arrival),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = (self.clock)();
+            if now >= due {
+                due = now.plus(u64::try_from(every.as_nanos()).unwrap_or(self.beat));
+                self.step(Input::Tick);
+            }
+        }
+    }
+
+    fn take(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Datagram(arrived) => {
+                let now = (self.clock)();
+                if let Some((from, message)) = self.wiring.take(now, arrived) {
+                    self.note(from, &message, now);
+                    self.step(Input::Message { from, message });
+                }
+            }
+            Arrival::Written(Written(true)) => {
+                self.kept = self.writing.take().unwrap_or(self.kept);
+                self.step(Input::Persisted);
+            }
+            Arrival::Written(Written(false)) => self.step(Input::PersistFailed),
+            Arrival::Input(input) => self.step(input),
+            Arrival::Command(command, answer) => {
+                self.refused = None;
+                self.step(Input::Operator(command));
+                let _ = answer.send(self.refused.take());
+            }
+            Arrival::Look(answer) => {
+                let _ = answer.send(self.look());
+            }
+            Arrival::End(_) => {}
+        }
+    }
+
+    /// What a standby follows by.
+    fn note(&mut self, from: Member, message: &Message, now: Mono) {
+        let report = message.report;
+        if from == Member::Witness {
+            self.witness = Some((report, now));
+            return;
+        }
+        if from == self.me {
+            return;
+        }
+        let is_active = report.stance == Stance::Active;
+        let epoch = if is_active { report.epoch } else { 0 };
+        self.peer = Some((report, now));
+        self.heard.send_if_modified(|heard| {
+            let next = Heard { active_epoch: heard.active_epoch.max(epoch), is_active };
+            std::mem::replace(heard, next) != next
+        });
+    }
+
+    fn step(&mut self, input: Input) {
+        let now = (self.clock)();
+        let mut out = std::mem::take(&mut self.out);
+        self.node.step(now, input, &mut out);
+        for output in out.drain(..) {
+            self.carry_out(now, output);
+        }
+        self.out = out;
+        self.check();
+    }
+
+    fn carry_out(&mut self, now: Mono, output: Output) {
+        let told = match output {
+            Output::Send { to, message } => return self.wiring.send(now, to, &message),
+            Output::Persist(block) => {
+                self.writing = Some(block);
+                let _ = self.votes.send(block);
+                return;
+            }
+            Output::Permit(permit) => {
+                self.open = Some(permit);
+                return self.door.permit(permit);
+            }
+            Output::Activate { token, stale } => {
+                let epoch = token.epoch();
+                self.door.activate(token);
+                Told::Activate { epoch, stale }
+            }
+            Output::Close => {
+                self.door.shut();
+                self.open = None;
+                Told::Close
+            }
+            Output::Alone(alone) => Told::Alone(alone),
+            Output::Prepare => Told::Prepare,
+            Output::Cancel => Told::Cancel,
+            Output::Drain => Told::Drain,
+            Output::Resume => Told::Resume,
+            Output::Role { from, to } => Told::Role { from, to },
+            Output::Notify(event) => Told::Notify(event),
+            Output::Refused(why) => {
+                self.refused = Some(why);
+                return;
+            }
+        };
+        let _ = self.told.send(told);
+    }
+
+    /// A machine that breaks a rule must not act.
+    fn check(&mut self) {
+        let now = (self.clock)();
+        let open = self.open.filter(|permit| now < permit.until()).map(|permit| permit.epoch());
+        let Err(Broken(rule)) = invariants::of_node(&self.node, &self.kept, open, now) else { return };
+        if !self.defect {
+            self.defect = true;
+            self.door.shut();
+            self.open = None;
+            tracing::error!(rule, "the machine of the pair breaks a rule; please report it");
+            let _ = self.told.send(Told::Defect(rule));
+            let mut out = Vec::new();
+            self.node.step(now, Input::StoreFailed, &mut out);
+            for output in out {
+                self.carry_out(now, output);
+            }
+        }
+    }
+
+    fn look(&self) -> Look {
+        let now = (self.clock)();
+        let since = |seen: &(Report, Mono)| (seen.0, now.since(seen.1));
+        let until = self.node.lease_until();
+        Look {
+            state: self.node.state(now),
+            role: self.node.role(),
+            epoch: self.node.epoch(),
+            lease_left: (self.node.role().holds() && until != Mono::FOREVER).then(|| until.since(now)),
+            alone: self.node.is_alone(),
+            obstacle: self.node.may_stand(now).err(),
+            votes: self.node.superblock(),
+            peer: self.peer.as_ref().map(since),
+            witness: self.witness.as_ref().map(since),
+            wire: self.wiring.figures(now),
+        }
+    }
+
+    /// The process ends: what it held is over, and the others hear it at once. For the machine a process
+    /// that ends is one whose store has failed: it never acts again.
+    fn farewell(&mut self, arrivals: &Receiver<Arrival>, is_empty: bool) {
+        self.step(Input::StoreFailed);
+        if is_empty {
+            self.step(Input::Closed);
+        }
+        for _ in 0..FAREWELLS {
+            let until = (self.clock)().plus(self.beat);
+            while let Ok(arrival) = arrivals.recv_timeout(Duration::from_nanos(until.since((self.clock)()))) {
+                self.take(arrival);
+            }
+            self.step(Input::Tick);
+        }
+    }
+}

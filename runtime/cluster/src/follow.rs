@@ -1,0 +1,281 @@
+//! The standby follows the active: its store becomes a copy, frame by frame.
+//!
+//! ```text
+//! the active is heard --> connect over a link --> Join: what is here
+//!        ^                     |  Follow: frame by frame, durable, acknowledged
+//!        |                     |  Resync: the whole store in pieces, then frame by frame
+//!        +-- lost, stopped ----+  SetAside: what is here is no copy: kept beside, and joined anew, empty
+//! ```
+
+use crate::bulk::{self, BulkError, Join, Message, Receiver, Sender};
+use crate::driver::Heard;
+use crate::limits::{APPLIED_AT_ONCE_BYTES, PING_EVERY, RETRY_AFTER, SILENT_MAX};
+use crate::stream::{StreamError, StreamKeys};
+use gwp_journal::{AsideError, Replica, StoreError, set_aside};
+use gwp_redundancy::mirror::{Head, History, Place, RunningHash, Verdict};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+
+/// What a follower is made of.
+pub struct Follower {
+    /// The data directory, with the store.
+    pub data: PathBuf,
+    /// Where the peer is, by link.
+    pub peers: Vec<SocketAddr>,
+    pub keys: StreamKeys,
+    pub heard: watch::Receiver<Heard>,
+    /// Told how far the copy has come, for people.
+    pub progress: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Why it does not follow any more. It tries again.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Bulk(#[from] BulkError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Aside(#[from] AsideError),
+    #[error("the active says what was not asked")]
+    OutOfTurn,
+    #[error("a frame does not follow on what is here: {0:?}")]
+    Verdict(Verdict),
+    #[error("the active refuses: {0}")]
+    Refused(String),
+    #[error("writing the copy has failed")]
+    Task(#[from] JoinError),
+}
+
+/// Follows whoever is active until `stop` is set. Gives the copy, open and whole up to its last frame, if it has been
+/// opened.
+pub async fn follow(follower: Follower, mut stop: watch::Receiver<bool>) -> Option<Replica> {
+    let (mut next, mut replica, mut said) = (0, None, String::new());
+    loop {
+        let mut heard = follower.heard.clone();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return replica,
+            active = heard.wait_for(|heard| heard.is_active) => if active.is_err() { return replica },
+        }
+        let Some(peer) = follower.peers.get(next % follower.peers.len().max(1)).copied() else {
+            return replica;
+        };
+        next = next.wrapping_add(1);
+        // A frame that is being written is written to its end: only waiting is cut short.
+        match once(&follower, peer, &mut replica, &mut stop).await {
+            Ok(()) => said.clear(),
+            Err(error) => {
+                // What the disk refused is believed only when it is read again.
+                if matches!(error, FollowError::Store(_) | FollowError::Task(_)) {
+                    replica = None;
+                }
+                // It is tried several times a second: the same is said once.
+                let why = error.to_string();
+                if why != said {
+                    tracing::info!(%peer, %error, "the copy of the active's store does not go on; trying again");
+                    (follower.progress)(&why);
+                    said = why;
+                }
+            }
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return replica,
+            () = tokio::time::sleep(RETRY_AFTER) => {}
+        }
+    }
+}
+
+/// Runs blocking work with the copy, opened if it is not.
+async fn with<T: Send + 'static>(
+    follower: &Follower,
+    place: &mut Option<Replica>,
+    work: impl FnOnce(&mut Replica) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, FollowError> {
+    let (taken, data) = (place.take(), follower.data.clone());
+    let run = move || {
+        let mut replica = match taken {
+            Some(replica) => replica,
+            None => Replica::open(&data)?,
+        };
+        let done = work(&mut replica);
+        Ok::<_, StoreError>((replica, done))
+    };
+    let (replica, done) = tokio::task::spawn_blocking(run).await??;
+    *place = Some(replica);
+    Ok(done?)
+}
+
+/// What is waited for, until it is to stop.
+async fn until<T>(stop: &mut watch::Receiver<bool>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => None,
+        done = work => Some(done),
+    }
+}
+
+/// Follows over one connection.
+async fn once(
+    follower: &Follower,
+    peer: SocketAddr,
+    replica: &mut Option<Replica>,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<(), FollowError> {
+    let Some(connected) = until(stop, follower.keys.connect(peer)).await else { return Ok(()) };
+    let (mut to, mut from) = bulk::split(connected?, SILENT_MAX);
+    let standing = with(follower, replica, |replica| replica.standing()).await?;
+    let join = match &standing {
+        Some(standing) => Join {
+            epoch: follower.heard.borrow().active_epoch,
+            incarnation: standing.incarnation,
+            place: standing.place,
+            hash: standing.hash,
+            complete: true,
+            history: standing.history.clone(),
+        },
+        None => Join {
+            epoch: follower.heard.borrow().active_epoch,
+            incarnation: [0; 16],
+            place: Place::ZERO,
+            hash: RunningHash::EMPTY,
+            complete: false,
+            history: History::default(),
+        },
+    };
+    say(&mut to, &Message::Join(join)).await?;
+    let Some(answer) = receive(&mut from, stop).await? else { return Ok(()) };
+    match answer {
+        Message::Follow { after } => {
+            tracing::info!(%after, "following the active");
+            frames(follower, replica, (&mut to, &mut from), stop).await
+        }
+        Message::SetAside { above } => {
+            let (closed, data) = (replica.take(), follower.data.clone());
+            let set_aside = move || {
+                drop(closed);
+                set_aside(&data)
+            };
+            let kept = tokio::task::spawn_blocking(set_aside).await??;
+            if let Some(number) = kept {
+                tracing::warn!(%above, kept_as = format!("store.aside-{number}"), "the log here has records that the active does not have; they are kept beside, and the active's store is copied");
+            }
+            Ok(())
+        }
+        Message::Resync { after, hash } => {
+            tracing::info!(%after, "copying the whole store of the active");
+            match pieces(follower, replica, (after, hash), (&mut to, &mut from), stop).await? {
+                true => frames(follower, replica, (&mut to, &mut from), stop).await,
+                false => Ok(()),
+            }
+        }
+        Message::Refused { why } => Err(FollowError::Refused(why)),
+        _ => Err(FollowError::OutOfTurn),
+    }
+}
+
+/// The next message; `None` when it is to stop.
+async fn receive(
+    from: &mut Receiver,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Option<Message>, FollowError> {
+    match until(stop, from.receive()).await {
+        None => Ok(None),
+        Some(said) => Ok(Some(said?)),
+    }
+}
+
+/// A message that has come already.
+async fn ready(from: &mut Receiver) -> Option<Result<Message, BulkError>> {
+    tokio::select! {
+        biased;
+        said = from.receive() => Some(said),
+        () = std::future::ready(()) => None,
+    }
+}
+
+async fn say(to: &mut Sender, message: &Message) -> Result<(), BulkError> {
+    to.push(message)?;
+    to.flush().await
+}
+
+/// The whole store; false when it is to stop before that is here.
+async fn pieces(
+    follower: &Follower,
+    replica: &mut Option<Replica>,
+    (place, hash): (Place, RunningHash),
+    (to, from): (&mut Sender, &mut Receiver),
+    stop: &mut watch::Receiver<bool>,
+) -> Result<bool, FollowError> {
+    with(follower, replica, move |replica| replica.begin_full(place, hash)).await?;
+    let mut bytes_copied = 0;
+    let mut last_ping = tokio::time::Instant::now();
+    loop {
+        let Some(said) = receive(from, stop).await? else { return Ok(false) };
+        match said {
+            Message::Piece { bytes } => {
+                bytes_copied += bytes.len();
+                with(follower, replica, move |replica| replica.piece(&bytes)).await?;
+                (follower.progress)(&format!("copying the whole store: {} MB so far", bytes_copied >> 20));
+                if last_ping.elapsed() > PING_EVERY {
+                    last_ping = tokio::time::Instant::now();
+                    say(to, &Message::Ping).await?;
+                }
+            }
+            Message::PiecesEnd { pieces, .. } => {
+                with(follower, replica, move |replica| replica.end_full(pieces)).await?;
+                say(to, &Message::Acknowledge { received: place, durable: place }).await?;
+                return Ok(true);
+            }
+            Message::Ping => {}
+            _ => return Err(FollowError::OutOfTurn),
+        }
+    }
+}
+
+/// Frame by frame, until it is to stop or the link is lost.
+async fn frames(
+    follower: &Follower,
+    replica: &mut Option<Replica>,
+    (to, from): (&mut Sender, &mut Receiver),
+    stop: &mut watch::Receiver<bool>,
+) -> Result<(), FollowError> {
+    loop {
+        let Some(said) = receive(from, stop).await? else { return Ok(()) };
+        let mut gathered: Vec<(Head, Arc<[u8]>)> = Vec::new();
+        let mut bytes = 0;
+        let mut said = Some(said);
+        // All that has come already goes to the disk at once.
+        while let Some(one) = said.take() {
+            match one {
+                Message::Frame { head, bytes: frame } => {
+                    bytes += frame.len();
+                    gathered.push((head, frame));
+                }
+                Message::Ping => {}
+                _ => return Err(FollowError::OutOfTurn),
+            }
+            if bytes < APPLIED_AT_ONCE_BYTES {
+                said = ready(from).await.transpose()?;
+            }
+        }
+        if gathered.is_empty() {
+            say(to, &Message::Ping).await?;
+            continue;
+        }
+        let apply = move |replica: &mut Replica| {
+            replica.apply_many(gathered.iter().map(|(head, frame)| (head, &frame[..])))
+        };
+        match with(follower, replica, apply).await? {
+            Verdict::Append | Verdict::Have => {}
+            other => return Err(FollowError::Verdict(other)),
+        }
+        if let Some(place) = replica.as_ref().and_then(Replica::place) {
+            (follower.progress)(&format!("a copy of the active's store up to {place}"));
+            say(to, &Message::Acknowledge { received: place, durable: place }).await?;
+        }
+    }
+}

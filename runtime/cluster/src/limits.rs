@@ -1,0 +1,38 @@
+//! Every bound of the pair's shell in one place. Times without a type are nanoseconds.
+
+use std::time::Duration;
+
+/// Datagrams that wait for the driver; more are dropped, as a network would.
+pub const DATAGRAMS_WAITING_MAX: usize = 256;
+/// Addresses of one member that are kept for each link, where none was told.
+pub const ADDRESSES_MAX: usize = 4;
+/// So long an address counts where a member was heard.
+pub const ADDRESS_KEPT: u64 = 30_000_000_000;
+/// The machine is looked at this often within a beat at least.
+pub const TICKS_PER_BEAT: u64 = 4;
+/// A process that ends says so this often, a beat apart.
+pub const FAREWELLS: u32 = 3;
+
+// The mirror.
+
+/// Frames that are kept for a peer that is away or behind; beyond it, it gets a copy of the whole store.
+pub const RING_BYTES_MAX: usize = 32 << 20;
+/// The same while the peer gets a copy of the whole store: what is made meanwhile follows on it.
+pub const COPYING_BYTES_MAX: usize = 256 << 20;
+/// Bytes of frames that are handed to a link at once.
+pub const SENT_AT_ONCE_BYTES: usize = 1 << 20;
+/// Bytes of frames that a standby gathers for one sync of its disk.
+pub const APPLIED_AT_ONCE_BYTES: usize = 4 << 20;
+
+// Its stream.
+
+/// Both say something this often.
+pub const PING_EVERY: Duration = Duration::from_millis(300);
+/// A stream on which nothing comes for so long has ended.
+pub const SILENT_MAX: Duration = Duration::from_secs(3);
+/// Between two tries to follow.
+pub const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// When no connection can be taken, such as for want of file descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are served at a time: the peer's, and those of it that have not ended yet.
+pub const SERVED_MAX: usize = 4;

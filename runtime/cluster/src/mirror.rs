@@ -1,0 +1,3 @@
+//! The mirror's side at the active.
+
+pub mod hub;

@@ -1,0 +1,175 @@
+//! The active serves its peer: how it joins, a copy of the whole store if it needs one, then frame by frame.
+
+use crate::bulk::{self, BulkError, Message, Receiver, Sender};
+use crate::limits::{ACCEPT_PAUSE, PING_EVERY, SENT_AT_ONCE_BYTES, SERVED_MAX, SILENT_MAX};
+use crate::mirror::hub::{Copying, Hub, Next};
+use crate::stream::{StreamError, StreamKeys};
+use gwp_journal::{Snapshot, Standing, StoreError};
+use gwp_redundancy::mirror::Place;
+use gwp_redundancy::mirror::rejoin::Joining;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+
+/// Makes a snapshot of the store while its writer goes on, or none when that has ended; blocks.
+pub type Snapshots = Arc<dyn Fn() -> Option<Snapshot> + Send + Sync>;
+
+/// Why a peer is not served any more. It comes again.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Bulk(#[from] BulkError),
+    #[error("the store cannot be read")]
+    Store(#[from] StoreError),
+    #[error("it says what was not asked")]
+    OutOfTurn,
+    #[error("it is too far behind for the frames that are kept, or another connection of it has come")]
+    Lost,
+    #[error("the store's writer has ended")]
+    Stopping,
+    #[error("reading the store has failed")]
+    Task(#[from] JoinError),
+}
+
+/// Serves whoever comes as the peer, until it is aborted.
+pub async fn serve_peer(listener: TcpListener, keys: StreamKeys, hub: Hub, snapshots: Snapshots) {
+    // They end with this task.
+    let mut served = JoinSet::new();
+    loop {
+        while served.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok(_) if served.len() >= SERVED_MAX => {}
+            Ok((tcp, from)) => {
+                // One peer: the next connection of it takes the place of this one.
+                let (keys, hub, snapshots) = (keys.clone(), hub.clone(), snapshots.clone());
+                served.spawn(async move {
+                    if let Err(error) = serve(tcp, &keys, &hub, &snapshots).await {
+                        tracing::info!(%from, %error, "the peer does not copy any more");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection of the peer cannot be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    tcp: TcpStream,
+    keys: &StreamKeys,
+    hub: &Hub,
+    snapshots: &Snapshots,
+) -> Result<(), ServeError> {
+    let (mut to, mut from) = bulk::split(keys.accept(tcp).await?, SILENT_MAX);
+    let Message::Join(join) = from.receive().await? else { return Err(ServeError::OutOfTurn) };
+    let theirs = join.complete.then_some(Standing {
+        place: join.place,
+        hash: join.hash,
+        history: join.history,
+        incarnation: join.incarnation,
+    });
+    let mut copying = None;
+    let after = match hub.join(theirs.as_ref()) {
+        Joining::Follow { after } => {
+            say(&mut to, &Message::Follow { after }).await?;
+            after
+        }
+        Joining::SetAside { above } => {
+            say(&mut to, &Message::SetAside { above }).await?;
+            return Ok(());
+        }
+        Joining::Resync { .. } => {
+            // Frames that are made meanwhile are kept, so that the copy is of use.
+            copying = Some(hub.copying());
+            copy_all(&mut to, &mut from, snapshots).await?
+        }
+    };
+    tracing::info!(%after, "the peer follows");
+    let link = hub.attach(after);
+    let ended = follow((&mut to, &mut from), hub, link, copying).await;
+    hub.detach(link);
+    ended
+}
+
+/// Gives a copy of the whole store; the place up to which it goes.
+async fn copy_all(to: &mut Sender, from: &mut Receiver, snapshots: &Snapshots) -> Result<Place, ServeError> {
+    let make = snapshots.clone();
+    let made = tokio::task::spawn_blocking(move || make()).await?;
+    let mut snapshot = made.ok_or(ServeError::Stopping)?;
+    let (place, hash) = (snapshot.place(), snapshot.hash());
+    tracing::info!(%place, "the peer gets a copy of the whole store");
+    say(to, &Message::Resync { after: place, hash }).await?;
+    loop {
+        let (back, piece) = tokio::task::spawn_blocking(move || {
+            let piece = snapshot.next_piece();
+            (snapshot, piece)
+        })
+        .await?;
+        snapshot = back;
+        let Some(bytes) = piece? else { break };
+        say(to, &Message::Piece { bytes }).await?;
+    }
+    say(to, &Message::PiecesEnd { place, hash, pieces: snapshot.pieces() }).await?;
+    // It is whole there before frames count.
+    loop {
+        match from.receive().await? {
+            Message::Acknowledge { durable, .. } if durable >= place => return Ok(place),
+            Message::Ping | Message::Acknowledge { .. } => {}
+            _ => return Err(ServeError::OutOfTurn),
+        }
+    }
+}
+
+/// Frames to the peer, and what it says of them.
+async fn follow(
+    (to, from): (&mut Sender, &mut Receiver),
+    hub: &Hub,
+    link: u64,
+    mut copying: Option<Copying>,
+) -> Result<(), ServeError> {
+    let mut ping = tokio::time::interval(PING_EVERY);
+    loop {
+        let rung = hub.rung();
+        tokio::pin!(rung);
+        // Registered before the look, so that no ring between is missed.
+        rung.as_mut().enable();
+        match hub.next(link, SENT_AT_ONCE_BYTES) {
+            Next::Frames(frames) => {
+                for (head, bytes) in frames {
+                    if !to.has_room() {
+                        flush(to).await?;
+                    }
+                    to.push(&Message::Frame { head, bytes })?;
+                }
+                flush(to).await?;
+                continue;
+            }
+            // It has all that was made while it was copied.
+            Next::Wait => drop(copying.take()),
+            Next::Lost => return Err(ServeError::Lost),
+        }
+        tokio::select! {
+            () = rung => {}
+            said = from.receive() => match said? {
+                Message::Acknowledge { received, durable } => hub.acknowledged(link, received, durable),
+                Message::Ping => {}
+                _ => return Err(ServeError::OutOfTurn),
+            },
+            _ = ping.tick() => say(to, &Message::Ping).await?,
+        }
+    }
+}
+
+async fn say(to: &mut Sender, message: &Message) -> Result<(), BulkError> {
+    to.push(message)?;
+    flush(to).await
+}
+
+/// A peer that takes nothing is as silent as one that says nothing.
+async fn flush(to: &mut Sender) -> Result<(), BulkError> {
+    tokio::time::timeout(SILENT_MAX, to.flush()).await.unwrap_or(Err(BulkError::Silent(SILENT_MAX)))
+}

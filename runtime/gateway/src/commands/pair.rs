@@ -1,0 +1,102 @@
+//! `gwp pair`: the key of a pair, what a node is in it, and what operators want of it.
+
+use crate::cli::GatewayArgs;
+use crate::control::client::ask;
+use crate::pair::key::{PairKey, Profile};
+use clap::Subcommand;
+use hyper::Method;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Subcommand)]
+pub enum PairCommand {
+    /// Make the key of a new pair; both nodes and the witness need a copy of the file
+    Keys {
+        /// Where to write it; never over an old one
+        #[arg(default_value = "pair.key")]
+        file: PathBuf,
+        /// How long leases are
+        #[arg(long, value_enum, default_value_t = Profile::Default)]
+        profile: Profile,
+    },
+    /// What this node is, and what it hears of the others; exit code 1 when it could not lose one of them
+    Status {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move the graph from the active node, which is asked, to its peer
+    Switchover,
+    /// Keep a node that is not active from taking over, or let it again
+    Maintenance {
+        #[arg(value_parser = ["on", "off"])]
+        what: String,
+    },
+    /// Become active without votes: only when it is certain that the peer is not active
+    ForceActivate {
+        /// It is certain: the peer is off, or cut off for good
+        #[arg(long, required = true)]
+        peer_is_off: bool,
+    },
+}
+
+pub fn pair(command: &PairCommand, gateway: &GatewayArgs) -> anyhow::Result<ExitCode> {
+    let (method, path) = match command {
+        PairCommand::Keys { file, profile } => {
+            PairKey::make(file, *profile)?;
+            println!(
+                "{}: copy it to both nodes and to the witness, readable by their user alone",
+                file.display()
+            );
+            return Ok(ExitCode::SUCCESS);
+        }
+        PairCommand::Status { json } => return status(gateway, *json),
+        PairCommand::Switchover => (Method::POST, "/v1/pair/switchover"),
+        PairCommand::Maintenance { what } if what == "on" => (Method::POST, "/v1/pair/maintenance"),
+        PairCommand::Maintenance { .. } => (Method::DELETE, "/v1/pair/maintenance"),
+        PairCommand::ForceActivate { .. } => (Method::POST, "/v1/pair/force-activate"),
+    };
+    let answer = ask(gateway, method, path, None)?.done()?;
+    if let Some(said) = answer.get("said").and_then(Value::as_str) {
+        println!("{said}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
+    let answer = ask(gateway, Method::GET, "/v1/pair", None)?.done()?;
+    let well = answer.get("redundant").and_then(Value::as_bool) == Some(true);
+    let code = if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if as_json {
+        println!("{answer:#}");
+        return Ok(code);
+    }
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+    println!("{} ({}): {}", text(&answer, "node"), text(&answer, "member"), text(&answer, "state"));
+    for name in ["epoch", "lease_left_ms"] {
+        if let Some(number) = answer.get(name).and_then(Value::as_u64) {
+            println!("  {:<22} {number}", name.replace('_', " "));
+        }
+    }
+    for name in ["copy", "program", "does_not_stand"] {
+        if let Some(why) = answer.get(name).and_then(Value::as_str) {
+            println!("  {:<22} {why}", name.replace('_', " "));
+        }
+    }
+    println!("\n{:<10} {:<28} {:>10}", "MEMBER", "SAYS", "SILENT");
+    for member in answer.get("members").and_then(Value::as_array).into_iter().flatten() {
+        let silent = member.get("silent_ms").and_then(Value::as_u64);
+        let silent = silent.map_or("never heard".into(), |ms| format!("{ms} ms"));
+        println!("{:<10} {:<28} {:>10}", text(member, "member"), text(member, "says"), silent);
+    }
+    println!("\n{:<6} {:>16} {:>16}", "LINK", "PEER SILENT", "WITNESS SILENT");
+    for (number, link) in answer.get("links").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let silent = |name: &str| match link.get(name).and_then(Value::as_u64) {
+            Some(ms) => format!("{ms} ms"),
+            None => "-".into(),
+        };
+        println!("{number:<6} {:>16} {:>16}", silent("peer_silent_ms"), silent("witness_silent_ms"));
+    }
+    Ok(code)
+}

@@ -1,0 +1,15 @@
+//! This node as one of two: which member it is, and the graph that runs while it is active.
+//!
+//! ```text
+//!              driver (gwp-cluster): machine, links, votes --opens, shuts--> exits
+//!                 | told                       ^ inputs
+//!                 v                            |
+//! run: standby ---- an epoch is won ----> active: engine, its store mirrored to the peer
+//!      copies the active's store   <---- it is over ----
+//! ```
+
+pub mod desk;
+pub mod key;
+pub mod run;
+mod standby;
+mod words;

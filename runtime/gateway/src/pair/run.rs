@@ -1,0 +1,561 @@
+//! `gwp run` on a node of a pair: standby and active in turn.
+//!
+//! ```text
+//!            +--------------------- standby: control interface, copy of the active's store <--+
+//!            |                         | the machine has won an epoch                          |
+//!   start ---+                         v                                                       |
+//!                     active: store, engine, its mirror, control interface                     |
+//!                                      | the epoch is over, or is handed over: the engine stops|
+//!                                      +-------------------------------------------------------+
+//! ```
+//! The driver opens and shuts the exits by itself: what is slow here delays a takeover and lets nothing out.
+
+use super::desk::PairDesk;
+use super::key::{PairKey, boot_id};
+use super::standby::StandbyDesk;
+use super::words;
+use crate::cli::RunArgs;
+use crate::commands::run::{Ended, Graph, Listeners, Ready};
+use crate::configuration::history::History;
+use crate::configuration::start::Given;
+use crate::node::{Node, PairMember};
+use crate::service::Service;
+use crate::stop_signal::StopSignal;
+use anyhow::{Context, bail};
+use gwp_cluster::driver::{self, Door, DriverConfig, DriverHandle, Inputs, Told};
+use gwp_cluster::follow::{Follower, follow};
+use gwp_cluster::links::LinkAddresses;
+use gwp_cluster::mirror::hub::Hub;
+use gwp_cluster::serve::serve_peer;
+use gwp_cluster::stream::StreamKeys;
+use gwp_console::Running;
+use gwp_core::{PlanId, Position};
+use gwp_engine::exits::{ExitKeeper, Exits, exits};
+use gwp_engine::pair::PairStart;
+use gwp_engine::release::Release;
+use gwp_engine::{Engine, GatewayClock};
+use gwp_journal::{Opened, Replica, Store, StoreError, StoreOptions};
+use gwp_redundancy::failback::FailbackMode;
+use gwp_redundancy::member::{Epoch, Member, NodeId};
+use gwp_redundancy::mirror::{ActiveSide, MirrorMode, Wish};
+use gwp_redundancy::node::{Configured, Event, Input, Role, Settings, StalePolicy};
+use gwp_redundancy::policy::{PairPolicy, Quorum};
+use gwp_redundancy::timing::Timing;
+use gwp_redundancy::token::{ActivationToken, Permit};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often the mirror's wishes are looked at.
+const WISHES_EVERY: Duration = Duration::from_millis(10);
+
+/// How long a switchover waits for the peer to hold everything.
+const HANDOVER_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How long what is on its way out may take to end.
+const EMPTIED_WAIT: Duration = Duration::from_secs(15);
+
+/// The store may be held for a moment by who read it in the epoch before.
+const LOCKED_WAIT: Duration = Duration::from_secs(5);
+
+/// The exits, for the driver.
+struct EngineDoor(Arc<ExitKeeper>);
+
+impl Door for EngineDoor {
+    fn activate(&mut self, token: ActivationToken) {
+        self.0.activate(token);
+    }
+
+    fn permit(&mut self, permit: Permit) {
+        self.0.permit(permit);
+    }
+
+    fn shut(&mut self) {
+        self.0.shut();
+    }
+}
+
+/// What a node of a pair is made of, as long as its process runs.
+struct PairNode<'a> {
+    args: &'a RunArgs,
+    node: Arc<Node>,
+    given: Option<Given>,
+    timing: Timing,
+    keys: StreamKeys,
+    driver: DriverHandle,
+    told: UnboundedReceiver<Told>,
+    keeper: Arc<ExitKeeper>,
+    exits: Exits,
+    desk: Arc<PairDesk>,
+    /// Where the peer comes to copy the store.
+    listeners: Vec<TcpListener>,
+    /// The engine whose log must move, once it is active; while it starts or stops this process answers for itself,
+    /// and the machine bounds how long that takes.
+    working: Working,
+    /// An epoch was given up on purpose: the machine calls that a fault.
+    gave_up: bool,
+}
+
+type Working = Arc<Mutex<Option<Arc<Engine>>>>;
+
+fn set_working(working: &Working, engine: Option<Arc<Engine>>) {
+    *working.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+}
+
+/// What ended one of the two.
+enum End {
+    /// The process is to end.
+    Stop(ExitCode),
+    /// With the copy of the store, if it is open.
+    Won { epoch: Epoch, copy: Option<Box<Replica>> },
+    /// The epoch is over.
+    Lost,
+    /// The graph is to move to the peer.
+    HandOver,
+}
+
+/// Runs until it is stopped.
+///
+/// # Errors
+/// What was told of the pair is wrong, or the machine refuses.
+pub async fn run(
+    args: &RunArgs,
+    node: Arc<Node>,
+    given: Option<Given>,
+    mut stop: StopSignal,
+) -> anyhow::Result<ExitCode> {
+    let mut pair = PairNode::start(args, node, given).await?;
+    // `--for` counts from the start, whatever the node is meanwhile.
+    let (ends, mut end) = watch::channel(None);
+    let run_for = args.run_for;
+    let stopping = async move { ends.send_replace(Some(stop.wait(run_for).await)) };
+    let ended = tokio::select! {
+        ended = pair.serve(&mut end) => ended,
+        never = async { stopping.await; std::future::pending().await } => never,
+    };
+    // Says farewell, so that the peer need not wait for a lease to run out; but only when nothing is on its way.
+    let is_empty = pair.shut().await;
+    let PairNode { driver, .. } = pair;
+    let _ = tokio::task::spawn_blocking(move || driver.end(is_empty)).await;
+    ended
+}
+
+type Stopping = watch::Receiver<Option<&'static str>>;
+
+impl<'a> PairNode<'a> {
+    async fn start(args: &'a RunArgs, node: Arc<Node>, given: Option<Given>) -> anyhow::Result<PairNode<'a>> {
+        let Some(member) = &node.pair else { bail!("{} has no [pair]", node.id) };
+        let me = if member.is_primary { NodeId::Primary } else { NodeId::Backup };
+        let key = PairKey::load(&member.key)?;
+        std::fs::create_dir_all(&node.data)
+            .with_context(|| format!("the data directory {} cannot be used", node.data.display()))?;
+        let configured = Configured { plan: plan_to_run(&node, given.as_ref())?, at: Position::ZERO };
+        let logged = last_epoch(&node)?;
+        let mut listeners = Vec::new();
+        for link in &member.links {
+            let bound = TcpListener::bind(link.here).await;
+            listeners.push(bound.with_context(|| format!("the peer cannot be served on {}", link.here))?);
+        }
+        let (keeper, exits) = exits();
+        let keeper = Arc::new(keeper);
+        let settings = settings(me, member, key.timing);
+        let (driver, told) = driver::start(DriverConfig {
+            settings,
+            secret: key.secret.clone(),
+            boot: boot_id()?,
+            links: links(me, member),
+            votes: node.data.join("votes"),
+            clock: gwp_engine::clock::boot,
+            door: Box::new(EngineDoor(keeper.clone())),
+        })?;
+        tracing::info!(node = %node.id, member = %me, links = member.links.len(), witness = settings.quorum == Quorum::Witnessed, "one of a pair");
+        for input in [
+            Input::Configured(Some(configured)),
+            Input::Health(100),
+            Input::Logged(logged),
+            Input::Opened,
+            Input::Ready(true),
+        ] {
+            driver.input(input);
+        }
+        let desk = Arc::new(PairDesk::new(node.id.clone(), me, configured.plan, settings, driver.inputs()));
+        let keys = StreamKeys::new(&key.secret, me)?;
+        let timing = key.timing;
+        let working = Working::default();
+        tokio::spawn(moving(driver.inputs(), key.timing.beat, working.clone()));
+        let gave_up = false;
+        Ok(PairNode {
+            args,
+            node,
+            given,
+            timing,
+            keys,
+            driver,
+            told,
+            keeper,
+            exits,
+            desk,
+            listeners,
+            working,
+            gave_up,
+        })
+    }
+
+    async fn serve(&mut self, end: &mut Stopping) -> anyhow::Result<ExitCode> {
+        loop {
+            let (epoch, copy) = match self.standby(end).await? {
+                End::Stop(code) => return Ok(code),
+                End::Won { epoch, copy } => (epoch, copy),
+                End::Lost | End::HandOver => continue,
+            };
+            if let End::Stop(code) = self.active(epoch, copy, end).await? {
+                return Ok(code);
+            }
+        }
+    }
+
+    /// Not active: copies what the active has, until an epoch is won.
+    async fn standby(&mut self, end: &mut Stopping) -> anyhow::Result<End> {
+        let Some(listeners) = Listeners::bind(&self.node).await? else {
+            return Ok(End::Stop(ExitCode::FAILURE));
+        };
+        let clock = Arc::new(GatewayClock::new(None));
+        let running = Running { node: self.node.id.clone(), status: Arc::default(), clock };
+        let (ends, mut asked) = watch::channel(false);
+        let desk = Arc::new(StandbyDesk { pair: self.desk.clone(), end: ends });
+        let control = listeners.control.serve(running, desk.clone(), desk)?;
+        let alive = tokio::spawn(alive(Service::new()));
+        let (stop, stopped) = watch::channel(false);
+        let follower = tokio::spawn(follow(self.follower(), stopped));
+        let over = loop {
+            tokio::select! {
+                told = self.told.recv() => match told {
+                    Some(Told::Activate { epoch, .. }) => break End::Won { epoch, copy: None },
+                    Some(told) => {
+                        if self.hear(told) {
+                            break End::Stop(ExitCode::from(3));
+                        }
+                    }
+                    None => bail!("the driver of the pair has ended"),
+                },
+                _ = end.wait_for(Option::is_some) => break End::Stop(ExitCode::SUCCESS),
+                _ = asked.wait_for(|end| *end) => break End::Stop(ExitCode::SUCCESS),
+            }
+        };
+        // The copy must be whole before it is the store.
+        stop.send_replace(true);
+        let copied = follower.await.ok().flatten().map(Box::new);
+        alive.abort();
+        control.stop().await;
+        Ok(match over {
+            End::Won { epoch, .. } => End::Won { epoch, copy: copied },
+            over => over,
+        })
+    }
+
+    fn follower(&self) -> Follower {
+        let links = self.node.pair.iter().flat_map(|pair| &pair.links);
+        let desk = self.desk.clone();
+        Follower {
+            data: self.node.data.clone(),
+            peers: links.map(|link| link.peer).collect(),
+            keys: self.keys.clone(),
+            heard: self.driver.heard.clone(),
+            progress: Box::new(move |text| desk.set_copy(text)),
+        }
+    }
+
+    /// Active: the graph runs here, and its store is mirrored to the peer.
+    async fn active(
+        &mut self,
+        epoch: Epoch,
+        copy: Option<Box<Replica>>,
+        end: &mut Stopping,
+    ) -> anyhow::Result<End> {
+        let Some(listeners) = Listeners::bind(&self.node).await? else {
+            return Ok(End::Stop(ExitCode::FAILURE));
+        };
+        let opened = match copy {
+            Some(copy) => copy.into_store(StoreOptions::default()),
+            None => opened(&self.node).await,
+        };
+        let mut store = opened.context("this node has won, and its store cannot be used")?.store;
+        let Some(ready) = Ready::new(&self.node, self.given.clone(), Some(&store))? else {
+            return Ok(End::Stop(ExitCode::FAILURE));
+        };
+        let (config, begin) = ready.config(&self.node)?;
+        let standing = store.standing()?;
+        let release = Release::held();
+        let let_out = release.clone();
+        // That a mark is set is the safe thing to assume: it makes the peer catch up first.
+        let side = ActiveSide::new(MirrorMode::BeforeSend, self.timing.solo, standing.place, true);
+        let let_out = Box::new(move |upto| let_out.release(upto));
+        let hub = Hub::new(side, standing, gwp_engine::clock::boot, let_out);
+        store.set_mirror(Some(hub.mirror()));
+        let tick_every = Duration::from_nanos(self.timing.lease / 4);
+        let start = PairStart { store, epoch, exits: self.exits.clone(), release, tick_every };
+        let engine = Arc::new(Engine::start_in_pair(config, start).await?);
+        self.desk.set_hub(Some(hub.clone()));
+        self.driver.input(Input::Activated(epoch));
+        set_working(&self.working, Some(engine.clone()));
+        let mut tasks = vec![self.wishes(hub.clone())];
+        for listener in std::mem::take(&mut self.listeners) {
+            tasks.push(tokio::spawn(serve_peer(
+                listener,
+                self.keys.clone(),
+                hub.clone(),
+                engine.snapshots(),
+            )));
+        }
+        let graph =
+            Graph { args: self.args, node: &self.node.clone(), engine, begin, peer: Some(self.desk.clone()) };
+        let mut over = End::Stop(ExitCode::SUCCESS);
+        let ended = graph.serve(listeners, self.until_over(end, &mut over)).await;
+        set_working(&self.working, None);
+        match over {
+            End::HandOver => self.hand_over(&hub).await,
+            End::Lost if self.shut().await => self.driver.input(Input::Closed),
+            End::Lost => bail!("what this node had under way does not end: the process does"),
+            End::Stop(_) | End::Won { .. } => {}
+        }
+        tasks.iter().for_each(JoinHandle::abort);
+        for task in tasks {
+            let _ = task.await;
+        }
+        self.desk.set_hub(None);
+        self.bind_again().await?;
+        Ok(match ended? {
+            Ended::Failed => End::Stop(ExitCode::from(3)),
+            Ended::Stopped => over,
+        })
+    }
+
+    /// Waits until the epoch is over, and says why.
+    async fn until_over(&mut self, end: &mut Stopping, over: &mut End) -> &'static str {
+        loop {
+            tokio::select! {
+                told = self.told.recv() => match told {
+                    Some(Told::Drain) => {
+                        set_working(&self.working, None);
+                        *over = End::HandOver;
+                        return "the graph moves to the peer";
+                    }
+                    // The exits are shut; the engine must not go on in an epoch that is over.
+                    Some(Told::Close) => {
+                        *over = End::Lost;
+                        return "this node is not active any more";
+                    }
+                    Some(told) => {
+                        if self.hear(told) {
+                            *over = End::Stop(ExitCode::from(3));
+                            return "this node cannot be one of a pair";
+                        }
+                    }
+                    None => {
+                        self.keeper.shut();
+                        *over = End::Stop(ExitCode::from(3));
+                        return "the driver of the pair has ended";
+                    }
+                },
+                reason = end.wait_for(Option::is_some) => {
+                    *over = End::Stop(ExitCode::SUCCESS);
+                    return reason.ok().and_then(|reason| *reason).unwrap_or("stopped");
+                }
+            }
+        }
+    }
+
+    /// Shuts the exits; false if something is on its way through them for too long.
+    async fn shut(&self) -> bool {
+        self.keeper.shut();
+        tokio::time::timeout(EMPTIED_WAIT, self.keeper.emptied()).await.is_ok()
+    }
+
+    /// The engine has stopped in order: what its sinks had under way is acknowledged. Once the peer holds all of
+    /// it, it may take over; if it does not come to that in time, this node gives the epoch up, as it cannot go on
+    /// in it.
+    async fn hand_over(&mut self, hub: &Hub) {
+        let wait = async {
+            while !hub.peer_has_all() {
+                tokio::time::sleep(WISHES_EVERY).await;
+            }
+        };
+        let has_all = tokio::time::timeout(HANDOVER_WAIT, wait).await.is_ok();
+        let is_empty = self.shut().await;
+        if has_all && is_empty {
+            self.driver.input(Input::Drained);
+        }
+        // It took too long, and the machine means to go on: there is no graph any more that could.
+        let look = self.driver.inputs().look().await;
+        if look.is_some_and(|look| look.role.holds()) {
+            tracing::warn!(
+                "the peer does not hold everything in time: the switchover is given up, and the graph starts again"
+            );
+            self.gave_up = true;
+            self.driver.input(Input::StoreFailed);
+            self.driver.input(Input::Repaired);
+        }
+    }
+
+    /// Whatever the machine says, whether active or not. True: this node cannot take part any more.
+    fn hear(&mut self, told: Told) -> bool {
+        match told {
+            // Of an activation that has not come to a graph.
+            Told::Close => {
+                let (keeper, inputs) = (self.keeper.clone(), self.driver.inputs());
+                tokio::spawn(async move {
+                    keeper.emptied().await;
+                    inputs.send(Input::Closed);
+                });
+            }
+            Told::Prepare => self.driver.input(Input::Prepared(true)),
+            Told::Notify(Event::Faulted { .. }) if std::mem::take(&mut self.gave_up) => {}
+            Told::Notify(event) => {
+                match words::event(event) {
+                    (text, true) => tracing::warn!("{text}"),
+                    (text, false) => tracing::info!("{text}"),
+                }
+                return matches!(event, Event::Faulted { .. });
+            }
+            Told::Defect(_) => return true,
+            Told::Alone(_) | Told::Cancel | Told::Drain | Told::Resume => {}
+            Told::Activate { .. } | Told::Role { .. } => {}
+        }
+        false
+    }
+
+    /// Takes the mirror's wishes to the machine.
+    fn wishes(&self, hub: Hub) -> JoinHandle<()> {
+        let (inputs, lease) = (self.driver.inputs(), self.timing.lease);
+        tokio::spawn(async move {
+            let mut in_step = false;
+            loop {
+                let look = inputs.look().await;
+                // What this task has asked for is answered before this look: it is never an older word.
+                if look.as_ref().is_some_and(|look| look.alone) {
+                    hub.may_go_alone();
+                }
+                // A node that takes over need not wait for a peer that it has just seen die.
+                let silent =
+                    look.as_ref().and_then(|look| look.peer.as_ref()).is_none_or(|(_, ns)| *ns >= lease);
+                if in_step && !hub.figures().has_link {
+                    in_step = false;
+                    inputs.send(Input::PeerInStep(false));
+                }
+                match hub.tick(silent) {
+                    Some(Wish::Solo { .. }) => {
+                        in_step = false;
+                        inputs.send(Input::GoAlone);
+                    }
+                    Some(Wish::Clear) => {
+                        in_step = true;
+                        inputs.send(Input::PeerInStep(true));
+                        // From here on nothing leaves alone, whatever the keeper of the mark still has.
+                        hub.mark_cleared();
+                    }
+                    None if hub.is_paired() && !in_step => {
+                        in_step = true;
+                        inputs.send(Input::PeerInStep(true));
+                    }
+                    None => {}
+                }
+                // An activation that is not over takes neither; it is told again.
+                let role = look.map(|look| look.role);
+                in_step &= matches!(role, Some(Role::Active | Role::Draining));
+                tokio::time::sleep(WISHES_EVERY).await;
+            }
+        })
+    }
+
+    async fn bind_again(&mut self) -> anyhow::Result<()> {
+        let links: Vec<_> =
+            self.node.pair.iter().flat_map(|pair| &pair.links).map(|link| link.here).collect();
+        for here in links {
+            let bound = TcpListener::bind(here).await;
+            self.listeners.push(bound.with_context(|| format!("the peer cannot be served on {here}"))?);
+        }
+        Ok(())
+    }
+}
+
+async fn opened(node: &Node) -> Result<Opened, StoreError> {
+    let until = tokio::time::Instant::now() + LOCKED_WAIT;
+    loop {
+        match Store::open(&node.data) {
+            Err(StoreError::Locked { .. }) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(WISHES_EVERY * 10).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Tells the machine that this process moves: the runtime, and while it is active the log. On a full disk the log
+/// stands still, and what is delivered makes room: that is no reason to give the role up.
+async fn moving(inputs: Inputs, beat: u64, working: Working) {
+    let mut last = None;
+    loop {
+        let engine = working.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = engine.as_ref().map(|engine| (engine.last(), engine.status.writer.durable()));
+        let is_low = engine.as_ref().is_none_or(|engine| engine.status.writer.low_space.load(Relaxed));
+        let sequencer = is_low || now.map(|now| now.0) != last.map(|last: (_, _)| last.0);
+        let store = is_low || now.map(|now| now.1) != last.map(|last| last.1);
+        last = now;
+        drop(engine);
+        inputs.send(Input::Moved { sequencer, store });
+        tokio::time::sleep(Duration::from_nanos(beat)).await;
+    }
+}
+
+/// Tells the service manager that a node that waits is well.
+async fn alive(service: Service) {
+    service.tell("READY=1");
+    let Some(every) = service.watchdog() else { return };
+    loop {
+        service.tell("WATCHDOG=1");
+        tokio::time::sleep(every).await;
+    }
+}
+
+fn settings(me: NodeId, member: &PairMember, timing: Timing) -> Settings {
+    let witnessed = member.links.iter().any(|link| link.witness.is_some());
+    let quorum = if witnessed { Quorum::Witnessed } else { Quorum::Pair(PairPolicy::Safety) };
+    Settings { me, quorum, timing, stale: StalePolicy::Allow, failback: FailbackMode::Manual }
+}
+
+fn links(me: NodeId, member: &PairMember) -> Vec<LinkAddresses> {
+    let addresses = |link: &crate::node::PairLink| {
+        let peer = (Member::Node(me.peer()), link.peer);
+        let witness = link.witness.map(|witness| (Member::Witness, witness));
+        LinkAddresses { here: link.here, others: std::iter::once(peer).chain(witness).collect() }
+    };
+    member.links.iter().map(addresses).collect()
+}
+
+/// What this node would run.
+fn plan_to_run(node: &Node, given: Option<&Given>) -> anyhow::Result<PlanId> {
+    if let Some(given) = given {
+        return Ok(given.plan.id());
+    }
+    let history = History::open(&node.data)?;
+    match history.current()? {
+        Some((_, bundle)) => bundle.plan.parse().ok().context("the plan in force has no id"),
+        None => {
+            bail!("nothing has been put in force on {} yet: name the files of a program", node.data.display())
+        }
+    }
+}
+
+/// The newest epoch in the log here; a copy that was not finished has none.
+fn last_epoch(node: &Node) -> anyhow::Result<Epoch> {
+    if !node.data.join("store").exists() {
+        return Ok(0);
+    }
+    let replica = Replica::open(&node.data)?;
+    Ok(replica.last_epoch()?)
+}

@@ -1,0 +1,85 @@
+//! What the machine of the pair says, in words for people.
+
+use gwp_redundancy::node::{Event, Obstacle, Refusal, SwitchCause, SwitchObstacle};
+
+pub fn obstacle(obstacle: Obstacle) -> String {
+    match obstacle {
+        Obstacle::Role(_) => "it need not".into(),
+        Obstacle::Closing => "what it had under way in its last epoch has not ended yet".into(),
+        Obstacle::NoProgress => "its own log does not move".into(),
+        Obstacle::Promised => "its vote is still promised to its peer".into(),
+        Obstacle::PeerActive => "its peer is active".into(),
+        Obstacle::Hold => "it waits whether another node that has more comes back".into(),
+        Obstacle::NoVoter => "it hears nobody who would vote for it".into(),
+        Obstacle::PeerUnknown => "it does not know what its peer does".into(),
+    }
+}
+
+pub fn refusal(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Switchover(why) => format!("no switchover now: {}", switch_obstacle(why)),
+        Refusal::MaintenanceOfActive => {
+            "this node is active, about to be, starting or faulted: switch over first, then maintain it".into()
+        }
+        Refusal::ForceActivate => {
+            "it is active already, its store cannot be used, or it knows of no epoch and has not heard its peer".into()
+        }
+    }
+}
+
+fn switch_obstacle(obstacle: SwitchObstacle) -> &'static str {
+    match obstacle {
+        SwitchObstacle::NotActive => "this node is not active, ask the one that is",
+        SwitchObstacle::UnderWay => "one is under way",
+        SwitchObstacle::PeerSilent => "the peer is not heard",
+        SwitchObstacle::PeerNotReady => "the peer does not hold everything yet",
+        SwitchObstacle::OtherConfiguration => "the peer has another program",
+    }
+}
+
+/// What is worth a line in the log, and whether somebody must act.
+pub fn event(event: Event) -> (String, bool) {
+    let (text, act) = match event {
+        Event::Activated { epoch, stale: false } => (format!("this node is active, epoch {epoch}"), false),
+        Event::Activated { epoch, stale: true } => (
+            format!(
+                "this node is active, epoch {epoch}; what waits here may have been delivered by its peer"
+            ),
+            true,
+        ),
+        Event::LeaseLost { epoch } => {
+            (format!("the lease of epoch {epoch} has run out: nothing leaves this node"), true)
+        }
+        Event::DualActive { epoch, higher } => (
+            format!("the peer is active in epoch {higher}, above {epoch} of this node, which gives way"),
+            true,
+        ),
+        Event::Fenced { epoch, by } => (format!("a destination has refused epoch {epoch} for {by}"), true),
+        Event::HandedOver { epoch } => (format!("epoch {epoch} is handed over to the peer"), false),
+        Event::PeerLost => ("the peer is not heard any more".into(), true),
+        Event::PeerBack => ("the peer is heard again".into(), false),
+        Event::WitnessLost => ("the witness is not heard any more".into(), true),
+        Event::WitnessBack => ("the witness is heard again".into(), false),
+        Event::RedundancyLost { .. } => {
+            ("the peer does not hold everything any more: no redundancy".into(), true)
+        }
+        Event::RedundancyRestored { .. } => ("the peer holds everything: redundant".into(), false),
+        Event::SwitchoverBegun { why, .. } => {
+            let why = match why {
+                SwitchCause::Operator => "an operator wants it",
+                SwitchCause::Failback => "failback",
+                SwitchCause::Health => "the peer is healthier",
+            };
+            (format!("a switchover begins: {why}"), false)
+        }
+        Event::SwitchoverAborted { .. } => ("the switchover was given up".into(), true),
+        Event::FailbackLatched => ("failback is latched after too many switches".into(), true),
+        Event::StaleRefused => {
+            ("this node could take over, but its log may be behind: an operator has to say so".into(), true)
+        }
+        Event::Forced { epoch } => (format!("an operator made this node active, epoch {epoch}"), true),
+        Event::ConfigInvalid => ("the program that the active runs cannot run here".into(), true),
+        Event::Faulted { .. } => ("the store or the votes of this node cannot be trusted".into(), true),
+    };
+    (text, act)
+}
