@@ -4,7 +4,7 @@
 //! answer that a gateway has: one code checks, writes and records either way.
 
 use super::client::{self, Answer};
-use super::operations::Nothing;
+use super::operations::NoGraph;
 use crate::cli::GatewayArgs;
 use anyhow::{Context, bail};
 use axum::Extension;
@@ -51,7 +51,8 @@ fn answer(records: Records, method: Method, route: &str, body: Option<&Value>) -
     let request = request.body(Body::from(body.map(Value::to_string).unwrap_or_default()))?;
     let nothing =
         Running { node: String::new(), status: Arc::default(), clock: Arc::new(GatewayClock::new(None)) };
-    let console = Console::new(access, records, nothing, Arc::new(Nothing), Arc::new(Nothing));
+    let nobody = Arc::new(NoGraph::nobody());
+    let console = Console::new(access, records, nothing, nobody.clone(), nobody);
     let routes = router(Arc::new(console)).layer(Extension(Peer(here)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

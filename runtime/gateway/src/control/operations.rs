@@ -135,65 +135,92 @@ impl Operations for Gateway {
     }
 }
 
-/// Nothing runs: all that needs a gateway is refused.
-pub struct Nothing;
-
-/// Why nothing is done while no gateway runs.
-const NOBODY: &str = "no gateway runs here";
-
-/// Refuses for now.
-pub fn refuse(why: &'static str) -> BoxFuture<'static, Outcome> {
-    Box::pin(async move { Err(Refusal::Unavailable(why.into())) })
+/// No graph runs here: all that needs one is refused.
+pub struct NoGraph {
+    /// Why, for who asks.
+    pub why: &'static str,
+    /// The other node, where this one waits to take over.
+    pub peer: Option<Arc<PairDesk>>,
+    /// Set to end the process in order, if there is one that waits.
+    pub end: Option<watch::Sender<bool>>,
 }
 
-impl Operations for Nothing {
+impl NoGraph {
+    /// No gateway runs at all.
+    pub fn nobody() -> NoGraph {
+        NoGraph { why: "no gateway runs here", peer: None, end: None }
+    }
+
+    fn refuse(&self) -> BoxFuture<'static, Outcome> {
+        let why = self.why;
+        Box::pin(async move { Err(Refusal::Unavailable(why.into())) })
+    }
+}
+
+impl Operations for NoGraph {
     fn plan(&self, _: Change) -> BoxFuture<'_, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
     }
 
     fn apply<'a>(&'a self, _: Change, _: ApplyOptions, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
     }
 
     fn confirm<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
     }
 
     fn history(&self) -> BoxFuture<'_, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
     }
 
     fn configuration<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
     }
 
     fn rollback<'a>(&'a self, _: &'a str, _: ApplyOptions, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
     }
 
     fn journals(&self) -> BoxFuture<'_, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
     }
 
     fn drain<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
+    }
+
+    fn pair(&self) -> BoxFuture<'_, Outcome> {
+        match &self.peer {
+            Some(peer) => Box::pin(peer.status()),
+            None => self.refuse(),
+        }
+    }
+
+    fn pair_command<'a>(&'a self, command: PairCommand, _: &'a str) -> BoxFuture<'a, Outcome> {
+        match &self.peer {
+            Some(peer) => Box::pin(peer.command(command)),
+            None => self.refuse(),
+        }
     }
 
     fn stop<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse(NOBODY)
+        let Some(end) = &self.end else { return self.refuse() };
+        end.send_replace(true);
+        Box::pin(async { Ok(json!({ "stopping": true })) })
     }
 }
 
-impl LiveView for Nothing {
+impl LiveView for NoGraph {
     fn tags(&self) -> BoxFuture<'_, Result<Arc<[LiveTag]>, Refusal>> {
         Box::pin(async { Ok(Arc::default()) })
     }
 
     fn watch(&self, _: Vec<Arc<str>>) -> Result<LiveReceiver, Refusal> {
-        Err(Refusal::Unavailable(NOBODY.into()))
+        Err(Refusal::Unavailable(self.why.into()))
     }
 
     fn write<'a>(&'a self, _: &'a str, _: &'a Value, _: &'a str) -> BoxFuture<'a, Outcome> {
-        refuse(NOBODY)
+        self.refuse()
     }
 }

@@ -11,5 +11,4 @@
 pub mod desk;
 pub mod key;
 pub mod run;
-mod standby;
 mod words;

@@ -12,12 +12,12 @@
 
 use super::desk::PairDesk;
 use super::key::{PairKey, boot_id};
-use super::standby::StandbyDesk;
 use super::words;
 use crate::cli::RunArgs;
 use crate::commands::run::{Ended, Graph, Listeners, Ready};
 use crate::configuration::history::History;
 use crate::configuration::start::Given;
+use crate::control::operations::NoGraph;
 use crate::node::{Node, PairMember};
 use crate::service::Service;
 use crate::stop_signal::StopSignal;
@@ -50,6 +50,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// What refuses all that needs the graph.
+const ELSEWHERE: &str = "this node is not active, and the graph does not run here: ask its peer";
 
 /// How often the mirror's wishes are looked at.
 const WISHES_EVERY: Duration = Duration::from_millis(10);
@@ -227,7 +230,7 @@ impl<'a> PairNode<'a> {
         let clock = Arc::new(GatewayClock::new(None));
         let running = Running { node: self.node.id.clone(), status: Arc::default(), clock };
         let (ends, mut asked) = watch::channel(false);
-        let desk = Arc::new(StandbyDesk { pair: self.desk.clone(), end: ends });
+        let desk = Arc::new(NoGraph { why: ELSEWHERE, peer: Some(self.desk.clone()), end: Some(ends) });
         let control = listeners.control.serve(running, desk.clone(), desk)?;
         let alive = tokio::spawn(alive(Service::new()));
         let (stop, stopped) = watch::channel(false);
@@ -423,7 +426,7 @@ impl<'a> PairNode<'a> {
                 return matches!(event, Event::Faulted { .. });
             }
             Told::Defect(_) => return true,
-            Told::Alone(_) | Told::Cancel | Told::Drain | Told::Resume => {}
+            Told::Cancel | Told::Drain | Told::Resume => {}
             Told::Activate { .. } | Told::Role { .. } => {}
         }
         false
