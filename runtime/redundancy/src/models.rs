@@ -5,6 +5,7 @@ mod explore;
 mod pair;
 mod pair_runs;
 mod runs;
+mod sweep;
 
 /// A name that no run has would pass without having shown anything.
 #[test]

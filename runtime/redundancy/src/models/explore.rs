@@ -118,7 +118,7 @@ impl Explored {
 }
 
 /// `VmHWM` of this process.
-fn peak_rss_kib() -> u64 {
+pub fn peak_rss_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0)

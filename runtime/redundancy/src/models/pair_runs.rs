@@ -4,7 +4,8 @@
 use super::explore::explore;
 use super::pair::Pair;
 use super::runs::{
-    Mutant, Run, find, list, long, long_hold, mutant, named, open, promise_less, short, short_hold,
+    Mutant, Run, find, large, list, long, long_hold, mutant, named, open, promise_less, short, short_hold,
+    sweep_is_explore,
 };
 use crate::policy::{PairPolicy, Quorum};
 use crate::timing::Timing;
@@ -62,7 +63,7 @@ const RUNS: &[Run<Pair>] = &[
     long("pair-e2-m1-switchover-effects-c1", Pair { crashes: 1, switchovers: 1, effects: true, ..ONE }),
     long("pair-e3-m1", Pair { epoch_max: 3, ..ONE }),
     long("pair-e3-m1-c1", Pair { epoch_max: 3, crashes: 1, ..ONE }),
-    long("pair-e3-m1-c2", Pair { epoch_max: 3, crashes: 2, ..ONE }),
+    large("pair-e3-m1-c2", Pair { epoch_max: 3, crashes: 2, ..ONE }),
     long("pair-e2-m1-c1", Pair { crashes: 1, ..ONE }),
     long("pair-e2-any-lost", Pair { any_lost: true, ..BASE }),
     long("pair-e3", Pair { epoch_max: 3, ..BASE }),
@@ -131,6 +132,11 @@ fn short_models_hold() {
 #[test]
 fn long_models_hold() {
     long_hold(RUNS);
+}
+
+#[test]
+fn keeping_hashes_alone_visits_the_same_states() {
+    sweep_is_explore(named(RUNS, "pair-e2-m1"), &WEAKER[0].0);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! large ones, too; instead of `1` names can be given, by commas, with `*` at the end for all that
 //! begin so.
 
-use super::explore::explore;
+use super::explore::{Explored, Found, explore};
+use super::sweep::sweep;
 use crate::mutants::is_broken;
 use stateright::Model;
 use std::fmt::Debug;
@@ -23,6 +24,8 @@ pub enum Size {
     Short,
     /// Minutes.
     Long,
+    /// Minutes, and more memory than most machines have: only hashes are kept of what was visited.
+    Large,
     /// Not visited to the end: only to find a broken rule, which shows early.
     Open,
 }
@@ -33,6 +36,10 @@ pub const fn short<M>(name: &'static str, model: M) -> Run<M> {
 
 pub const fn long<M>(name: &'static str, model: M) -> Run<M> {
     Run { name, model, size: Size::Long }
+}
+
+pub const fn large<M>(name: &'static str, model: M) -> Run<M> {
+    Run { name, model, size: Size::Large }
 }
 
 pub const fn open<M>(name: &'static str, model: M) -> Run<M> {
@@ -85,12 +92,35 @@ pub fn long_hold<M: Checked>(runs: &[Run<M>]) {
         return;
     };
     let is_wanted = |run: &&Run<M>| match wanted.as_str() {
-        "1" => run.size == Size::Long,
+        "1" => matches!(run.size, Size::Long | Size::Large),
         words => words.split(',').any(|word| means(word, run.name)),
     };
     for run in runs.iter().filter(is_wanted) {
-        explore(run.name, run.model.clone()).assert_holds();
+        match run.size {
+            Size::Large => sweep(run.name, &run.model).assert_holds(),
+            _ => explore(run.name, run.model.clone()).assert_holds(),
+        }
     }
+}
+
+/// What keeps only hashes visits the same states as what keeps all, and finds the same.
+pub fn sweep_is_explore<M: Checked>(run: &Run<M>, violating: &Run<M>) {
+    let (all, hashes) = (explore(run.name, run.model.clone()), sweep(run.name, &run.model));
+    hashes.assert_holds();
+    let size = |of: &Explored| (of.unique, of.generated);
+    assert_eq!(size(&hashes), size(&all));
+    // Two threads may come to a state by a longer way first.
+    assert!(hashes.depth <= all.depth, "a layer is all that is so many steps away");
+    let names = |found: &[Found]| {
+        let mut names: Vec<_> = found.iter().map(|found| found.property).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names(&hashes.seen), names(&all.seen));
+    let found = sweep(violating.name, &violating.model).violated;
+    let shortest = explore(violating.name, violating.model.clone()).violated;
+    let named = |one: &Found| shortest.iter().any(|other| other.property == one.property);
+    assert!(found.iter().any(named), "{} is not found to be violated", violating.name);
 }
 
 /// Configurations that promise less, and the property they break.

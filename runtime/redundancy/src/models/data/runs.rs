@@ -3,7 +3,7 @@
 use super::Pair;
 use crate::mirror::MirrorMode;
 use crate::models::runs::{
-    Mutant, Run, find, list, long, long_hold, mutant, promise_less, short, short_hold,
+    Mutant, Run, find, large, list, long, long_hold, mutant, promise_less, short, short_hold,
 };
 
 const FINE: Pair = Pair { slots: 2, ..Pair::HOT };
@@ -33,7 +33,7 @@ const RUNS: &[Run<Pair>] = &[
     long("hot-k2-c2-n1-f1", Pair { crashes_max: 2, cuts_max: 1, fails_max: 1, ..FEW }),
     long("hot-k2-c2-n2", Pair { crashes_max: 2, cuts_max: 2, ..FEW }),
     long("hot-k3-c2-f1", Pair { slots: 3, crashes_max: 2, fails_max: 1, ..FEW }),
-    long("hot-k2-c3-f1", Pair { crashes_max: 3, fails_max: 1, ..FEW }),
+    large("hot-k2-c3-f1", Pair { crashes_max: 3, fails_max: 1, ..FEW }),
     long("hot-damaged-k2-c2-f1", Pair { crashes_max: 2, fails_max: 1, damage: true, ..FEW }),
     long("hot-k3-destroyed-c2", Pair { slots: 3, crashes_max: 2, destroy: true, ..FEW }),
     long("warm-k3-c2-n1", Pair { slots: 3, crashes_max: 2, cuts_max: 1, ..WARM }),
