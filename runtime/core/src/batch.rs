@@ -24,6 +24,9 @@ pub struct Batch {
     pub qualities: Qualities,
     /// Nanoseconds from the first sample's time to the moment its value was read; 0 when unknown.
     pub read_after_ns: i64,
+    /// Its samples may be older than others of their tags that were delivered before: the other node of a pair has read
+    /// them, or they waited at a node that was behind.
+    pub backfill: bool,
 }
 
 /// Time of each sample.
@@ -257,6 +260,7 @@ impl Batch {
             values,
             qualities: Qualities::Same(Quality::GOOD),
             read_after_ns: 0,
+            backfill: false,
         }
     }
 
@@ -304,6 +308,7 @@ impl Batch {
                 }
             },
             read_after_ns: self.read_after_ns,
+            backfill: self.backfill,
         }
     }
 

@@ -22,7 +22,7 @@ use gwp_core::sink::{
     SinkReport, inlet_pair,
 };
 use gwp_core::stop::{Stop, StopSource, stop_pair};
-use gwp_core::{Batch, Cursor, PlanId, Qualities, SinkId};
+use gwp_core::{Batch, Cursor, PlanId, Position, Qualities, SinkId};
 use gwp_journal::{Delivered, JournalReader, LiveEntry, Rejected, Request, SinkShared};
 use gwp_plan::{BadPolicy, RetryPolicy};
 use std::collections::{BTreeMap, VecDeque};
@@ -49,6 +49,8 @@ pub struct DeliverySeat {
     pub bad: BadPolicy,
     pub retry: RetryPolicy,
     pub incarnation: [u8; 16],
+    /// What was logged up to here is delivered as backfill.
+    pub backfill_upto: Position,
     pub exits: Exits,
     pub plans: Arc<Plans>,
     pub outbox: Arc<Outbox>,
@@ -387,10 +389,13 @@ impl Queue {
                 break;
             }
             let flow = self.names.get(&seat.plans, *plan, live.entry.cursor.position, live.entry.route)?;
-            let batch = match seat.bad {
+            let mut batch = match seat.bad {
                 BadPolicy::Null => without_bad_values(&live.batch),
                 _ => live.batch.clone(),
             };
+            if live.entry.cursor.position <= seat.backfill_upto {
+                Arc::make_mut(&mut batch).backfill = true;
+            }
             parts.push(Part { cursor: live.entry.cursor, flow, batch });
             samples += more;
             bytes += size;

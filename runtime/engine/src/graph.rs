@@ -94,6 +94,8 @@ pub(crate) struct Shared {
     /// End of the log before this epoch.
     pub previous: Position,
     pub incarnation: [u8; 16],
+    /// What was logged up to here is delivered as backfill.
+    pub backfill_upto: Position,
     pub log: LogReader,
     pub sequencer: Arc<Sequencer>,
     pub requests: Sender<Request>,
@@ -362,6 +364,7 @@ impl Shared {
             bad: *bad,
             retry: *retry,
             incarnation: self.incarnation,
+            backfill_upto: self.backfill_upto,
             exits: self.exits.clone(),
             plans: self.plans.clone(),
             outbox: sink.outbox.clone(),

@@ -27,6 +27,8 @@ pub struct PairStart {
     pub store: Store,
     /// The epoch that was won; the store has not written in it.
     pub epoch: Epoch,
+    /// Newer samples than what it holds may have been delivered: what waits in it is flagged as backfill.
+    pub is_behind: bool,
     /// Opened and shut by the caller's keeper. The engine goes out in its own epoch only.
     pub exits: Exits,
     /// Not one that an engine had before.
@@ -43,9 +45,12 @@ impl Engine {
     /// The epoch is over for this store, it cannot be written, or what was prepared does not fit
     /// the plan.
     pub async fn start_in_pair(config: EngineConfig, start: PairStart) -> Result<Engine, StartError> {
-        let PairStart { mut store, epoch, exits, release, tick_every } = start;
+        let PairStart { mut store, epoch, is_behind, exits, release, tick_every } = start;
         config.check()?;
         let (previous, place) = (store.durable(), store.place());
+        if is_behind {
+            store.flag_backfill()?;
+        }
         store.begin_epoch(epoch)?;
         let exits = exits.only_in(epoch);
         let tick_every = tick_every.min(TICK_EVERY);

@@ -40,6 +40,7 @@ pub(crate) struct Recovered {
     pub previous: Position,
     running_hash: u64,
     incarnation: [u8; 16],
+    backfill_upto: Position,
     log: LogReader,
     /// By index of the plan's sinks.
     sinks: Vec<Place>,
@@ -87,6 +88,7 @@ impl Recovered {
             previous,
             running_hash: store.running_hash(),
             incarnation: store.incarnation(),
+            backfill_upto: store.backfill_upto()?,
             log: store.log_reader(),
             sinks,
             leaving,
@@ -106,6 +108,7 @@ impl Recovered {
             exits,
             previous: self.previous,
             incarnation: self.incarnation,
+            backfill_upto: self.backfill_upto,
             log: self.log.fork(),
             sequencer: Arc::new(sequencer),
             requests,

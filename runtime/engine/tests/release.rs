@@ -25,11 +25,26 @@ struct Active {
 }
 
 async fn start(dir: &Path, got: &Arc<Got>, (epoch, exits): (u32, &Exits), release: Release) -> Active {
+    start_as((dir, false), got, (epoch, exits), release).await
+}
+
+async fn start_as(
+    (dir, is_behind): (&Path, bool),
+    got: &Arc<Got>,
+    (epoch, exits): (u32, &Exits),
+    release: Release,
+) -> Active {
     let store = Store::open(dir).unwrap().store;
     let from = store.place();
     let (config, _) = config(plan(TAGS, 5, &["a"]), dir, std::slice::from_ref(got));
-    let start =
-        PairStart { store, epoch, exits: exits.clone(), release: release.clone(), tick_every: TICK_EVERY };
+    let start = PairStart {
+        store,
+        epoch,
+        is_behind,
+        exits: exits.clone(),
+        release: release.clone(),
+        tick_every: TICK_EVERY,
+    };
     let engine = Engine::start_in_pair(config, start).await.unwrap();
     Active { engine, got: got.clone(), release, from }
 }
@@ -84,6 +99,40 @@ fn assert_nothing_is_lost(dir: &Path, got: &Got, logged: u64) {
     let slots: Vec<i64> = records.iter().filter_map(|(_, record)| slot(record)).collect();
     let received = slots_of(got, TagId(1));
     assert!(!received.is_empty() && slots.starts_with(&received), "{received:?} of {slots:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_behind_flags_what_waited_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let got = Arc::new(Got::default());
+    let (keeper, exits) = exits();
+    keeper.set(gate(0));
+    let before = start(dir.path(), &got, (1, &exits), Release::held()).await;
+    before.log(20).await;
+    stopped(before.engine).await;
+    assert_eq!(got.samples.lock().unwrap().len(), 0, "nothing was released");
+    let waited = {
+        let store = Store::open(dir.path()).unwrap().store;
+        store.sinks().map(|sink| sink.pending_samples()).sum::<u64>() as usize
+    };
+    keeper.shut();
+    keeper.set(gate(1));
+    let behind = start_as((dir.path(), true), &got, (3, &exits), Release::at_once()).await;
+    until("old and new", || got.samples.lock().unwrap().len() > waited + 20 * TAGS).await;
+    stopped(behind.engine).await;
+    let slots = slots_of(&got, TagId(1));
+    assert_eq!(waited % TAGS, 0, "slots are logged whole");
+    assert_eq!(*got.backfill.lock().unwrap(), slots[..waited / TAGS]);
+
+    // The next one delivers nothing of it again, and flags nothing.
+    let flagged = got.backfill.lock().unwrap().len();
+    keeper.shut();
+    keeper.set(gate(3));
+    let next = start(dir.path(), &got, (5, &exits), Release::at_once()).await;
+    let upto = got.samples.lock().unwrap().len() + 20 * TAGS;
+    until("new ones", || got.samples.lock().unwrap().len() >= upto).await;
+    stopped(next.engine).await;
+    assert_eq!(got.backfill.lock().unwrap().len(), flagged);
 }
 
 /// Releases twice, with records before, between and after.
@@ -244,7 +293,14 @@ async fn an_epoch_that_is_over_and_a_release_of_another_engine_are_refused() {
     for (epoch, release) in [(2, Release::held()), (4, used)] {
         let store = Store::open(dir.path()).unwrap().store;
         let (config, _) = config(plan(TAGS, 5, &["a"]), dir.path(), std::slice::from_ref(&got));
-        let start = PairStart { store, epoch, exits: exits.clone(), release, tick_every: TICK_EVERY };
+        let start = PairStart {
+            store,
+            epoch,
+            is_behind: false,
+            exits: exits.clone(),
+            release,
+            tick_every: TICK_EVERY,
+        };
         match Engine::start_in_pair(config, start).await {
             Err(StartError::Store(StoreError::EpochOver { epoch: 2, last: 2 })) => assert_eq!(epoch, 2),
             Err(StartError::ReleaseInUse) => assert_eq!(epoch, 4),

@@ -26,6 +26,9 @@ pub fn json(part: &Part, out: &mut Vec<u8>) {
         if part.batch.repeat(index) != 0 {
             let _ = write!(out, ",\"repeat\":{}", part.batch.repeat(index));
         }
+        if part.batch.backfill {
+            out.extend_from_slice(b",\"backfill\":true");
+        }
         out.extend_from_slice(b",\"value\":");
         let _ = match &value {
             Value::Nothing => serde_json::to_writer(&mut *out, &()),

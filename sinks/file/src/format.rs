@@ -17,19 +17,21 @@ pub enum Column {
     Quality,
     Unit,
     Repeat,
+    Backfill,
     Device,
     Tag,
     Flow,
 }
 
 impl Column {
-    pub const ALL: [Column; 9] = [
+    pub const ALL: [Column; 10] = [
         Column::Time,
         Column::Path,
         Column::Value,
         Column::Quality,
         Column::Unit,
         Column::Repeat,
+        Column::Backfill,
         Column::Device,
         Column::Tag,
         Column::Flow,
@@ -44,6 +46,7 @@ impl Column {
             Column::Quality => "quality",
             Column::Unit => "unit",
             Column::Repeat => "repeat",
+            Column::Backfill => "backfill",
             Column::Device => "device",
             Column::Tag => "tag",
             Column::Flow => "flow",
@@ -110,6 +113,8 @@ impl Format {
                         let _ = writer.write_field(part.batch.repeat(index).to_string());
                         continue;
                     }
+                    Column::Backfill if part.batch.backfill => "true",
+                    Column::Backfill => "false",
                     Column::Device => info.map_or("?", |info| &info.device),
                     Column::Tag => info.map_or("?", |info| &info.tag),
                     Column::Flow => &names.flow,
@@ -241,13 +246,16 @@ mod tests {
 
     #[test]
     fn columns_and_separator_are_the_users() {
-        let columns =
-            ["flow", "device", "tag", "repeat", "value"].map(|word| Column::from_word(word).unwrap());
+        let columns = ["flow", "device", "tag", "repeat", "value", "backfill"]
+            .map(|word| Column::from_word(word).unwrap());
         let mut batch = batch(1, vec![Value::Int(1), Value::Int(2)]);
         batch.repeats = vec![0, 3];
         let mut format = Format::new(columns.into(), b';');
-        let expected = "flow;device;tag;repeat;value\nlive;m;t0;0;1\nlive;m;t1;3;2\n";
+        let expected = "flow;device;tag;repeat;value;backfill\nlive;m;t0;0;1;false\nlive;m;t1;3;2;false\n";
         assert_eq!(text(&mut format, &part(1, &names(2), batch)), expected);
+        let flagged = Batch { backfill: true, ..crate::fixture::batch(1, vec![Value::Int(1)]) };
+        let line = text(&mut format, &part(1, &names(1), flagged));
+        assert_eq!(line.lines().nth(1), Some("live;m;t0;0;1;true"));
     }
 
     #[test]

@@ -38,8 +38,8 @@ static SETTINGS: &[Setting] = &[
         "columns",
         SettingKind::TextList,
         Need::Default("[\"time\", \"path\", \"value\", \"quality\", \"unit\"]"),
-        "Columns in their order, of: time, path (as the flow names the tag), value, quality, unit, repeat, device, \
-         tag, flow.",
+        "Columns in their order, of: time, path (as the flow names the tag), value, quality, unit, repeat, backfill, \
+         device, tag, flow.",
     ),
     setting(
         "separator",

@@ -21,7 +21,8 @@ pub struct Options {
 
 const PATH_HELP: &str =
     "for example `path = \"out/{sink}-{date}.csv\"`; it may hold {date}, {hour} and {sink}";
-const COLUMNS_HELP: &str = "columns are time, path, value, quality, unit, repeat, device, tag and flow";
+const COLUMNS_HELP: &str =
+    "columns are time, path, value, quality, unit, repeat, backfill, device, tag and flow";
 
 /// Reads a declaration; settings that are still references are taken as right.
 ///

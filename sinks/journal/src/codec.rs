@@ -3,7 +3,7 @@
 //! ```text
 //! batch  = group+1, count, tags, times, repeats, kinds, cells, qualities, read_after
 //! tags   = runs of consecutive ids: (gap, length)*
-//! times  = 0, time | 1, first, delta*           (zigzag varints, nanoseconds)
+//! times  = 0, time | 1, first, delta*           (zigzag varints, nanoseconds; the first byte + 2: backfill)
 //! kinds  = kind | 0xff, runs (length, kind)*
 //! cells  = per kind: width 0/1/2/4/8, that many bytes each (ints: sign form first); texts as length, bytes
 //! ```
@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// Samples a decoded batch may have: far more than is ever written, so that nothing
 /// written is refused, and little enough that a damaged count allocates little.
 const SAMPLES_MAX: usize = 64 * limits::BATCH_SAMPLES_MAX;
+
+/// In the form of times: the batch is flagged.
+const BACKFILL: u8 = 2;
 
 /// Bytes that are no batch or record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,13 +125,14 @@ pub fn put_batch(out: &mut Vec<u8>, batch: &Batch) {
     put_varint(out, u64::from(batch.group.0.wrapping_add(1)));
     put_varint(out, batch.len() as u64);
     put_tags(out, &batch.tags);
+    let backfill = if batch.backfill { BACKFILL } else { 0 };
     match &batch.times {
         Times::Same(time) => {
-            out.push(0);
+            out.push(backfill);
             put_varint(out, zigzag(time.0));
         }
         Times::Each(times) => {
-            out.push(1);
+            out.push(1 | backfill);
             let mut last = 0i64;
             for time in times {
                 put_varint(out, zigzag(time.0.wrapping_sub(last)));
@@ -159,7 +163,9 @@ pub fn take_batch(reader: &mut Reader<'_>, lists: &mut TagLists) -> Decoded<Batc
     let group = GroupId(reader.u32("poll group")?.wrapping_sub(1));
     let count = reader.bounded(SAMPLES_MAX, "too many samples")?;
     let tags = lists.share(take_tags(reader, count)?);
-    let times = match reader.byte()? {
+    let form = reader.byte()?;
+    let backfill = form & BACKFILL != 0;
+    let times = match form & !BACKFILL {
         0 => Times::Same(Timestamp(reader.signed()?)),
         1 => {
             let mut last = 0i64;
@@ -180,7 +186,7 @@ pub fn take_batch(reader: &mut Reader<'_>, lists: &mut TagLists) -> Decoded<Batc
         _ => return Err(DecodeError("form of qualities")),
     };
     let read_after_ns = reader.signed()?;
-    Ok(Batch { group, tags, times, repeats, values, qualities, read_after_ns })
+    Ok(Batch { group, tags, times, repeats, values, qualities, read_after_ns, backfill })
 }
 
 fn put_tags(out: &mut Vec<u8>, tags: &[TagId]) {

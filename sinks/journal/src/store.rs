@@ -59,6 +59,8 @@ pub(crate) const FORMAT: u8 = 1;
 
 /// Key in `meta` while a copy is not finished: this is no store.
 pub(crate) const FILLING: &str = "filling";
+/// Key in `meta`: entries up to this position are delivered as backfill.
+const BACKFILL: &str = "backfill";
 
 /// Sizes that suit a store; tests make them small to see many segments and chunks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -238,6 +240,31 @@ impl Store {
         let mut change = self.trail.begin();
         change.insert(&self.meta, "epoch", self.epoch.to_be_bytes());
         self.trail.commit(change)
+    }
+
+    /// Flags all that is not delivered yet, whoever delivers it: newer samples may have been delivered than what is here.
+    ///
+    /// # Errors
+    /// The write failed.
+    pub fn flag_backfill(&mut self) -> Result<(), StoreError> {
+        let Position { epoch, seq } = self.durable;
+        let mut change = self.trail.begin();
+        change.insert(&self.meta, BACKFILL, [&epoch.to_be_bytes()[..], &seq.to_be_bytes()].concat());
+        self.trail.commit(change)
+    }
+
+    /// Entries up to here are delivered as backfill ([`Batch::backfill`](gwp_core::Batch::backfill)).
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn backfill_upto(&self) -> Result<Position, StoreError> {
+        let kept: Option<[u8; 12]> = fixed(&self.meta, BACKFILL)?;
+        Ok(kept.map_or(Position::ZERO, |bytes| {
+            let (epoch, seq) = bytes.split_at(4);
+            let number =
+                |bytes: &[u8]| bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+            Position::new(number(epoch) as u32, number(seq))
+        }))
     }
 
     /// Keeps a plan; one that is known already costs nothing.

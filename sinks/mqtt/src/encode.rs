@@ -190,7 +190,7 @@ impl Encoder {
     /// still makes a message; the caller must look.
     pub fn encode(&mut self, part: &Part, out: &mut VecDeque<Message>) {
         let mut flow = self.take_flow(&part.flow);
-        self.json.begin_part(part.cursor, self.shape.time);
+        self.json.begin_part(part.cursor, part.batch.backfill, self.shape.time);
         match self.shape.grouping {
             Grouping::Tag => self.encode_each(&mut flow, &part.batch, out),
             Grouping::Slot => self.encode_slot(&mut flow, &part.batch, out),

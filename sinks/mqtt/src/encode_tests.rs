@@ -46,6 +46,19 @@ fn a_slot_of_a_poll_group_is_one_message() {
 }
 
 #[test]
+fn what_may_be_older_than_what_came_before_says_so() {
+    let names = names(&["a.b", "a.c"]);
+    let flagged = Batch { backfill: true, ..batch(NOON, vec![Value::Int(1), Value::Int(2)]) };
+    let mut encoder = Encoder::new(shape("gwp"), 1 << 20);
+    assert_eq!(encoded(&mut encoder, &part(1, &names, flagged.clone()))[0].1["backfill"], true);
+    let plain = part(2, &names, batch(NOON, vec![Value::Int(1), Value::Int(2)]));
+    assert_eq!(encoded(&mut encoder, &plain)[0].1.get("backfill"), None);
+    let each = Shape { grouping: Grouping::Tag, ..shape("gwp") };
+    let messages = encoded(&mut Encoder::new(each, 1 << 20), &part(3, &names, flagged));
+    assert!(messages.iter().all(|(_, payload)| payload["backfill"] == true));
+}
+
+#[test]
 fn every_kind_of_value_has_a_json_form() {
     let names = names(&["a.b", "a.c", "a.d", "a.e", "a.f", "a.g", "a.h", "a.i"]);
     let values = vec![
@@ -102,6 +115,7 @@ fn samples_are_divided_by_topic_time_and_repeat_in_order() {
         values: Column::uniform(Kind::Int, vec![1, 2, 3, 4, 5]),
         qualities: Qualities::Same(Quality::GOOD),
         read_after_ns: 0,
+        backfill: false,
     };
     let messages = encoded(&mut Encoder::new(shape("gwp/{device}"), 1 << 20), &part(7, &names, batch));
     let expected = [
@@ -281,6 +295,7 @@ proptest! {
             values: Column::new(),
             qualities: Qualities::Same(Quality::GOOD),
             read_after_ns: 0,
+            backfill: false,
         };
         for (index, sample) in samples.iter().enumerate() {
             batch.values.push(sample.3.clone());

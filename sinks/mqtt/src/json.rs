@@ -22,6 +22,8 @@ pub struct Json {
     number: u32,
     /// `"position":"3:1042/0/` of this part.
     position: Vec<u8>,
+    /// Whether the samples being written are flagged.
+    backfill: bool,
     /// A time as it was written last.
     time: (Timestamp, Vec<u8>),
     /// A quality as it was written last, in quotes.
@@ -45,14 +47,16 @@ impl Json {
             samples: 0,
             number: 0,
             position: Vec::new(),
+            backfill: false,
             time: (Timestamp(0), Vec::new()),
             quality: (Quality::GOOD, b"\"good\"".to_vec()),
             expected: 256,
         }
     }
 
-    pub fn begin_part(&mut self, cursor: Cursor, form: TimeForm) {
+    pub fn begin_part(&mut self, cursor: Cursor, backfill: bool, form: TimeForm) {
         self.number = 0;
+        self.backfill = backfill;
         self.position.clear();
         let at = cursor.position;
         // Writing to memory cannot fail, here and below.
@@ -79,6 +83,9 @@ impl Json {
             self.out.extend_from_slice(b"\"repeat\":");
             push_number(&mut self.out, repeat);
             self.out.push(b',');
+        }
+        if self.backfill {
+            self.out.extend_from_slice(b"\"backfill\":true,");
         }
         self.out.extend_from_slice(opening);
     }

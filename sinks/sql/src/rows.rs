@@ -50,6 +50,7 @@ impl<'a> Rows<'a> {
     pub fn insert(&mut self, part: &Part) -> rusqlite::Result<()> {
         let mut flow = self.take_flow(&part.flow);
         let batch = &*part.batch;
+        let backfill = batch.backfill.then_some(1);
         // Mostly all samples share one quality: look it up once per change.
         let mut known = None;
         for (index, tag) in batch.tags.iter().enumerate() {
@@ -60,7 +61,8 @@ impl<'a> Rows<'a> {
                 known = Some(quality);
             }
             let time = batch.times.get(index).0;
-            self.insert.execute(params![time, tag, batch.repeat(index), quality.0, value])?;
+            let row = params![time, tag, batch.repeat(index), quality.0, value, backfill];
+            self.insert.execute(row)?;
         }
         self.known.flows.push(flow);
         Ok(())

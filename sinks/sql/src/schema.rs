@@ -5,8 +5,8 @@
 //! end of the tree whatever the number of tags, so a transaction writes few pages.
 //!
 //! ```text
-//! view  samples            time, path, value, quality, unit, repeat, time_ns
-//! table samples_data       time_ns, tag, repeat, quality, value      key (time_ns, tag, repeat)
+//! view  samples            time, path, value, quality, unit, repeat, time_ns, backfill
+//! table samples_data       time_ns, tag, repeat, quality, value, backfill (NULL or 1)   key (time_ns, tag, repeat)
 //! table samples_tags       id, path, unit
 //! table samples_qualities  code, word
 //! table gwp_cursor         incarnation, sink, epoch, position_epoch, position_seq, part
@@ -20,6 +20,9 @@ pub struct Sql {
     /// Settings of the connection that give no answer.
     pub pragmas: String,
     pub create: String,
+    /// Tells whether tables of a version without `backfill` are there, and what brings them up to date.
+    pub is_without_backfill: String,
+    pub add_backfill: String,
     pub insert: String,
     pub find_tag: String,
     pub add_tag: String,
@@ -69,11 +72,12 @@ impl Sql {
                  CREATE TABLE IF NOT EXISTS {qualities} (code INTEGER PRIMARY KEY, word TEXT NOT NULL);
                  CREATE TABLE IF NOT EXISTS {data} (
                    time_ns INTEGER NOT NULL, tag INTEGER NOT NULL, repeat INTEGER NOT NULL,
-                   quality INTEGER NOT NULL, value, PRIMARY KEY (time_ns, tag, repeat)) WITHOUT ROWID;
+                   quality INTEGER NOT NULL, value, backfill INTEGER, PRIMARY KEY (time_ns, tag, repeat)) WITHOUT ROWID;
                  CREATE VIEW IF NOT EXISTS {view} AS SELECT
                    strftime('%Y-%m-%dT%H:%M:%S', time_ns / 1000000000, 'unixepoch')
                      || printf('.%03dZ', time_ns / 1000000 % 1000) AS time,
-                   path, value, word AS quality, unit, repeat, time_ns
+                   path, value, word AS quality, unit, repeat, time_ns,
+                   ifnull(backfill, 0) AS backfill
                    FROM {data} JOIN {tags} ON {tags}.id = {data}.tag
                    LEFT JOIN {qualities} ON {qualities}.code = {data}.quality;
                  {index}
@@ -82,9 +86,19 @@ impl Sql {
                    position_epoch INTEGER NOT NULL, position_seq INTEGER NOT NULL, part INTEGER NOT NULL,
                    PRIMARY KEY (incarnation, sink)) WITHOUT ROWID;"
             ),
+            is_without_backfill: format!(
+                "SELECT count(*) FILTER (WHERE name IN ('time_ns', 'tag', 'repeat', 'quality', 'value')) = 5
+                   AND count(*) FILTER (WHERE name = 'backfill') = 0
+                   AND EXISTS (SELECT 1 FROM sqlite_schema WHERE name = {} COLLATE NOCASE AND type = 'view')
+                 FROM pragma_table_info({})",
+                text(&options.table),
+                text(&format!("{}_data", options.table))
+            ),
+            add_backfill: format!("DROP VIEW {view}; ALTER TABLE {data} ADD COLUMN backfill INTEGER;"),
             insert: format!(
-                "INSERT INTO {data} (time_ns, tag, repeat, quality, value) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET quality = excluded.quality, value = excluded.value"
+                "INSERT INTO {data} (time_ns, tag, repeat, quality, value, backfill) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO UPDATE SET
+                   quality = excluded.quality, value = excluded.value, backfill = excluded.backfill"
             ),
             find_tag: format!("SELECT id FROM {tags} WHERE path = ?1 AND unit = ?2"),
             add_tag: format!("INSERT INTO {tags} (path, unit) VALUES (?1, ?2)"),
@@ -98,4 +112,9 @@ impl Sql {
 /// An identifier that SQL takes as it is, whatever it holds (SQLite: double quotes, doubled inside).
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text in SQL.
+fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

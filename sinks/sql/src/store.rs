@@ -173,7 +173,9 @@ fn prepare(connection: &Connection, sql: &Sql) -> rusqlite::Result<bool> {
     // A checkpoint each 8 MiB; a log that a slow reader has made long is cut again.
     connection.query_row("PRAGMA wal_autocheckpoint = 2048", [], |_| Ok(()))?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", sql.create))?;
+    let old: bool = connection.query_row(&sql.is_without_backfill, [], |row| row.get(0))?;
+    let update = if old { &*sql.add_backfill } else { "" };
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {update} {} COMMIT;", sql.create))?;
     // Tables of somebody else with our names show here, not at the first sample.
     for statement in [&sql.insert, &sql.find_tag, &sql.add_tag, &sql.add_quality] {
         connection.prepare_cached(statement)?;

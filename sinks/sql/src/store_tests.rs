@@ -75,20 +75,45 @@ fn people_read_one_view_with_every_kind_of_value() {
     assert_eq!(
         read(&options, "SELECT * FROM samples"),
         [
-            "2026-01-01T12:00:00.123Z m.t0 61.5 good kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t1 -9223372036854775808 good kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t2 18446744073709551615 good kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t3 1 good kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t4 it's good kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t5 [1, 255] good kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t6 1500 good kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t7 NULL bad(comm_lost) kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t8 NULL bad(not_a_number) kW 0 1767268800123000000",
-            "2026-01-01T12:00:00.123Z m.t9 20.0 good kW 0 1767268800123000000",
+            "2026-01-01T12:00:00.123Z m.t0 61.5 good kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t1 -9223372036854775808 good kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t2 18446744073709551615 good kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t3 1 good kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t4 it's good kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t5 [1, 255] good kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t6 1500 good kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t7 NULL bad(comm_lost) kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t8 NULL bad(not_a_number) kW 0 1767268800123000000 0",
+            "2026-01-01T12:00:00.123Z m.t9 20.0 good kW 0 1767268800123000000 0",
         ]
     );
     let kinds = read(&options, "SELECT DISTINCT typeof(value) FROM samples");
     assert_eq!(kinds, ["real", "integer", "text", "blob", "null"]);
+}
+
+#[test]
+fn a_flagged_sample_says_so_and_a_file_of_before_gets_the_column() {
+    let dir = TempDir::new().unwrap();
+    let options = options(&dir);
+    let (mut store, _) = open(&options, 1, 3);
+    store.write(&[delivery(&names(1), 1, batch(1, vec![Value::Int(1)]))]).unwrap();
+    drop(store);
+    // As a version without it has left it.
+    let connection = Connection::open(&options.path).unwrap();
+    connection
+        .execute_batch(
+            "DROP VIEW samples; ALTER TABLE samples_data DROP COLUMN backfill;
+             CREATE VIEW samples AS SELECT time_ns, repeat, value FROM samples_data;",
+        )
+        .unwrap();
+    drop(connection);
+    let (mut store, resume) = open(&options, 1, 3);
+    assert!(resume.is_some());
+    let flagged = Batch { backfill: true, ..batch(2, vec![Value::Int(2)]) };
+    store.write(&[delivery(&names(1), 2, flagged)]).unwrap();
+    store.write(&[delivery(&names(1), 3, batch(3, vec![Value::Int(3)]))]).unwrap();
+    let rows = read(&options, "SELECT value, quality, backfill FROM samples ORDER BY time_ns");
+    assert_eq!(rows, ["1 good 0", "2 good 1", "3 good 0"]);
 }
 
 #[test]
@@ -110,6 +135,7 @@ fn times_repeats_and_renames_are_kept_exactly() {
         values: Column::uniform(Kind::Int, vec![1, 2, 3]),
         qualities: Qualities::Same(Quality::GOOD),
         read_after_ns: 0,
+        backfill: false,
     };
     let (mut store, _) = open(&options, 1, 3);
     store.write(&[delivery(&Arc::new(flow), 1, batch)]).unwrap();

@@ -140,6 +140,8 @@ impl Source for SlotSource {
 #[derive(Default)]
 pub struct Got {
     pub samples: Mutex<Vec<(TagId, i64)>>,
+    /// Slots that came flagged as backfill, of tag 1.
+    pub backfill: Mutex<Vec<i64>>,
     pub acknowledged: Mutex<Cursor>,
     /// Epoch of the last connection.
     pub epoch: AtomicUsize,
@@ -173,6 +175,9 @@ impl Sink for TestSink {
                     for (index, tag) in part.batch.tags.iter().enumerate() {
                         if let Value::Int(slot) = part.batch.values.get(index) {
                             samples.push((*tag, slot));
+                            if part.batch.backfill && *tag == TagId(1) {
+                                self.0.backfill.lock().unwrap().push(slot);
+                            }
                         }
                     }
                 }

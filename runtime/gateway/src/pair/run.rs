@@ -34,7 +34,7 @@ use gwp_engine::exits::{ExitKeeper, Exits, exits};
 use gwp_engine::pair::PairStart;
 use gwp_engine::release::Release;
 use gwp_engine::{Engine, GatewayClock};
-use gwp_journal::{Opened, Replica, Store, StoreError, StoreOptions};
+use gwp_journal::{Opened, Replica, Store, StoreError, StoreOptions, asides};
 use gwp_redundancy::failback::FailbackMode;
 use gwp_redundancy::member::{Epoch, Member, NodeId};
 use gwp_redundancy::mirror::{ActiveSide, MirrorMode, Wish};
@@ -115,7 +115,8 @@ enum End {
     /// The process is to end.
     Stop(ExitCode),
     /// With the copy of the store, if it is open.
-    Won { epoch: Epoch, copy: Option<Box<Replica>> },
+    /// `is_behind`: the machine knows that its peer went on alone after what is here.
+    Won { epoch: Epoch, is_behind: bool, copy: Option<Box<Replica>> },
     /// The epoch is over.
     Lost,
     /// The graph is to move to the peer.
@@ -211,12 +212,12 @@ impl<'a> PairNode<'a> {
 
     async fn serve(&mut self, end: &mut Stopping) -> anyhow::Result<ExitCode> {
         loop {
-            let (epoch, copy) = match self.standby(end).await? {
+            let (won, copy) = match self.standby(end).await? {
                 End::Stop(code) => return Ok(code),
-                End::Won { epoch, copy } => (epoch, copy),
+                End::Won { epoch, is_behind, copy } => ((epoch, is_behind), copy),
                 End::Lost | End::HandOver => continue,
             };
-            if let End::Stop(code) = self.active(epoch, copy, end).await? {
+            if let End::Stop(code) = self.active(won, copy, end).await? {
                 return Ok(code);
             }
         }
@@ -238,7 +239,9 @@ impl<'a> PairNode<'a> {
         let over = loop {
             tokio::select! {
                 told = self.told.recv() => match told {
-                    Some(Told::Activate { epoch, .. }) => break End::Won { epoch, copy: None },
+                    Some(Told::Activate { epoch, stale: is_behind }) => {
+                        break End::Won { epoch, is_behind, copy: None };
+                    }
                     Some(told) => {
                         if self.hear(told) {
                             break End::Stop(ExitCode::from(3));
@@ -256,7 +259,7 @@ impl<'a> PairNode<'a> {
         alive.abort();
         control.stop().await;
         Ok(match over {
-            End::Won { epoch, .. } => End::Won { epoch, copy: copied },
+            End::Won { epoch, is_behind, .. } => End::Won { epoch, is_behind, copy: copied },
             over => over,
         })
     }
@@ -276,7 +279,7 @@ impl<'a> PairNode<'a> {
     /// Active: the graph runs here, and its store is mirrored to the peer.
     async fn active(
         &mut self,
-        epoch: Epoch,
+        (epoch, is_behind): (Epoch, bool),
         copy: Option<Box<Replica>>,
         end: &mut Stopping,
     ) -> anyhow::Result<End> {
@@ -301,7 +304,9 @@ impl<'a> PairNode<'a> {
         let hub = Hub::new(side, standing, gwp_engine::clock::boot, let_out);
         store.set_mirror(Some(hub.mirror()));
         let tick_every = Duration::from_nanos(self.timing.lease / 4);
-        let start = PairStart { store, epoch, exits: self.exits.clone(), release, tick_every };
+        // What is set aside was newer than the copy that followed: it may have been delivered before.
+        let is_behind = is_behind || !asides(&self.node.data)?.is_empty();
+        let start = PairStart { store, epoch, is_behind, exits: self.exits.clone(), release, tick_every };
         let engine = Arc::new(Engine::start_in_pair(config, start).await?);
         self.desk.set_hub(Some(hub.clone()));
         self.driver.input(Input::Activated(epoch));

@@ -43,7 +43,7 @@ pub fn event(event: Event) -> (String, bool) {
         Event::Activated { epoch, stale: false } => (format!("this node is active, epoch {epoch}"), false),
         Event::Activated { epoch, stale: true } => (
             format!(
-                "this node is active, epoch {epoch}; what waits here may have been delivered by its peer"
+                "this node is active, epoch {epoch}; its peer may have delivered newer samples: what waits here goes out as backfill"
             ),
             true,
         ),

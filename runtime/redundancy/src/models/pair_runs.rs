@@ -136,7 +136,7 @@ fn long_models_hold() {
 
 #[test]
 fn keeping_hashes_alone_visits_the_same_states() {
-    sweep_is_explore(named(RUNS, "pair-e2-m1"), &WEAKER[0].0);
+    sweep_is_explore(named(RUNS, "pair-e2-m1"));
 }
 
 #[test]

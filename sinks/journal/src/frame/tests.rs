@@ -22,8 +22,8 @@ fn batches() -> impl Strategy<Value = Batch> {
         (values(), any::<i64>(), 0u32..5, prop_oneof![Just(0u32), any::<u32>()], 0u32..40),
         1..60,
     );
-    (samples, any::<bool>(), any::<bool>(), any::<bool>(), any::<u32>(), any::<i64>()).prop_map(
-        |(samples, same_time, no_repeats, same_quality, group, read_after_ns)| {
+    (samples, any::<bool>(), any::<bool>(), any::<bool>(), any::<u32>(), any::<i64>(), any::<bool>())
+        .prop_map(|(samples, same_time, no_repeats, same_quality, group, read_after_ns, backfill)| {
             let mut column = Column::new();
             samples.iter().for_each(|sample| column.push(sample.0.clone()));
             Batch {
@@ -44,9 +44,9 @@ fn batches() -> impl Strategy<Value = Batch> {
                     false => Qualities::Each(samples.iter().map(|sample| Quality(sample.3)).collect()),
                 },
                 read_after_ns,
+                backfill,
             }
-        },
-    )
+        })
 }
 
 fn facts() -> impl Strategy<Value = Fact> {
