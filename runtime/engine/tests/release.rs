@@ -28,8 +28,15 @@ async fn start(dir: &Path, got: &Arc<Got>, (epoch, exits): (u32, &Exits), releas
     let store = Store::open(dir).unwrap().store;
     let from = store.place();
     let (config, _) = config(plan(TAGS, 5, &["a"]), dir, std::slice::from_ref(got));
-    let start =
-        PairStart { store, epoch, exits: exits.clone(), release: release.clone(), tick_every: TICK_EVERY };
+    let start = PairStart {
+        store,
+        epoch,
+        exits: exits.clone(),
+        release: release.clone(),
+        tick_every: TICK_EVERY,
+        hot: None,
+        stale: false,
+    };
     let engine = Engine::start_in_pair(config, start).await.unwrap();
     Active { engine, got: got.clone(), release, from }
 }
@@ -244,7 +251,15 @@ async fn an_epoch_that_is_over_and_a_release_of_another_engine_are_refused() {
     for (epoch, release) in [(2, Release::held()), (4, used)] {
         let store = Store::open(dir.path()).unwrap().store;
         let (config, _) = config(plan(TAGS, 5, &["a"]), dir.path(), std::slice::from_ref(&got));
-        let start = PairStart { store, epoch, exits: exits.clone(), release, tick_every: TICK_EVERY };
+        let start = PairStart {
+            store,
+            epoch,
+            exits: exits.clone(),
+            release,
+            tick_every: TICK_EVERY,
+            hot: None,
+            stale: false,
+        };
         match Engine::start_in_pair(config, start).await {
             Err(StartError::Store(StoreError::EpochOver { epoch: 2, last: 2 })) => assert_eq!(epoch, 2),
             Err(StartError::ReleaseInUse) => assert_eq!(epoch, 4),

@@ -12,7 +12,7 @@
 
 use super::desk::PairDesk;
 use super::key::{PairKey, boot_id};
-use super::words;
+use super::{shadow, words};
 use crate::cli::RunArgs;
 use crate::commands::run::{Ended, Graph, Listeners, Ready};
 use crate::configuration::history::History;
@@ -33,7 +33,7 @@ use gwp_core::{PlanId, Position};
 use gwp_engine::exits::{ExitKeeper, Exits, exits};
 use gwp_engine::pair::PairStart;
 use gwp_engine::release::Release;
-use gwp_engine::{Engine, GatewayClock};
+use gwp_engine::{Engine, GatewayClock, HotReader};
 use gwp_journal::{Opened, Replica, Store, StoreError, StoreOptions};
 use gwp_redundancy::failback::FailbackMode;
 use gwp_redundancy::member::{Epoch, Member, NodeId};
@@ -110,12 +110,22 @@ fn set_working(working: &Working, engine: Option<Arc<Engine>>) {
     *working.lock().unwrap_or_else(PoisonError::into_inner) = engine;
 }
 
+/// An epoch, and what the node has from before it.
+struct Won {
+    epoch: Epoch,
+    /// The copy may be behind what was delivered.
+    stale: bool,
+    copy: Option<Box<Replica>>,
+    /// What reads as long as the node is a standby.
+    hot: Option<HotReader>,
+}
+
 /// What ended one of the two.
 enum End {
     /// The process is to end.
     Stop(ExitCode),
     /// With the copy of the store, if it is open.
-    Won { epoch: Epoch, copy: Option<Box<Replica>> },
+    Won(Won),
     /// The epoch is over.
     Lost,
     /// The graph is to move to the peer.
@@ -211,12 +221,12 @@ impl<'a> PairNode<'a> {
 
     async fn serve(&mut self, end: &mut Stopping) -> anyhow::Result<ExitCode> {
         loop {
-            let (epoch, copy) = match self.standby(end).await? {
+            let won = match self.standby(end).await? {
                 End::Stop(code) => return Ok(code),
-                End::Won { epoch, copy } => (epoch, copy),
+                End::Won(won) => won,
                 End::Lost | End::HandOver => continue,
             };
-            if let End::Stop(code) = self.active(epoch, copy, end).await? {
+            if let End::Stop(code) = self.active(won, end).await? {
                 return Ok(code);
             }
         }
@@ -234,11 +244,15 @@ impl<'a> PairNode<'a> {
         let control = listeners.control.serve(running, desk.clone(), desk)?;
         let alive = tokio::spawn(alive(Service::new()));
         let (stop, stopped) = watch::channel(false);
-        let follower = tokio::spawn(follow(self.follower(), stopped));
+        let hot = shadow::start(&self.node, self.given.as_ref());
+        self.desk.set_hot(hot.as_ref().map(HotReader::desk));
+        let follower = tokio::spawn(follow(self.follower(hot.as_ref()), stopped));
         let over = loop {
             tokio::select! {
                 told = self.told.recv() => match told {
-                    Some(Told::Activate { epoch, .. }) => break End::Won { epoch, copy: None },
+                    Some(Told::Activate { epoch, stale }) => {
+                        break End::Won(Won { epoch, stale, copy: None, hot: None });
+                    }
                     Some(told) => {
                         if self.hear(told) {
                             break End::Stop(ExitCode::from(3));
@@ -254,14 +268,18 @@ impl<'a> PairNode<'a> {
         stop.send_replace(true);
         let copied = follower.await.ok().flatten().map(Box::new);
         alive.abort();
+        self.desk.set_hot(None);
         control.stop().await;
         Ok(match over {
-            End::Won { epoch, .. } => End::Won { epoch, copy: copied },
-            over => over,
+            End::Won(won) => End::Won(Won { copy: copied, hot, ..won }),
+            over => {
+                shadow::stop(hot).await;
+                over
+            }
         })
     }
 
-    fn follower(&self) -> Follower {
+    fn follower(&self, hot: Option<&HotReader>) -> Follower {
         let links = self.node.pair.iter().flat_map(|pair| &pair.links);
         let desk = self.desk.clone();
         Follower {
@@ -270,16 +288,13 @@ impl<'a> PairNode<'a> {
             keys: self.keys.clone(),
             heard: self.driver.heard.clone(),
             progress: Box::new(move |text| desk.set_copy(text)),
+            copied: hot.map(|hot| shadow::copied(hot, self.desk.clone())),
         }
     }
 
     /// Active: the graph runs here, and its store is mirrored to the peer.
-    async fn active(
-        &mut self,
-        epoch: Epoch,
-        copy: Option<Box<Replica>>,
-        end: &mut Stopping,
-    ) -> anyhow::Result<End> {
+    async fn active(&mut self, won: Won, end: &mut Stopping) -> anyhow::Result<End> {
+        let Won { epoch, stale, copy, hot } = won;
         let Some(listeners) = Listeners::bind(&self.node).await? else {
             return Ok(End::Stop(ExitCode::FAILURE));
         };
@@ -301,18 +316,22 @@ impl<'a> PairNode<'a> {
         let hub = Hub::new(side, standing, gwp_engine::clock::boot, let_out);
         store.set_mirror(Some(hub.mirror()));
         let tick_every = Duration::from_nanos(self.timing.lease / 4);
-        let start = PairStart { store, epoch, exits: self.exits.clone(), release, tick_every };
+        let hot = shadow::of_plan(hot, begin.plan.id()).await;
+        let exits = self.exits.clone();
+        let start = PairStart { store, epoch, exits, release, tick_every, hot, stale };
         let engine = Arc::new(Engine::start_in_pair(config, start).await?);
         self.desk.set_hub(Some(hub.clone()));
         self.driver.input(Input::Activated(epoch));
         set_working(&self.working, Some(engine.clone()));
-        let mut tasks = vec![self.wishes(hub.clone())];
+        let (from_peer, taking) = shadow::from_peer(&engine, self.desk.clone());
+        let mut tasks = vec![self.wishes(hub.clone()), taking];
         for listener in std::mem::take(&mut self.listeners) {
             tasks.push(tokio::spawn(serve_peer(
                 listener,
                 self.keys.clone(),
                 hub.clone(),
                 engine.snapshots(),
+                from_peer.clone(),
             )));
         }
         let graph =
@@ -324,7 +343,7 @@ impl<'a> PairNode<'a> {
             End::HandOver => self.hand_over(&hub).await,
             End::Lost if self.shut().await => self.driver.input(Input::Closed),
             End::Lost => bail!("what this node had under way does not end: the process does"),
-            End::Stop(_) | End::Won { .. } => {}
+            End::Stop(_) | End::Won(_) => {}
         }
         tasks.iter().for_each(JoinHandle::abort);
         for task in tasks {
