@@ -31,9 +31,10 @@ pub const PROGRAM: &str = "gateway plant {}\n\
 
 /// What keeps each row and each commit that arrives, in order.
 const SPY: &str = "begin immediate;
-    create table spy_rows (n integer primary key, time_ns, tag, repeat, value);
+    create table spy_rows (n integer primary key, time_ns, tag, marks, value);
     create trigger spy_on_rows before insert on samples_data begin
-        insert into spy_rows (time_ns, tag, repeat, value) values (new.time_ns, new.tag, new.repeat, new.value); end;
+        insert into spy_rows (time_ns, tag, marks, value)
+        values (new.time_ns, new.tag, 2 * new.repeat + ifnull(new.backfill, 0), new.value); end;
     create table spy_commits (n integer primary key, epoch, position_epoch, position_seq, part);
     create trigger spy_on_commits after update of position_seq on gwp_cursor begin
         insert into spy_commits (epoch, position_epoch, position_seq, part)
@@ -42,6 +43,16 @@ const SPY: &str = "begin immediate;
 
 /// A sample, by path, time as in a CSV file, and repeat.
 pub type Key = (String, String, u32);
+
+/// A sample at the destination.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Nanoseconds since 1970.
+    pub time: i64,
+    pub repeat: u32,
+    pub value: Option<i64>,
+    pub quality: String,
+}
 
 /// A port that is free for UDP and TCP; below those that systems give to outgoing connections, so that it stays free
 /// while a node is down.
@@ -66,8 +77,8 @@ pub struct Plant {
 }
 
 impl Plant {
-    /// Files of a new pair; nothing runs.
-    pub fn new(profile: &str) -> Plant {
+    /// Files of a new pair, which runs a program, with a line of `[vars]` for each node; nothing runs yet.
+    pub fn with(profile: &str, program: &str, vars: [&str; 2]) -> Plant {
         let folder = tempfile::tempdir().expect("a folder");
         let plant = Plant { folder, nodes: [None, None], witness: None };
         said(&plant.ask(&["pair", "keys", "pair.key", "--profile", profile]));
@@ -79,11 +90,11 @@ impl Plant {
                 &format!(
                     "[node]\nid = \"{name}\"\ndata = \"data-{name}\"\n[pair]\nme = \"{name}\"\nkey = \"pair.key\"\n\
                      links = [{{ here = \"127.0.0.1:{}\", peer = \"127.0.0.1:{}\", witness = \"127.0.0.1:{}\" }}, \
-                     {{ here = \"127.0.0.1:{}\", peer = \"127.0.0.1:{}\" }}]\n",
-                    here[0], peer[0], ports[4], here[1], peer[1]
+                     {{ here = \"127.0.0.1:{}\", peer = \"127.0.0.1:{}\" }}]\n[vars]\n{}\n",
+                    here[0], peer[0], ports[4], here[1], peer[1], vars[node]
                 ),
             );
-            plant.write(&format!("{name}.gwp"), PROGRAM);
+            plant.write(&format!("{name}.gwp"), program);
         }
         let witness = format!(
             "[node]\ndata = \"data-witness\"\n[witness]\nkey = \"pair.key\"\nlisten = [\"127.0.0.1:{}\"]\n",
@@ -95,7 +106,12 @@ impl Plant {
 
     /// A pair that is redundant, and delivers to a database where each arrival is kept.
     pub fn redundant(profile: &str) -> Plant {
-        let mut plant = Plant::new(profile);
+        Plant::redundant_with(profile, PROGRAM, ["", ""])
+    }
+
+    /// The same with another program, and a line of `[vars]` for each node.
+    pub fn redundant_with(profile: &str, program: &str, vars: [&str; 2]) -> Plant {
+        let mut plant = Plant::with(profile, program, vars);
         plant.start_witness();
         plant.start(PRIMARY);
         plant.start(BACKUP);
@@ -270,6 +286,32 @@ impl Plant {
         until("rows", PATIENCE, || self.newest() > before + 4 * SLOT_NS);
     }
 
+    /// The standby reads, and what it reads leaves its shadow as its copy of the log goes on.
+    pub fn wait_for_shadow(&self, standby: usize) {
+        until("the standby to read", PATIENCE, || {
+            let hot = self.status(standby)["standby_reads"].clone();
+            hot["readings"].as_u64().is_some_and(|readings| readings < 20) && hot["is_compared"] == true
+        });
+        self.wait_for_rows();
+    }
+
+    /// What is at the destination, by path and in the order of time and repeat.
+    pub fn rows(&self) -> BTreeMap<String, Vec<Row>> {
+        let reader = self.reader().expect("the database");
+        let sql = "select path, time_ns, repeat, value, quality from samples order by path, time_ns, repeat";
+        let mut query = reader.prepare(sql).expect("a query");
+        let row = |row: &rusqlite::Row| {
+            let (time, repeat, quality) = (row.get(1)?, row.get(2)?, row.get(4)?);
+            Ok((row.get::<_, String>(0)?, Row { time, repeat, value: row.get(3)?, quality }))
+        };
+        let mut rows: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+        for row in query.query_map([], row).expect("rows") {
+            let (path, row) = row.expect("a row");
+            rows.entry(path).or_default().push(row);
+        }
+        rows
+    }
+
     /// From here on each arrival is kept.
     pub fn spy(&self) {
         self.wait_for_rows();
@@ -308,7 +350,8 @@ impl Plant {
         let reader = self.reader().expect("the database");
         let mut query = reader.prepare("select path, time, repeat, value from samples").expect("a query");
         let row = |row: &rusqlite::Row| {
-            Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get::<_, i64>(3)?.to_string()))
+            let value = row.get::<_, Option<i64>>(3)?.map_or_else(String::new, |value| value.to_string());
+            Ok(((row.get(0)?, row.get(1)?, row.get(2)?), value))
         };
         query.query_map([], row).expect("rows").map(|row| row.expect("a row")).collect()
     }
@@ -322,11 +365,16 @@ impl Plant {
 
     /// Checks the order in which rows have arrived so far.
     pub fn check_arrivals(&self) {
-        assert_eq!(arrivals(&self.reader().expect("the database")), Vec::<String>::new());
+        assert_eq!(arrivals(&self.reader().expect("the database"), faults_of_rows), Vec::<String>::new());
     }
 
     /// Ends all in order, the active last, and checks what was delivered against its log and the order of arrival.
-    pub fn finish(mut self, active: usize) -> usize {
+    pub fn finish(self, active: usize) -> usize {
+        self.finish_by(active, faults_of_rows)
+    }
+
+    /// The same with another check of the rows (tag, time, marks, value) in the order of their arrival.
+    pub fn finish_by(mut self, active: usize, faults_of_rows: fn(&[[i64; 4]]) -> Vec<String>) -> usize {
         for node in [1 - active, active] {
             if self.nodes[node].is_some() {
                 self.signal(node, "-TERM");
@@ -334,7 +382,7 @@ impl Plant {
             }
         }
         let (logged, waiting, delivered) = (self.logged(active), self.waiting(active), self.delivered());
-        let mut faults = arrivals(&self.reader().expect("the database"));
+        let mut faults = arrivals(&self.reader().expect("the database"), faults_of_rows);
         faults.extend(differences(&logged, &waiting, &delivered));
         assert_eq!(faults, Vec::<String>::new());
         delivered.len()
@@ -386,13 +434,16 @@ fn differences(
 }
 
 /// What is wrong with the order in which rows and commits have arrived.
-fn arrivals(reader: &Connection) -> Vec<String> {
+fn arrivals(reader: &Connection, faults_of_rows: fn(&[[i64; 4]]) -> Vec<String>) -> Vec<String> {
     let numbers = |sql: &str| -> Vec<[i64; 4]> {
         let mut query = reader.prepare(sql).expect("a query");
-        let row = |row: &rusqlite::Row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
+        // A bad sample has no value.
+        let row = |row: &rusqlite::Row| {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<i64>>(3)?.unwrap_or(-1)])
+        };
         query.query_map([], row).expect("rows").map(|row| row.expect("a row")).collect()
     };
-    let rows = numbers("select tag, time_ns, repeat, value from spy_rows order by n");
+    let rows = numbers("select tag, time_ns, marks, value from spy_rows order by n");
     let mut faults = faults_of_rows(&rows);
     let commits = numbers("select epoch, position_epoch, position_seq, part from spy_commits order by n");
     assert!(!rows.is_empty() && !commits.is_empty(), "nothing has arrived");
@@ -407,13 +458,14 @@ fn arrivals(reader: &Connection) -> Vec<String> {
     faults
 }
 
-/// Rows of (tag, time, repeat, value) in the order in which they have arrived.
+/// Rows of (tag, time, marks, value) in the order in which they have arrived; marks are twice the repeat number, and
+/// one more if the row is flagged as backfill.
 fn faults_of_rows(rows: &[[i64; 4]]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut last: BTreeMap<i64, [i64; 4]> = BTreeMap::new();
     for row in rows {
-        let [tag, time, repeat, value] = *row;
-        if repeat != 0 {
+        let [tag, time, marks, value] = *row;
+        if marks > 1 {
             faults.push(format!("tag {tag} has two values at {time}"));
         }
         let Some([_, before, _, counted]) = last.insert(tag, *row) else { continue };
@@ -437,7 +489,7 @@ fn the_check_finds_what_is_wrong() {
     let good = [[1, SLOT_NS, 0, 1], [2, SLOT_NS, 0, 1], [1, 3 * SLOT_NS, 0, 3]];
     assert_eq!(faults_of_rows(&good), Vec::<String>::new());
     for wrong in
-        [[1, 3 * SLOT_NS, 0, 3], [1, 2 * SLOT_NS, 0, 2], [1, 4 * SLOT_NS, 0, 5], [1, 4 * SLOT_NS, 1, 4]]
+        [[1, 3 * SLOT_NS, 0, 3], [1, 2 * SLOT_NS, 0, 2], [1, 4 * SLOT_NS, 0, 5], [1, 4 * SLOT_NS, 2, 4]]
     {
         assert!(!faults_of_rows(&[&good[..], &[wrong]].concat()).is_empty(), "{wrong:?}");
     }

@@ -7,7 +7,8 @@
 //!     |         (Resync: Piece*, PiecesEnd)               |
 //!     | Tail*, TailEnd: what only I have ---------------> |
 //!     | <------------------------------ KeptBy, Frame* -- |
-//!     | Acknowledge* -----------------------------------> |
+//!     | Acknowledge*, Fill*, AskTime* ------------------> |
+//!     | <------------------------------------------ Time* |
 //!     | <---- Ping, when there is nothing else to say --> |
 //! ```
 //!
@@ -26,6 +27,7 @@ mod link;
 
 pub use link::{Receiver, Sender, split};
 
+use crate::apart::Apart;
 use gwp_core::Position;
 use gwp_redundancy::limits::EPOCHS_KEPT;
 use gwp_redundancy::member::Epoch;
@@ -59,6 +61,12 @@ pub enum Message {
     Tail { bytes: Arc<[u8]> },
     /// Standby: that was all of them.
     TailEnd,
+    /// Standby: readings of its shadow that the active's log lacks. No answer: it comes with the copy.
+    Fill { bytes: Arc<[u8]> },
+    /// Standby: what time is it at the active? `sent` by its own clock; `apart` is what it knows so far.
+    AskTime { sent: i64, apart: Option<Apart> },
+    /// Active: when the question came and when this answer went, by its own clock.
+    Time { sent: i64, received: i64, answered: i64 },
     /// Active: your store is the beginning of mine; frames after this place follow.
     Follow { after: Place },
     /// Active: set aside what you have above this position, and join again.
@@ -134,6 +142,9 @@ enum Kind {
     PiecesEnd = 10,
     KeptBy = 11,
     Refused = 12,
+    Fill = 13,
+    AskTime = 14,
+    Time = 15,
 }
 
 const POSITION: usize = 12;
@@ -143,7 +154,7 @@ const HASH: usize = 8;
 const HEAD: usize = 2 * (PLACE + HASH);
 
 impl Kind {
-    const ALL: [Kind; 13] = [
+    const ALL: [Kind; 16] = [
         Kind::Ping,
         Kind::Join,
         Kind::Acknowledge,
@@ -157,6 +168,9 @@ impl Kind {
         Kind::PiecesEnd,
         Kind::KeptBy,
         Kind::Refused,
+        Kind::Fill,
+        Kind::AskTime,
+        Kind::Time,
     ];
 
     fn of(number: u8) -> Option<Kind> {
@@ -169,7 +183,9 @@ impl Kind {
             Kind::Ping | Kind::TailEnd => 0,
             Kind::Join => 4 + 16 + PLACE + HASH + 1 + 4 + EPOCHS_KEPT * POSITION,
             Kind::Acknowledge => 2 * PLACE,
-            Kind::Tail => TAIL_BYTES_MAX,
+            Kind::Tail | Kind::Fill => TAIL_BYTES_MAX,
+            Kind::AskTime => 8 + 1 + 16,
+            Kind::Time => 24,
             Kind::Follow | Kind::KeptBy => PLACE,
             Kind::SetAside => POSITION,
             Kind::Resync => PLACE + HASH,
@@ -195,6 +211,9 @@ impl Kind {
             Kind::PiecesEnd => "end of pieces",
             Kind::KeptBy => "kept by",
             Kind::Refused => "refusal",
+            Kind::Fill => "readings of a shadow",
+            Kind::AskTime => "question for the time",
+            Kind::Time => "time",
         }
     }
 }

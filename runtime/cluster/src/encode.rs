@@ -54,6 +54,10 @@ impl Writer<'_> {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    pub fn i64(&mut self, value: i64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
@@ -132,6 +136,10 @@ impl<'a> Reader<'a> {
 
     pub fn u32(&mut self) -> Result<u32, Unreadable> {
         Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub fn i64(&mut self) -> Result<i64, Unreadable> {
+        self.array().map(i64::from_le_bytes)
     }
 
     pub fn u64(&mut self) -> Result<u64, Unreadable> {

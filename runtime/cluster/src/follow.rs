@@ -7,17 +7,46 @@
 //!        +-- lost, stopped ----+  SetAside: what is here is no copy: kept beside, and joined anew, empty
 //! ```
 
+use crate::apart::{Apart, Measured};
 use crate::bulk::{self, BulkError, Join, Message, Receiver, Sender};
 use crate::driver::Heard;
-use crate::limits::{APPLIED_AT_ONCE_BYTES, PING_EVERY, RETRY_AFTER, SILENT_MAX};
+use crate::limits::{APPLIED_AT_ONCE_BYTES, ASK_EVERY, PING_EVERY, RETRY_AFTER, SILENT_MAX};
 use crate::stream::{StreamError, StreamKeys};
-use gwp_journal::{AsideError, Replica, StoreError, set_aside};
+use gwp_core::{PlanId, Record};
+use gwp_journal::{
+    AsideError, DecodeError, LogReader, Replica, StoreError, TagLists, records_of_change, set_aside,
+};
 use gwp_redundancy::mirror::{Head, History, Place, RunningHash, Verdict};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinError;
+use tokio::time::MissedTickBehavior;
+
+/// Is told what the copy of the log holds, and what it does not any more. Frames wait for it.
+pub trait Copied: Send + Sync {
+    /// The copy follows from here: learns what it holds of late.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn compare(&self, log: &mut LogReader) -> Result<(), StoreError>;
+
+    /// These records are durable in it, with the plan that numbers them.
+    fn arrived(&self, records: &[(PlanId, Arc<Record>)]);
+
+    /// It is compared anew before anything counts.
+    fn forget(&self);
+
+    /// What the active's log lacks and this node has; none if there is nothing.
+    fn offers(&self) -> Option<Arc<[u8]>>;
+
+    /// Gateway time, nanoseconds since 1970.
+    fn now(&self) -> i64;
+
+    /// How far the active's clock is from the one here.
+    fn apart(&self, apart: Apart);
+}
 
 /// What a follower is made of.
 pub struct Follower {
@@ -29,6 +58,16 @@ pub struct Follower {
     pub heard: watch::Receiver<Heard>,
     /// Told how far the copy has come, for people.
     pub progress: Box<dyn Fn(&str) + Send + Sync>,
+    /// Whoever reads on this node, too.
+    pub copied: Option<Arc<dyn Copied>>,
+}
+
+impl Follower {
+    fn forget(&self) {
+        if let Some(copied) = &self.copied {
+            copied.forget();
+        }
+    }
 }
 
 /// Why it does not follow any more. It tries again.
@@ -48,6 +87,8 @@ enum FollowError {
     Verdict(Verdict),
     #[error("the active refuses: {0}")]
     Refused(String),
+    #[error("what the active has sent cannot be read: {0}")]
+    Damaged(#[from] DecodeError),
     #[error("writing the copy has failed")]
     Task(#[from] JoinError),
 }
@@ -70,6 +111,7 @@ pub async fn follow(follower: Follower, mut stop: watch::Receiver<bool>) -> Opti
         match once(&follower, peer, &mut replica, &mut stop).await {
             Ok(()) => said.clear(),
             Err(error) => {
+                follower.forget();
                 // What the disk refused is believed only when it is read again.
                 if matches!(error, FollowError::Store(_) | FollowError::Task(_)) {
                     replica = None;
@@ -154,6 +196,7 @@ async fn once(
             frames(follower, replica, (&mut to, &mut from), stop).await
         }
         Message::SetAside { above } => {
+            follower.forget();
             let (closed, data) = (replica.take(), follower.data.clone());
             let set_aside = move || {
                 drop(closed);
@@ -166,6 +209,7 @@ async fn once(
             Ok(())
         }
         Message::Resync { after, hash } => {
+            follower.forget();
             tracing::info!(%after, "copying the whole store of the active");
             match pieces(follower, replica, (after, hash), (&mut to, &mut from), stop).await? {
                 true => frames(follower, replica, (&mut to, &mut from), stop).await,
@@ -236,6 +280,15 @@ async fn pieces(
     }
 }
 
+/// What the active may lack, and the question for its time.
+async fn offer(follower: &Follower, to: &mut Sender, apart: Option<Apart>) -> Result<(), FollowError> {
+    let Some(copied) = &follower.copied else { return Ok(()) };
+    if let Some(bytes) = copied.offers() {
+        say(to, &Message::Fill { bytes }).await?;
+    }
+    Ok(say(to, &Message::AskTime { sent: copied.now(), apart }).await?)
+}
+
 /// Frame by frame, until it is to stop or the link is lost.
 async fn frames(
     follower: &Follower,
@@ -243,8 +296,22 @@ async fn frames(
     (to, from): (&mut Sender, &mut Receiver),
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), FollowError> {
+    if let Some(copied) = follower.copied.clone() {
+        with(follower, replica, move |replica| copied.compare(&mut replica.log_reader()?)).await?;
+    }
+    let mut lists = TagLists::default();
+    let mut ask = tokio::time::interval(ASK_EVERY);
+    ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut measured, mut apart) = (Measured::default(), None);
     loop {
-        let Some(said) = receive(from, stop).await? else { return Ok(()) };
+        let said = tokio::select! {
+            said = receive(from, stop) => said?,
+            _ = ask.tick(), if follower.copied.is_some() => {
+                offer(follower, to, apart).await?;
+                continue;
+            }
+        };
+        let Some(said) = said else { return Ok(()) };
         let mut gathered: Vec<(Head, Arc<[u8]>)> = Vec::new();
         let mut bytes = 0;
         let mut said = Some(said);
@@ -254,6 +321,12 @@ async fn frames(
                 Message::Frame { head, bytes: frame } => {
                     bytes += frame.len();
                     gathered.push((head, frame));
+                }
+                Message::Time { sent, received, answered } => {
+                    if let Some(copied) = &follower.copied {
+                        apart = measured.answer(sent, (received, answered), copied.now());
+                        apart.into_iter().for_each(|apart| copied.apart(apart));
+                    }
                 }
                 Message::Ping => {}
                 _ => return Err(FollowError::OutOfTurn),
@@ -267,15 +340,21 @@ async fn frames(
             continue;
         }
         let apply = move |replica: &mut Replica| {
-            replica.apply_many(gathered.iter().map(|(head, frame)| (head, &frame[..])))
+            let verdict = replica.apply_many(gathered.iter().map(|(head, frame)| (head, &frame[..])));
+            verdict.map(|verdict| (verdict, gathered))
         };
-        match with(follower, replica, apply).await? {
-            Verdict::Append | Verdict::Have => {}
-            other => return Err(FollowError::Verdict(other)),
-        }
+        let applied = match with(follower, replica, apply).await? {
+            (Verdict::Append | Verdict::Have, applied) => applied,
+            (other, _) => return Err(FollowError::Verdict(other)),
+        };
         if let Some(place) = replica.as_ref().and_then(Replica::place) {
             (follower.progress)(&format!("a copy of the active's store up to {place}"));
             say(to, &Message::Acknowledge { received: place, durable: place }).await?;
+        }
+        if let Some(copied) = &follower.copied {
+            for (_, frame) in &applied {
+                copied.arrived(&records_of_change(frame, &mut lists)?);
+            }
         }
     }
 }

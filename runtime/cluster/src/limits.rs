@@ -28,6 +28,8 @@ pub const APPLIED_AT_ONCE_BYTES: usize = 4 << 20;
 
 /// Both say something this often.
 pub const PING_EVERY: Duration = Duration::from_millis(300);
+/// A standby that reads offers what its peer lacks, and asks for the time, this often.
+pub const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A stream on which nothing comes for so long has ended.
 pub const SILENT_MAX: Duration = Duration::from_secs(3);
 /// Between two tries to follow.

@@ -145,6 +145,12 @@ pub fn bulk() -> impl Strategy<Value = bulk::Message> {
         opaque().prop_map(|bytes| Piece { bytes }),
         (place(), hash(), any::<u32>()).prop_map(|(place, hash, pieces)| PiecesEnd { place, hash, pieces }),
         place().prop_map(|place| KeptBy { place }),
+        opaque().prop_map(|bytes| Fill { bytes }),
+        (any::<i64>(), of((any::<i64>(), any::<i64>()))).prop_map(|(sent, apart)| AskTime {
+            sent,
+            apart: apart.map(|(offset_ns, error_ns)| crate::apart::Apart { offset_ns, error_ns }),
+        }),
+        any::<[i64; 3]>().prop_map(|[sent, received, answered]| Time { sent, received, answered }),
         any::<String>().prop_map(|why| Refused { why: why.chars().take(200).collect() }),
     ]
 }

@@ -1,5 +1,6 @@
 //! The active serves its peer: how it joins, a copy of the whole store if it needs one, then frame by frame.
 
+use crate::apart::Apart;
 use crate::bulk::{self, BulkError, Message, Receiver, Sender};
 use crate::limits::{ACCEPT_PAUSE, PING_EVERY, SENT_AT_ONCE_BYTES, SERVED_MAX, SILENT_MAX};
 use crate::mirror::hub::{Copying, Hub, Next};
@@ -13,6 +14,18 @@ use tokio::task::{JoinError, JoinSet};
 
 /// Makes a snapshot of the store while its writer goes on, or none when that has ended; blocks.
 pub type Snapshots = Arc<dyn Fn() -> Option<Snapshot> + Send + Sync>;
+
+/// Takes what the peer says besides of its copy. Nothing here may wait: frames do meanwhile.
+pub trait FromPeer: Send + Sync {
+    /// Readings that the log here may lack.
+    fn fill(&self, bytes: Arc<[u8]>);
+
+    /// Gateway time, nanoseconds since 1970.
+    fn now(&self) -> i64;
+
+    /// How far the peer's clock is from the one here.
+    fn apart(&self, apart: Apart);
+}
 
 /// Why a peer is not served any more. It comes again.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +47,13 @@ enum ServeError {
 }
 
 /// Serves whoever comes as the peer, until it is aborted.
-pub async fn serve_peer(listener: TcpListener, keys: StreamKeys, hub: Hub, snapshots: Snapshots) {
+pub async fn serve_peer(
+    listener: TcpListener,
+    keys: StreamKeys,
+    hub: Hub,
+    snapshots: Snapshots,
+    from_peer: Arc<dyn FromPeer>,
+) {
     // They end with this task.
     let mut served = JoinSet::new();
     loop {
@@ -44,8 +63,9 @@ pub async fn serve_peer(listener: TcpListener, keys: StreamKeys, hub: Hub, snaps
             Ok((tcp, from)) => {
                 // One peer: the next connection of it takes the place of this one.
                 let (keys, hub, snapshots) = (keys.clone(), hub.clone(), snapshots.clone());
+                let from_peer = from_peer.clone();
                 served.spawn(async move {
-                    if let Err(error) = serve(tcp, &keys, &hub, &snapshots).await {
+                    if let Err(error) = serve(tcp, &keys, &hub, &snapshots, &*from_peer).await {
                         tracing::info!(%from, %error, "the peer does not copy any more");
                     }
                 });
@@ -63,6 +83,7 @@ async fn serve(
     keys: &StreamKeys,
     hub: &Hub,
     snapshots: &Snapshots,
+    from_peer: &dyn FromPeer,
 ) -> Result<(), ServeError> {
     let (mut to, mut from) = bulk::split(keys.accept(tcp).await?, SILENT_MAX);
     let Message::Join(join) = from.receive().await? else { return Err(ServeError::OutOfTurn) };
@@ -90,7 +111,7 @@ async fn serve(
     };
     tracing::info!(%after, "the peer follows");
     let link = hub.attach(after);
-    let ended = follow((&mut to, &mut from), hub, link, copying).await;
+    let ended = follow((&mut to, &mut from), (hub, link), copying, from_peer).await;
     hub.detach(link);
     ended
 }
@@ -127,9 +148,9 @@ async fn copy_all(to: &mut Sender, from: &mut Receiver, snapshots: &Snapshots) -
 /// Frames to the peer, and what it says of them.
 async fn follow(
     (to, from): (&mut Sender, &mut Receiver),
-    hub: &Hub,
-    link: u64,
+    (hub, link): (&Hub, u64),
     mut copying: Option<Copying>,
+    from_peer: &dyn FromPeer,
 ) -> Result<(), ServeError> {
     let mut ping = tokio::time::interval(PING_EVERY);
     loop {
@@ -156,6 +177,12 @@ async fn follow(
             () = rung => {}
             said = from.receive() => match said? {
                 Message::Acknowledge { received, durable } => hub.acknowledged(link, received, durable),
+                Message::Fill { bytes } => from_peer.fill(bytes),
+                Message::AskTime { sent, apart } => {
+                    let received = from_peer.now();
+                    apart.into_iter().for_each(|apart| from_peer.apart(apart.reversed()));
+                    say(to, &Message::Time { sent, received, answered: from_peer.now() }).await?;
+                }
                 Message::Ping => {}
                 _ => return Err(ServeError::OutOfTurn),
             },

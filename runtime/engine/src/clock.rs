@@ -1,7 +1,8 @@
 //! Gateway time: an anchor plus the boot clock.
 //!
 //! ```text
-//! anchor = max(UTC, newest time in the log + 100 ms)      at each activation
+//! anchor = max(UTC, newest time in the log + 100 ms)      at each activation; the clock of a standby that
+//!                                                         reads goes on, behind the newest time in the log
 //! now    = anchor + time since, 5 % slower while ahead of UTC; steps forward when behind
 //! ```
 //! It never goes back while a process runs, nor behind what the log has seen, so
@@ -60,6 +61,17 @@ impl GatewayClock {
     fn anchored(newest_in_log: Option<Timestamp>, utc_ns: i64, boot_ns: i64) -> Self {
         let floor = newest_in_log.map_or(i64::MIN, |time| time.0.saturating_add(AFTER_LOG_NS));
         GatewayClock { state: Mutex::new(State { base_ns: utc_ns.max(floor), boot_ns, slow: false }) }
+    }
+
+    /// Goes on from where it is, in a log with this newest time: behind it, if it is not yet.
+    pub fn reach(&self, newest_in_log: Option<Timestamp>) {
+        self.reach_at(newest_in_log, boot_ns());
+    }
+
+    fn reach_at(&self, newest_in_log: Option<Timestamp>, boot_ns: i64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let floor = newest_in_log.map_or(i64::MIN, |time| time.0.saturating_add(1));
+        *state = State { base_ns: state.at(boot_ns).max(floor), boot_ns, ..*state };
     }
 
     /// Compares with UTC and corrects; call it about once a second.
@@ -145,6 +157,17 @@ mod tests {
         assert!(matches!(clock.discipline_at(400 * S, 0), Disciplined::Ahead(_)));
         let before = clock.now_at(10 * S);
         assert_eq!(before.0 - (500 * S + AFTER_LOG_NS), 10 * S / 20 * 19);
+    }
+
+    #[test]
+    fn a_clock_that_runs_goes_on_behind_the_log_that_it_gets() {
+        let clock = GatewayClock::anchored(None, 100 * S, 0);
+        clock.reach_at(Some(Timestamp(100 * S)), S);
+        assert_eq!(clock.now_at(S), Timestamp(101 * S), "it is ahead: nothing changes");
+        clock.reach_at(Some(Timestamp(103 * S)), S);
+        assert_eq!(clock.now_at(2 * S), Timestamp(104 * S + 1));
+        clock.reach_at(None, 2 * S);
+        assert_eq!(clock.now_at(2 * S), Timestamp(104 * S + 1));
     }
 
     #[test]

@@ -7,14 +7,16 @@ use crate::exits::{ExitKeeper, Exits, exits};
 use crate::graph::{
     Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites, Shared,
 };
-use crate::limits::{SINK_GRACE, SWEEP_EVERY, TICK_EVERY};
+use crate::limits::{PEER_CREDIT_SAMPLES, SINK_GRACE, SWEEP_EVERY, TICK_EVERY};
 use crate::live::{self, LiveBoard};
+use crate::pair::InPair;
 use crate::recovered::{Outside, Recovered};
 use crate::release::{Release, Ways};
 use crate::sequencer::{Sequencer, SourceKey};
 use crate::status::{EngineStatus, GraphStatus, SinkStatus, WriteMeter};
 use crate::topology::{StageSpec, Tier, TopologyActor, TopologyMsg};
 use crate::writes::SourceInlet;
+use gwp_core::edge::Edge;
 use gwp_core::sink::with_causes;
 use gwp_core::source::Source;
 use gwp_core::{Clock, Fact, PlanId, Position, SinkId};
@@ -100,6 +102,8 @@ pub(crate) struct Inner {
     pub writer: Arc<Writer>,
     pub status: Arc<EngineStatus>,
     pub running: tokio::sync::Mutex<Running>,
+    /// Credit of what the peer has read.
+    pub of_peer: Edge,
     /// Opens the exits. A lone gateway leaves them open as long as it runs; in a pair others have it.
     pub exits: Option<ExitKeeper>,
 }
@@ -142,6 +146,8 @@ pub(crate) struct Begun {
     pub keeper: Option<ExitKeeper>,
     pub release: Release,
     pub tick_every: Duration,
+    /// With a peer.
+    pub pair: Option<InPair>,
 }
 
 impl Engine {
@@ -157,15 +163,19 @@ impl Engine {
         let (epoch, (keeper, exits)) = (gate.epoch(), exits());
         keeper.set(gate);
         let (keeper, release, tick_every) = (Some(keeper), Release::at_once(), TICK_EVERY);
-        Engine::begin(config, Begun { store, epoch, previous, place, exits, keeper, release, tick_every })
-            .await
+        let pair = None;
+        Engine::begin(
+            config,
+            Begun { store, epoch, previous, place, exits, keeper, release, tick_every, pair },
+        )
+        .await
     }
 
     /// Recovers, and starts all stages.
     pub(crate) async fn begin(config: EngineConfig, begun: Begun) -> Result<Engine, StartError> {
         let EngineConfig { plan, sources, sinks, leaving, data_dir, space } = config;
-        let Begun { store, epoch, previous, place, exits, keeper, release, tick_every } = begun;
-        let (recovered, store) = Recovered::new(store, plan, leaving, (epoch, previous))?;
+        let Begun { store, epoch, previous, place, exits, keeper, release, tick_every, pair } = begun;
+        let (recovered, store) = Recovered::new(store, plan, leaving, (epoch, previous), pair)?;
         let (failed_tx, failed) = watch::channel(None);
         let clock = recovered.clock.clone();
         let outboxes = Arc::new(Outboxes::default());
@@ -185,7 +195,9 @@ impl Engine {
         let outside = Outside { exits, release, outboxes, durable, released };
         let shared = recovered.shared(&writer, topology, outside);
         let (running, specs) = recovered.graph(&shared, sources, sinks);
-        let inner = Inner { shared, writer, status: status.clone(), running: running.into(), exits: keeper };
+        let of_peer = Edge::new(PEER_CREDIT_SAMPLES);
+        let (exits, status_of) = (keeper, status.clone());
+        let inner = Inner { shared, writer, status: status_of, running: running.into(), of_peer, exits };
         inner.show(&*inner.running.lock().await);
         inner.add(specs).await.map_err(StartError::Actors)?;
         let inner = Arc::new(inner);

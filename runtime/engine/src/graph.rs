@@ -7,6 +7,7 @@ use crate::alarms::{AlarmBoard, AlarmDesk};
 use crate::clock::GatewayClock;
 use crate::delivery::{DeliveryLimits, DeliverySeat};
 use crate::exits::Exits;
+use crate::hot::{HotRun, HotSource};
 use crate::inbox::command_groups;
 use crate::lane::LaneSeat;
 use crate::limits::OUTCOME_CREDIT_SAMPLES;
@@ -20,8 +21,8 @@ use crate::status::{SinkStatus, SourceStatus, StageStatus, WriteMeter, WriteStat
 use crate::topology::{StageId, StageSpec, Tier, TopologyMsg};
 use crate::translation::Translation;
 use crate::writes::{SourceInlet, WritesSeat};
-use gwp_core::command::{CommandSender, command_channel};
-use gwp_core::edge::{Credit, Edge};
+use gwp_core::command::{CommandSender, Commands, command_channel};
+use gwp_core::edge::{Credit, Edge, EdgeMeter};
 use gwp_core::exit::ExitCheck;
 use gwp_core::sink::{Sink, SinkMeter};
 use gwp_core::source::{Outlet, Source, SourceMeter};
@@ -120,6 +121,19 @@ pub(crate) struct RunningSource {
     pub outlet: Outlet,
     pub commands: CommandSender,
     pub status: Arc<SourceStatus>,
+}
+
+/// What the stage of a source is made of.
+struct OfSource {
+    key: SourceKey,
+    outlet: Outlet,
+    edge: Arc<EdgeMeter>,
+    meter: Arc<SourceMeter>,
+    commands: Commands,
+    sender: CommandSender,
+    clock: Arc<GatewayClock>,
+    /// Its run, if it runs.
+    running: Option<HotRun>,
 }
 
 impl RunningSource {
@@ -238,15 +252,40 @@ impl Shared {
         component: Arc<dyn Source>,
         slots: BTreeMap<GroupId, u64>,
     ) -> (RunningSource, StageSpec) {
-        let source_plan = &plan.sources[index];
-        let status = StageStatus::new(format!("source/{}", source_plan.name));
-        let meter = Arc::new(SourceMeter::default());
+        let key = self.sequencer.admit(Link { connected: plan.sources[index].connected, translation: None });
         let edge = Edge::new(limits::SOURCE_CREDIT_SAMPLES);
-        let source_status =
-            SourceStatus { stage: status.clone(), meter: meter.clone(), edge: edge.meter.clone() };
-        let key = self.sequencer.admit(Link { connected: source_plan.connected, translation: None });
+        let edge_meter = edge.meter.clone();
         let outlet = self.source_outlet(key, edge);
         outlet.go_on_after(slots);
+        let (sender, commands) = command_channel();
+        let (meter, clock) = (Arc::new(SourceMeter::default()), self.clock.clone());
+        let of_source =
+            OfSource { key, outlet, edge: edge_meter, meter, commands, sender, clock, running: None };
+        self.seated(plan, index, component, of_source)
+    }
+
+    /// A source that this node has read as the standby runs on. Gives it with its key; what it gives still leads to the
+    /// shadow.
+    pub fn hot_source(&self, plan: &Arc<Plan>, hot: HotSource) -> (RunningSource, StageSpec) {
+        let HotSource { index, component, outlet, edge, meter, commands: sender, seat, run } = hot;
+        let key = self.sequencer.admit(Link { connected: plan.sources[index].connected, translation: None });
+        let (commands, clock, running) = (seat.commands.clone(), self.clock.clone(), Some(run));
+        let of_source = OfSource { key, outlet, edge, meter, commands, sender, clock, running };
+        self.seated(plan, index, component, of_source)
+    }
+
+    /// The stage of a source.
+    fn seated(
+        &self,
+        plan: &Arc<Plan>,
+        index: usize,
+        component: Arc<dyn Source>,
+        of_source: OfSource,
+    ) -> (RunningSource, StageSpec) {
+        let OfSource { key, outlet, edge, meter, commands, sender, clock, running } = of_source;
+        let source_plan = &plan.sources[index];
+        let status = StageStatus::new(format!("source/{}", source_plan.name));
+        let source_status = SourceStatus { stage: status.clone(), meter: meter.clone(), edge };
         let groups = match source_plan.on_disconnect {
             OnDisconnect::MarkBad => groups_of(plan, index),
             // The device keeps what happens meanwhile.
@@ -254,15 +293,15 @@ impl Shared {
         };
         let polled = |id: &GroupId| plan.group(*id).is_some_and(|group| group.period_ns > 0);
         let unpolled = groups.iter().filter(|(id, _)| !polled(id)).cloned().collect();
-        let (sender, commands) = command_channel();
         let seat = Arc::new(SourceSeat {
             source: component.clone(),
             groups,
             outlet: outlet.clone(),
-            clock: self.clock.clone(),
+            clock,
             meter,
             commands,
             unpolled,
+            running: Mutex::new(running),
         });
         let spec = stage(Tier::Source, &status, move |stop| Box::pin(seat.clone().run(stop)));
         let running = RunningSource {
@@ -286,13 +325,18 @@ impl Shared {
 
     /// As [`Shared::outlet`], for a source: its receipts are acknowledgements that make a device forget.
     fn source_outlet(&self, key: SourceKey, edge: Edge) -> Outlet {
-        let (sequencer, exits) = (self.sequencer.clone(), self.exits.clone());
-        let exit = ExitCheck::new(move || exits.are_open());
+        let (sequencer, exit) = (self.sequencer.clone(), self.exit_check());
         let hand_over = move |emission, mut credit: Credit| {
             credit.behind(&exit);
             sequencer.emission(key, emission, credit);
         };
         Outlet::new(edge, Arc::new(hand_over))
+    }
+
+    /// Whether what makes a device forget may go out.
+    pub fn exit_check(&self) -> ExitCheck {
+        let exits = self.exits.clone();
+        ExitCheck::new(move || exits.are_open())
     }
 
     /// The way into the log for samples of the gateway itself.

@@ -17,6 +17,7 @@
 //! deliveries read at their own pace from a bounded tail, or from disk when they
 //! are behind. So no consumer can slow another one or a source.
 
+pub mod admission;
 pub mod alarms;
 pub mod change;
 pub mod clock;
@@ -24,6 +25,7 @@ pub mod delivery;
 pub mod engine;
 pub mod exits;
 pub mod graph;
+pub mod hot;
 pub mod inbox;
 pub mod lane;
 pub mod limits;
@@ -33,6 +35,7 @@ pub mod operator;
 pub mod outbox;
 pub mod pair;
 pub mod plans;
+pub mod reading;
 pub mod recent;
 mod recovered;
 pub mod release;
@@ -51,8 +54,9 @@ pub use change::{ChangeError, Changed, Step, Target};
 pub use clock::GatewayClock;
 pub use engine::{Engine, EngineConfig, LeavingSink, StartError};
 pub use graph::{PreparedSink, Removed};
+pub use hot::{HotDesk, HotFigures, HotReader};
 pub use live::{LiveBoard, LiveSample, LiveWatch};
 pub use operator::WriteRefused;
-pub use pair::PairStart;
+pub use pair::{Admitted, PairStart};
 pub use release::{Backlog, Release};
 pub use status::{EngineStatus, GraphStatus};

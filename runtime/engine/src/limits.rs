@@ -76,6 +76,15 @@ pub const RELEASE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Commits that wait for their release one by one; beyond it neighbours are released as one.
 pub const RELEASE_COMMITS_MAX: usize = 4_096;
 
+/// Stored bytes of the log that are read to know which slots it holds: beyond them a standby trusts its own reading.
+pub const COMPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Readings of a shadow that are looked at for what the active may lack.
+pub const OFFERS_LOOKED: usize = 4_096;
+
+/// Samples of the peer's readings that the log does not hold yet at most.
+pub const PEER_CREDIT_SAMPLES: u32 = 32 * 1024;
+
 /// How often sinks that have left the plan are looked at.
 pub const SWEEP_EVERY: Duration = Duration::from_millis(250);
 

@@ -11,13 +11,25 @@
 //! Nothing leaves before the exits are open in this very epoch and its commit is released. That is
 //! also true of what the journals have from before: it may be a copy of what another node had not
 //! let out yet.
+//!
+//! What was read elsewhere comes in by [`Engine::admit`]: what the log lacks of it, once.
 
+use crate::admission::{Admission, group_tags, newest, note};
 use crate::engine::{Begun, Engine, EngineConfig, StartError};
 use crate::exits::Exits;
+use crate::graph::{RunningSource, Shared};
+use crate::hot::{HotReader, HotSource};
 use crate::limits::TICK_EVERY;
 use crate::release::Release;
-use gwp_journal::Store;
+use crate::sequencer::SourceKey;
+use gwp_core::{Clock, Fact, PlanId, Position};
+use gwp_journal::{LogReader, Store};
+use gwp_plan::Plan;
 use gwp_redundancy::member::Epoch;
+use gwp_redundancy::mirror::fill::From;
+use gwp_redundancy::mirror::{HeldIndex, Place};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// What a pair gives an engine that it would have made itself alone.
@@ -27,14 +39,30 @@ pub struct PairStart {
     pub store: Store,
     /// The epoch that was won; the store has not written in it.
     pub epoch: Epoch,
-    /// Newer samples than what it holds may have been delivered: what waits in it is flagged as backfill.
-    pub is_behind: bool,
     /// Opened and shut by the caller's keeper. The engine goes out in its own epoch only.
     pub exits: Exits,
     /// Not one that an engine had before.
     pub release: Release,
     /// Gateway time gets into the log this often at least: a log that stands still for a lease is taken for hung.
     pub tick_every: Duration,
+    /// Sources of this very plan that the node has read as the standby: they read on.
+    pub hot: Option<HotReader>,
+    /// Newer samples than what the store holds may have been delivered: what waits in it goes out as backfill, and what
+    /// the shadow adds to it.
+    pub stale: bool,
+}
+
+/// What became of readings of the peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Admitted {
+    /// Facts of which something was appended.
+    pub appended: usize,
+    /// Facts that the log had.
+    pub held: usize,
+    /// Facts of another plan, or, of a shadow, too old to be compared.
+    pub refused: usize,
+    /// When the log is durable up to here, so are they.
+    pub upto: Position,
 }
 
 impl Engine {
@@ -45,17 +73,100 @@ impl Engine {
     /// The epoch is over for this store, it cannot be written, or what was prepared does not fit
     /// the plan.
     pub async fn start_in_pair(config: EngineConfig, start: PairStart) -> Result<Engine, StartError> {
-        let PairStart { mut store, epoch, is_behind, exits, release, tick_every } = start;
+        let PairStart { mut store, epoch, exits, release, tick_every, hot, stale } = start;
         config.check()?;
         let (previous, place) = (store.durable(), store.place());
-        if is_behind {
+        if stale {
             store.flag_backfill()?;
         }
         store.begin_epoch(epoch)?;
         let exits = exits.only_in(epoch);
         let tick_every = tick_every.min(TICK_EVERY);
         let keeper = None;
-        Engine::begin(config, Begun { store, epoch, previous, place, exits, keeper, release, tick_every })
-            .await
+        let hot = hot.filter(|hot| hot.plan_id() == config.plan.id());
+        let pair = Some(InPair { hot, stale, end: place, compared: None });
+        Engine::begin(
+            config,
+            Begun { store, epoch, previous, place, exits, keeper, release, tick_every, pair },
+        )
+        .await
+    }
+
+    /// Appends what the log lacks of readings that the peer has and this node may not: of its shadow
+    /// ([`From::Fill`]), or of what it logged alone ([`From::Rejoin`]). `plan` numbers their tags; they are scaled and
+    /// checked as in its log. Waits while the log is behind. What comes behind newer slots is
+    /// flagged as backfill, and what the log may have a sample of with the same tag and time has repeat number 1.
+    pub async fn admit(&self, from: From, plan: PlanId, facts: &[Fact]) -> Admitted {
+        let mut admitted = Admitted::default();
+        let sequencer = &self.inner.shared.sequencer;
+        for fact in facts {
+            let (samples, payload) = match fact {
+                Fact::Samples { batch, .. } => (batch.len(), batch.payload()),
+                _ => (1, 0),
+            };
+            let credit = self.inner.of_peer.acquire(samples, payload).await;
+            match sequencer.admit_of_peer(fact, from, plan, credit) {
+                Some(true) => admitted.appended += 1,
+                Some(false) => admitted.held += 1,
+                None => admitted.refused += 1,
+            }
+        }
+        admitted.upto = sequencer.last();
+        admitted
+    }
+}
+
+/// The start of an engine with a peer.
+pub(crate) struct InPair {
+    pub hot: Option<HotReader>,
+    pub stale: bool,
+    /// End of the log before the epoch.
+    pub end: Place,
+    /// What the log holds, where no shadow has kept count of it.
+    pub compared: Option<Admission>,
+}
+
+impl InPair {
+    /// Learns what the log holds of late.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn compare(&mut self, plan: &Plan, log: &mut LogReader) -> Result<(), StartError> {
+        if let Some(hot) = &self.hot {
+            if !hot.desk.is_compared() {
+                hot.desk.compare(log)?;
+            }
+            return Ok(());
+        }
+        let (id, tags, mut held) = (plan.id(), group_tags(plan), HeldIndex::default());
+        let (records, is_whole) = newest(log)?;
+        note(&mut held, &records, (id, &tags), |_| {});
+        if is_whole {
+            held.has_whole_log();
+        }
+        self.compared = Some(Admission::new(id, tags, held));
+        Ok(())
+    }
+
+    /// What reads already, by index in the plan.
+    pub fn sources(&mut self) -> BTreeMap<usize, HotSource> {
+        let read = self.hot.as_mut().map(|hot| std::mem::take(&mut hot.sources)).unwrap_or_default();
+        read.into_iter().map(|source| (source.index, source)).collect()
+    }
+
+    /// The records that open the epoch are numbered: what was read before follows on them.
+    pub fn begin(self, shared: &Shared, keys: BTreeMap<usize, SourceKey>, sources: &[RunningSource]) {
+        let sequencer = &shared.sequencer;
+        if let Some(compared) = self.compared {
+            sequencer.compare(compared);
+        }
+        let Some(hot) = &self.hot else { return };
+        let connections = sources.iter().filter(|source| keys.contains_key(&source.index));
+        hot.desk.take_over(sequencer, keys.clone(), (shared.exit_check(), self.end, self.stale), || {
+            for source in connections {
+                let up = source.status.meter.connected.load(Relaxed) != 0;
+                sequencer.connection(source.key, up, shared.clock.now());
+            }
+        });
     }
 }

@@ -7,6 +7,7 @@ use crate::engine::{BOARD_POLICY, LeavingSink, Running, StartError, policy};
 use crate::exits::Exits;
 use crate::graph::{Begin, Leaving, Outboxes, PreparedSink, Shared};
 use crate::names;
+use crate::pair::InPair;
 use crate::plans::Plans;
 use crate::release::Release;
 use crate::sequencer::Sequencer;
@@ -47,6 +48,7 @@ pub(crate) struct Recovered {
     leaving: Vec<(LeavingSink, Place)>,
     /// The place of the board of alarms, if the plan has alarms.
     board: Option<Place>,
+    pair: Option<InPair>,
 }
 
 impl Recovered {
@@ -55,10 +57,21 @@ impl Recovered {
         plan: Arc<Plan>,
         leaving: Vec<LeavingSink>,
         (epoch, previous): (Epoch, Position),
+        mut pair: Option<InPair>,
     ) -> Result<(Recovered, Store), StartError> {
         let plan_id = plan.id();
         store.put_plan(plan_id, &plan.to_bytes())?;
-        let clock = Arc::new(GatewayClock::new(store.last_time()?));
+        let hot = pair.as_ref().and_then(|pair| pair.hot.as_ref());
+        let clock = match hot {
+            Some(hot) => hot.desk.clock.clone(),
+            None => Arc::new(GatewayClock::new(store.last_time()?)),
+        };
+        if hot.is_some() {
+            clock.reach(store.last_time()?);
+        }
+        if let Some(pair) = &mut pair {
+            pair.compare(&plan, &mut store.log_reader())?;
+        }
         names::follow_names(&mut store, &plan)?;
         let leaving = leaving.into_iter().filter_map(|sink| {
             let name = sink.plan.sinks.get(sink.index)?.name.clone();
@@ -93,6 +106,7 @@ impl Recovered {
             sinks,
             leaving,
             board,
+            pair,
         };
         Ok((recovered, store))
     }
@@ -122,7 +136,7 @@ impl Recovered {
 
     /// Puts all stages together and writes the first records of the epoch.
     pub fn graph(
-        self,
+        mut self,
         shared: &Shared,
         sources: Vec<Arc<dyn Source>>,
         sinks: Vec<PreparedSink>,
@@ -162,10 +176,22 @@ impl Recovered {
             sink.leaving = Some(Leaving { since, how });
         }
         running.add_deliveries(shared, &mut specs);
+        let mut hot = self.pair.as_mut().map(InPair::sources).unwrap_or_default();
+        let mut keys = BTreeMap::new();
         for (index, source) in sources.into_iter().enumerate() {
-            let (source, spec) = shared.source(&plan, index, source, BTreeMap::new());
+            let (source, spec) = match hot.remove(&index) {
+                Some(hot) => {
+                    let (source, spec) = shared.hot_source(&plan, hot);
+                    keys.insert(index, source.key);
+                    (source, spec)
+                }
+                None => shared.source(&plan, index, source, BTreeMap::new()),
+            };
             running.sources.push(source);
             specs.push(spec);
+        }
+        if let Some(pair) = self.pair.take() {
+            pair.begin(shared, keys, &running.sources);
         }
         if let Some(place) = self.board {
             let (board, lane) = shared.board(plan_id, place, Begin::AsKept);

@@ -12,8 +12,10 @@
 //! given back when the log holds their samples: the tail keeps what is not
 //! durable yet, whatever its size, and that is at most the sum of the credits.
 
+use crate::admission::{Admission, Verdict, group_tags};
 use crate::inbox::Inbox;
 use crate::live::LiveBoard;
+use crate::reading::SlotReading;
 use crate::recent::{Read, Recent};
 use crate::translation::Translation;
 use gwp_core::edge::Credit;
@@ -24,6 +26,7 @@ use gwp_core::{
 };
 use gwp_journal::{Rename, Request, SinkPolicy, Switch, WriterMeter};
 use gwp_plan::{Conditioner, Plan};
+use gwp_redundancy::mirror::fill::From;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
@@ -93,6 +96,8 @@ struct Inner {
     tail: Recent<Position, Arc<Record>>,
     /// Newest time and repeat number of tags whose times the device gives.
     newest: BTreeMap<TagId, (Timestamp, u32)>,
+    /// Which readings the log lacks; in a pair alone.
+    admission: Option<Admission>,
 }
 
 impl Sequencer {
@@ -114,6 +119,7 @@ impl Sequencer {
                 last: Position::new(epoch, 0),
                 tail: Recent::new(previous, limits::TAIL_BYTES_MAX),
                 newest: BTreeMap::new(),
+                admission: None,
             }),
             writer,
             meter,
@@ -160,12 +166,7 @@ impl Sequencer {
                 Fact::Samples { slot, batch: Arc::new(batch) }
             }
             Emission::Failed { group, slot, time, why } => Fact::Failed { group, slot, time, why },
-            Emission::Connected { up, time } => {
-                let mut column = Column::new();
-                column.push(Value::Bool(up));
-                let batch = Batch::uniform(GroupId::NONE, [link.connected].into(), time, column);
-                Fact::Samples { slot: SlotMark::default(), batch: Arc::new(batch) }
-            }
+            Emission::Connected { up, time } => connected(link, up, time),
         };
         self.give(fact, Some(credit));
     }
@@ -184,6 +185,9 @@ impl Sequencer {
             .into_iter()
             .filter_map(|(tag, newest)| Some(((next.renumber)(tag)?, newest)))
             .collect();
+        if let Some(admission) = &mut inner.admission {
+            admission.follow(next.id, group_tags(next.plan));
+        }
         self.commands.follow(next.plan, next.write);
         self.live.follow(next.id, position, |path| next.plan.tag_at(path).is_some());
         // Lanes may pass the record before it is durable: they must know the names by then.
@@ -204,9 +208,69 @@ impl Sequencer {
         self.give(fact, None)
     }
 
-    fn give(&self, mut fact: Fact, credit: Option<Credit>) -> Position {
+    /// From here on it is known which slots the log holds: of those before, what `admission` knows.
+    pub fn compare(&self, admission: Admission) {
+        self.inner().admission = Some(admission);
+    }
+
+    /// Appends what was read here before the epoch, in this order; further readings of the same sources follow on it.
+    pub fn take_over(&self, readings: Vec<SlotReading>, groups: impl IntoIterator<Item = GroupId>) {
+        if let Some(admission) = &mut self.inner().admission {
+            admission.join(groups);
+        }
+        for reading in readings {
+            let durable = self.meter.durable();
+            let mut inner = self.inner();
+            let Some(admission) = &mut inner.admission else { return };
+            let fact = admission.append_read_before(reading);
+            self.put(inner, durable, fact, None);
+        }
+    }
+
+    /// What the connection of a source is as the epoch begins.
+    pub fn connection(&self, from: SourceKey, up: bool, time: Timestamp) {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = in_force.sources.get(&from) {
+            self.give(connected(link, up, time), None);
+        }
+    }
+
+    /// Appends what the log lacks of a reading of the peer, which is numbered by `plan`. True if something was
+    /// appended, false if the log had it; `None` if it was refused.
+    pub fn admit_of_peer(&self, fact: &Fact, from: From, plan: PlanId, credit: Credit) -> Option<bool> {
         let durable = self.meter.durable();
         let mut inner = self.inner();
+        match inner.admission.as_mut().map(|admission| admission.peer(fact, from, plan)) {
+            Some(Verdict::Append(fact)) => {
+                self.put(inner, durable, fact, Some(credit));
+                Some(true)
+            }
+            Some(Verdict::Held) => Some(false),
+            Some(Verdict::Refused) | None => None,
+        }
+    }
+
+    fn give(&self, fact: Fact, credit: Option<Credit>) -> Position {
+        let durable = self.meter.durable();
+        let mut inner = self.inner();
+        let fact = match &mut inner.admission {
+            Some(admission) => admission.own(fact),
+            None => Some(fact),
+        };
+        match fact {
+            Some(fact) => self.put(inner, durable, fact, credit),
+            // The log holds it.
+            None => inner.last,
+        }
+    }
+
+    fn put(
+        &self,
+        mut inner: MutexGuard<'_, Inner>,
+        durable: Position,
+        mut fact: Fact,
+        credit: Option<Credit>,
+    ) -> Position {
         if let Fact::Samples { batch, .. } = &mut fact
             && let Times::Each(_) = batch.times
         {
@@ -259,6 +323,14 @@ impl Sequencer {
         let at = self.fact(Fact::Configured { plan });
         self.live.follow(plan, at, |_| true);
     }
+}
+
+/// A sample of the built-in tag of a source.
+fn connected(link: &Link, up: bool, time: Timestamp) -> Fact {
+    let mut column = Column::new();
+    column.push(Value::Bool(up));
+    let batch = Batch::uniform(GroupId::NONE, [link.connected].into(), time, column);
+    Fact::Samples { slot: SlotMark::default(), batch: Arc::new(batch) }
 }
 
 impl Inner {

@@ -3,14 +3,15 @@
 //! A source that panicked or gave up says nothing any more, so its tags would
 //! keep their last good value until it runs again. The engine says it instead.
 
+use crate::hot::HotRun;
 use crate::stage::AbortOnDrop;
 use gwp_core::command::Commands;
 use gwp_core::record::SlotMark;
 use gwp_core::source::{Emission, Outlet, Source, SourceContext, SourceMeter};
 use gwp_core::stop::Stop;
 use gwp_core::{Batch, Clock, GroupId, Quality, TagId};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The place of a source: what outlives its restarts.
 pub struct SourceSeat {
@@ -25,6 +26,8 @@ pub struct SourceSeat {
     pub commands: Commands,
     /// Those of `groups` that have no slots.
     pub unpolled: Arc<[(GroupId, Arc<[TagId]>)]>,
+    /// Its first run, if it began before the epoch.
+    pub running: Mutex<Option<HotRun>>,
 }
 
 impl SourceSeat {
@@ -33,18 +36,11 @@ impl SourceSeat {
     /// # Errors
     /// The source has to be started anew; its tags are bad then.
     pub async fn run(self: Arc<Self>, mut stop: Stop) -> Result<(), String> {
-        let cx = SourceContext {
-            outlet: self.outlet.clone(),
-            clock: self.clock.clone(),
-            stop: stop.clone(),
-            meter: self.meter.clone(),
-            commands: self.commands.clone(),
-            unpolled: self.unpolled.clone(),
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = match running {
+            Some(running) => running.until(stop.clone()).await,
+            None => self.run_once(stop.clone()).await,
         };
-        let source = self.source.clone();
-        let run = async move { source.run(cx).await.map_err(|error| error.to_string()) };
-        // A task of its own, so that a panic in it ends here.
-        let ended = AbortOnDrop(tokio::spawn(run)).await;
         if !stop.is_stopped() {
             tokio::select! {
                 () = self.mark_bad() => {}
@@ -52,6 +48,25 @@ impl SourceSeat {
             }
         }
         ended
+    }
+
+    /// Runs the source until it ends.
+    ///
+    /// # Errors
+    /// Why it did.
+    pub async fn run_once(&self, stop: Stop) -> Result<(), String> {
+        let cx = SourceContext {
+            outlet: self.outlet.clone(),
+            clock: self.clock.clone(),
+            stop,
+            meter: self.meter.clone(),
+            commands: self.commands.clone(),
+            unpolled: self.unpolled.clone(),
+        };
+        let source = self.source.clone();
+        let run = async move { source.run(cx).await.map_err(|error| error.to_string()) };
+        // A task of its own, so that a panic in it ends here.
+        AbortOnDrop(tokio::spawn(run)).await
     }
 
     /// One bad sample per tag, between two slots; `connected` turns false.

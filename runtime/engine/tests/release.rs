@@ -29,7 +29,7 @@ async fn start(dir: &Path, got: &Arc<Got>, (epoch, exits): (u32, &Exits), releas
 }
 
 async fn start_as(
-    (dir, is_behind): (&Path, bool),
+    (dir, stale): (&Path, bool),
     got: &Arc<Got>,
     (epoch, exits): (u32, &Exits),
     release: Release,
@@ -40,10 +40,11 @@ async fn start_as(
     let start = PairStart {
         store,
         epoch,
-        is_behind,
         exits: exits.clone(),
         release: release.clone(),
         tick_every: TICK_EVERY,
+        hot: None,
+        stale,
     };
     let engine = Engine::start_in_pair(config, start).await.unwrap();
     Active { engine, got: got.clone(), release, from }
@@ -296,10 +297,11 @@ async fn an_epoch_that_is_over_and_a_release_of_another_engine_are_refused() {
         let start = PairStart {
             store,
             epoch,
-            is_behind: false,
             exits: exits.clone(),
             release,
             tick_every: TICK_EVERY,
+            hot: None,
+            stale: false,
         };
         match Engine::start_in_pair(config, start).await {
             Err(StartError::Store(StoreError::EpochOver { epoch: 2, last: 2 })) => assert_eq!(epoch, 2),

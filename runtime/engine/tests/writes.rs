@@ -203,7 +203,15 @@ async fn start_behind(plan: Plan, dir: &Path, pair: Option<(Exits, Release)>) ->
                 let (exits, release) = (exits.clone(), release.clone());
                 Engine::start_in_pair(
                     config(),
-                    PairStart { store, epoch: 1, is_behind: false, exits, release, tick_every: TICK_EVERY },
+                    PairStart {
+                        store,
+                        epoch: 1,
+                        exits,
+                        release,
+                        tick_every: TICK_EVERY,
+                        hot: None,
+                        stale: false,
+                    },
                 )
                 .await
             }

@@ -35,9 +35,10 @@ pub mod writer;
 
 pub use aside::{AsideError, asides, set_aside};
 pub use change::{Mirror, Standing};
+pub use codec::{DecodeError, TagLists};
 pub use frame::{Content, JournalEntry};
 pub use ledger::{GapLine, GapReason};
-pub use reader::{JournalReader, LogReader, PlanReader};
+pub use reader::{JournalReader, LogReader, PlanReader, decode_facts, encode_facts, records_of_change};
 pub use replica::Replica;
 pub use sinks::{Full, SinkNames, SinkPolicy, SinkShared};
 pub use snapshot::Snapshot;

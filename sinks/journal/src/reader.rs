@@ -1,8 +1,9 @@
 //! Readers of the log and of journals. Any number, beside the writer.
 
+use crate::change::wire::{self, Op};
 use crate::codec::{DecodeError, TagLists};
 use crate::frame::{self, Content};
-use crate::segments::{SharedSegments, frames_after};
+use crate::segments::{SharedSegments, frames_after, newest_frames};
 use crate::store::{LiveEntry, StoreError};
 use gwp_core::{Batch, Cursor, Fact, PlanId, Position, Record};
 use std::sync::Arc;
@@ -45,6 +46,21 @@ impl LogReader {
         Ok(records)
     }
 
+    /// The newest committed records, oldest first, of about `bytes_max` stored bytes.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn newest_records(&mut self, bytes_max: usize) -> Result<Vec<(PlanId, Arc<Record>)>, StoreError> {
+        let mut records = Vec::new();
+        for frame in newest_frames(&self.segments, bytes_max)? {
+            records.extend(
+                records_of(&frame, &mut self.lists)
+                    .map_err(|error| StoreError::Damaged(error.to_string()))?,
+            );
+        }
+        Ok(records)
+    }
+
     /// The samples of one record.
     fn samples_at(&mut self, position: Position) -> Result<Arc<Batch>, StoreError> {
         let inside = self.recent.first().is_some_and(|first| first.position <= position)
@@ -63,6 +79,54 @@ impl LogReader {
             _ => Err(StoreError::Damaged(format!("the log does not hold the samples of {position}"))),
         }
     }
+}
+
+/// The records of a frame of the log, each with the plan it is read under.
+fn records_of(
+    frame: &[u8],
+    lists: &mut TagLists,
+) -> Result<impl Iterator<Item = (PlanId, Arc<Record>)>, DecodeError> {
+    let plan = frame::open_frame(frame)?.plan;
+    Ok(frame::decode_log(frame, Position::ZERO, lists)?.into_iter().map(move |record| (plan, record)))
+}
+
+/// The records that a change on its way to a copy adds to the log, each with the plan it is read under.
+///
+/// # Errors
+/// The change is damaged.
+pub fn records_of_change(
+    change: &[u8],
+    lists: &mut TagLists,
+) -> Result<Vec<(PlanId, Arc<Record>)>, DecodeError> {
+    let mut records = Vec::new();
+    for op in wire::open_frame(change)?.ops() {
+        if let Op::Insert { keyspace, value, .. } = op
+            && keyspace.starts_with("log.")
+        {
+            records.extend(records_of(value, lists)?);
+        }
+    }
+    Ok(records)
+}
+
+/// Facts that are in no log here, on their way to one: in the form of a frame of the log, with no positions of their
+/// own. They must be numbered by `plan`, and not be none.
+pub fn encode_facts(plan: PlanId, facts: &[Fact]) -> Vec<u8> {
+    let numbered = (1u64..).zip(facts);
+    let records: Vec<Arc<Record>> = numbered
+        .map(|(seq, fact)| Arc::new(Record { position: Position::new(0, seq), fact: fact.clone() }))
+        .collect();
+    frame::encode_log(plan, &records)
+}
+
+/// Reads what [`encode_facts`] wrote, with the plan that numbers it.
+///
+/// # Errors
+/// The bytes are damaged.
+pub fn decode_facts(bytes: &[u8]) -> Result<(PlanId, Vec<Fact>), DecodeError> {
+    let plan = frame::open_frame(bytes)?.plan;
+    let records = frame::decode_log(bytes, Position::ZERO, &mut TagLists::default())?;
+    Ok((plan, records.into_iter().map(|record| Arc::unwrap_or_clone(record).fact).collect()))
 }
 
 /// Reads the entries of one sink in order, with their samples.

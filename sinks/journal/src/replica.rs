@@ -13,7 +13,8 @@
 use crate::change::wire::{FrameKind, Op, open_change, open_frame};
 use crate::change::{Change, Standing, Trail, damaged};
 use crate::limits::GROUP_BYTES;
-use crate::segments::keyspace_options;
+use crate::reader::LogReader;
+use crate::segments::{Segments, keyspace_options};
 use crate::store::{FILLING, FOLDER, FORMAT, Opened, Store, StoreError, StoreOptions, fixed, open_folder};
 use fjall::{Database, Keyspace};
 use gwp_redundancy::mirror::{Head, Place, RunningHash, StandbySide, Verdict};
@@ -98,6 +99,15 @@ impl Replica {
             State::Whole(side) => Some(side.durable()),
             _ => None,
         }
+    }
+
+    /// Reads the log of the copy as it is now.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn log_reader(&self) -> Result<LogReader, StoreError> {
+        // The size of segments does not matter to who reads them.
+        Ok(LogReader::new(Segments::open(&self.db, "log", 0)?.shared()))
     }
 
     /// Applies one change, durably. Any verdict but [`Verdict::Append`] has changed nothing.
@@ -265,7 +275,7 @@ impl Replica {
         if format != Some([FORMAT]) {
             return Err(StoreError::Format { found: format.map_or(0, |[found]| found) });
         }
-        let log = crate::segments::Segments::open(&self.db, "log", 0)?.upto().position;
+        let log = Segments::open(&self.db, "log", 0)?.upto().position;
         if incarnation.is_none() || log != place.position {
             return Err(StoreError::Damaged(format!("a copy of {place} whose log ends at {log}")));
         }

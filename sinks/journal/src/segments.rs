@@ -166,6 +166,24 @@ fn write(shared: &SharedSegments) -> std::sync::RwLockWriteGuard<'_, Vec<Segment
     shared.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// The newest frames of a stream, oldest first: about `bytes_max` bytes of them, one at least if there is one.
+pub(crate) fn newest_frames(shared: &SharedSegments, bytes_max: usize) -> fjall::Result<Vec<fjall::Slice>> {
+    let segments: Vec<Segment> = read(shared).clone();
+    let (mut frames, mut bytes) = (Vec::new(), 0);
+    'all: for segment in segments.iter().rev() {
+        for guard in segment.keyspace.iter().rev() {
+            let frame = guard.value()?;
+            bytes += frame.len();
+            frames.push(frame);
+            if bytes >= bytes_max {
+                break 'all;
+            }
+        }
+    }
+    frames.reverse();
+    Ok(frames)
+}
+
 /// Frames of a stream after a cursor, oldest first, until about `bytes_max` bytes are read.
 /// At least one frame is given when there is one.
 pub fn frames_after(

@@ -1,6 +1,7 @@
 //! A [`Message`] as bytes and back. Pure; [`link`](super::link) moves the bytes.
 
 use super::{BulkError, Join, Kind, Message, REASON_BYTES_MAX, VERSION};
+use crate::apart::Apart;
 use crate::encode::{Reader, Unreadable, Writer};
 use gwp_redundancy::limits::EPOCHS_KEPT;
 use gwp_redundancy::mirror::{Head, History};
@@ -55,6 +56,9 @@ fn kind(message: &Message) -> Kind {
         Message::PiecesEnd { .. } => Kind::PiecesEnd,
         Message::KeptBy { .. } => Kind::KeptBy,
         Message::Refused { .. } => Kind::Refused,
+        Message::Fill { .. } => Kind::Fill,
+        Message::AskTime { .. } => Kind::AskTime,
+        Message::Time { .. } => Kind::Time,
     }
 }
 
@@ -75,7 +79,18 @@ fn fields<'m>(message: &'m Message, writer: &mut Writer<'_>) -> Option<&'m Arc<[
             writer.place(*received);
             writer.place(*durable);
         }
-        Message::Tail { bytes } | Message::Piece { bytes } => return Some(bytes),
+        Message::Tail { bytes } | Message::Piece { bytes } | Message::Fill { bytes } => return Some(bytes),
+        Message::AskTime { sent, apart } => {
+            writer.i64(*sent);
+            writer.u8(apart.is_some() as u8);
+            if let Some(Apart { offset_ns, error_ns }) = *apart {
+                writer.i64(offset_ns);
+                writer.i64(error_ns);
+            }
+        }
+        Message::Time { sent, received, answered } => {
+            [sent, received, answered].into_iter().for_each(|time| writer.i64(*time));
+        }
         Message::Follow { after: place } | Message::KeptBy { place } => writer.place(*place),
         Message::SetAside { above } => writer.position(*above),
         Message::Resync { after, hash } => {
@@ -143,6 +158,16 @@ fn read(bytes: &[u8]) -> Result<Message, Unreadable> {
         Kind::Acknowledge => Message::Acknowledge { received: reader.place()?, durable: reader.place()? },
         Kind::Tail => Message::Tail { bytes: reader.rest().into() },
         Kind::TailEnd => Message::TailEnd,
+        Kind::Fill => Message::Fill { bytes: reader.rest().into() },
+        Kind::AskTime => {
+            let (sent, is_known) = (reader.i64()?, reader.bool()?);
+            let apart = match is_known {
+                true => Some(Apart { offset_ns: reader.i64()?, error_ns: reader.i64()? }),
+                false => None,
+            };
+            Message::AskTime { sent, apart }
+        }
+        Kind::Time => Message::Time { sent: reader.i64()?, received: reader.i64()?, answered: reader.i64()? },
         Kind::Follow => Message::Follow { after: reader.place()? },
         Kind::SetAside => Message::SetAside { above: reader.position()? },
         Kind::Resync => Message::Resync { after: reader.place()?, hash: reader.hash()? },

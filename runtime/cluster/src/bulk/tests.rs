@@ -72,7 +72,7 @@ fn what_is_no_message_is_told_apart() {
     assert!(
         matches!(whole(&[2, 0, 0, 0, VERSION + 1, 0]), Err(BulkError::Version(told)) if told == VERSION + 1)
     );
-    assert!(matches!(whole(&[2, 0, 0, 0, VERSION, 13]), Err(BulkError::Malformed(2))));
+    assert!(matches!(whole(&[2, 0, 0, 0, VERSION, Kind::ALL.len() as u8]), Err(BulkError::Malformed(2))));
     let mut text = bytes(&Message::Refused { why: "no".into() });
     text[PREFIX] = 0xff;
     assert!(matches!(decode(&text), Err(BulkError::Malformed(4))));
@@ -148,7 +148,7 @@ proptest! {
 
     /// The same with a prefix that fits, so that the fields are reached.
     #[test]
-    fn any_fields_are_read_or_refused(kind in 0..14u8, fields in prop::collection::vec(any::<u8>(), 0..160)) {
+    fn any_fields_are_read_or_refused(kind in 0..17u8, fields in prop::collection::vec(any::<u8>(), 0..160)) {
         let mut any = (fields.len() as u32 + 2).to_le_bytes().to_vec();
         any.extend([VERSION, kind]);
         any.extend(fields);

@@ -84,6 +84,7 @@ fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
             println!("  {:<22} {why}", name.replace('_', " "));
         }
     }
+    reading(&answer);
     println!("\n{:<10} {:<28} {:>10}", "MEMBER", "SAYS", "SILENT");
     for member in answer.get("members").and_then(Value::as_array).into_iter().flatten() {
         let silent = member.get("silent_ms").and_then(Value::as_u64);
@@ -99,4 +100,37 @@ fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
         println!("{number:<6} {:>16} {:>16}", silent("peer_silent_ms"), silent("witness_silent_ms"));
     }
     Ok(code)
+}
+
+/// What the standby reads, and how far the clocks are apart.
+fn reading(answer: &Value) {
+    if let Some(offset) = answer.get("clock_offset").filter(|offset| offset.is_object()) {
+        let of = |name: &str| offset.get(name).and_then(Value::as_f64).unwrap_or(0.0);
+        println!(
+            "  {:<22} the peer's is {:+.1} ms from this one's, to {:.1} ms",
+            "clock",
+            of("ms"),
+            of("error_ms")
+        );
+    }
+    if let Some(reads) = answer.get("standby_reads").filter(|reads| reads.is_object()) {
+        let of = |name: &str| reads.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let sources = reads.get("sources").and_then(Value::as_array).into_iter().flatten();
+        let names: Vec<&str> = sources.filter_map(Value::as_str).collect();
+        let (readings, dropped, off_grid) = (of("readings"), of("dropped"), of("off_grid"));
+        println!(
+            "  {:<22} {}: {readings} readings that the log here lacks",
+            "reads as standby",
+            names.join(", ")
+        );
+        if dropped > 0 {
+            println!("  {:<22} {dropped} readings had no room and are dropped", "");
+        }
+        if off_grid > 0 {
+            println!(
+                "  {:<22} the clocks are too far apart for {off_grid} poll groups: they are not read",
+                ""
+            );
+        }
+    }
 }

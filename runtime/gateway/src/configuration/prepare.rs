@@ -31,7 +31,8 @@ pub fn components(plan: &Plan, node: &Node) -> Result<Components, Vec<String>> {
     if errors.is_empty() { Ok(Components { sources, sinks }) } else { Err(errors) }
 }
 
-fn source(plan: &Plan, index: usize, node: &Node, errors: &mut Vec<String>) -> Option<Arc<dyn Source>> {
+/// Prepares one source; what is wrong goes to `errors`.
+pub fn source(plan: &Plan, index: usize, node: &Node, errors: &mut Vec<String>) -> Option<Arc<dyn Source>> {
     let SourcePlan { name, driver, .. } = plan.sources.get(index)?;
     let of = format!("source/{name}");
     let mut declaration = plan.source_declaration(index)?;

@@ -121,7 +121,11 @@ pub fn who() -> String {
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".into())
 }
 
-fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
+/// The plan of a configuration.
+///
+/// # Errors
+/// This version of gwp finds errors in its files, which are printed.
+pub fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
     let compiled = compile(&bundle.files);
     match compiled.plan {
         Some(plan) => Ok(Arc::new(plan)),

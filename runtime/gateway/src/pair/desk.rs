@@ -1,10 +1,12 @@
 //! What operators see of the pair at this node, and what they want of it.
 
 use super::words;
+use gwp_cluster::apart::Apart;
 use gwp_cluster::driver::{Inputs, Look};
 use gwp_cluster::mirror::hub::Hub;
 use gwp_console::{Outcome, PairCommand, Refusal};
 use gwp_core::PlanId;
+use gwp_engine::{HotDesk, HotFigures};
 use gwp_redundancy::member::NodeId;
 use gwp_redundancy::message::{Report, Stance};
 use gwp_redundancy::node::{Command, Obstacle, Settings, State};
@@ -29,6 +31,10 @@ struct Now {
     hub: Option<Hub>,
     /// While it is not: how far the copy of the active's store has come.
     copy: Arc<str>,
+    /// ... and what it reads meanwhile.
+    hot: Option<Arc<HotDesk>>,
+    /// How far the peer's clock is from the one here, as far as it is known.
+    apart: Option<Apart>,
 }
 
 impl PairDesk {
@@ -48,6 +54,17 @@ impl PairDesk {
     /// How far the copy of the active's store has come.
     pub fn set_copy(&self, copy: &str) {
         self.now().copy = copy.into();
+    }
+
+    /// What reads while the node is not active, or nothing does.
+    pub fn set_hot(&self, hot: Option<Arc<HotDesk>>) {
+        let mut now = self.now();
+        (now.hot, now.apart) = (hot, None);
+    }
+
+    /// How far the peer's clock is from the one here.
+    pub fn set_apart(&self, apart: Option<Apart>) {
+        self.now().apart = apart;
     }
 
     pub async fn status(&self) -> Outcome {
@@ -129,12 +146,25 @@ impl PairDesk {
             "lease_left_ms": look.lease_left.map(ms),
             "does_not_stand": look.obstacle.filter(|why| !matches!(why, Obstacle::Role(_))).map(words::obstacle),
             "copy": copy,
+            "clock_offset": now.apart.map(|apart| json!({
+                "ms": apart.offset_ns as f64 / 1e6,
+                "error_ms": apart.error_ns as f64 / 1e6,
+            })),
+            "standby_reads": now.hot.as_ref().map(|hot| reads(&hot.figures())),
             "program": self.program(look),
             "members": [member(&peer.to_string(), &look.peer), member("witness", &look.witness)],
             "links": links.collect::<Vec<_>>(),
             "datagrams_refused": refused,
         })
     }
+}
+
+fn reads(figures: &HotFigures) -> Value {
+    let HotFigures { sources, readings, bytes, dropped, is_compared, off_grid } = figures;
+    json!({
+        "sources": sources, "readings": readings, "bytes": bytes, "dropped": dropped, "is_compared": is_compared,
+        "off_grid": off_grid,
+    })
 }
 
 fn says(report: &Report) -> String {

@@ -11,4 +11,5 @@
 pub mod desk;
 pub mod key;
 pub mod run;
+mod shadow;
 mod words;

@@ -12,7 +12,7 @@
 
 use super::desk::PairDesk;
 use super::key::{PairKey, boot_id};
-use super::words;
+use super::{shadow, words};
 use crate::cli::RunArgs;
 use crate::commands::run::{Ended, Graph, Listeners, Ready};
 use crate::configuration::history::History;
@@ -33,7 +33,7 @@ use gwp_core::{PlanId, Position};
 use gwp_engine::exits::{ExitKeeper, Exits, exits};
 use gwp_engine::pair::PairStart;
 use gwp_engine::release::Release;
-use gwp_engine::{Engine, GatewayClock};
+use gwp_engine::{Engine, GatewayClock, HotReader};
 use gwp_journal::{Opened, Replica, Store, StoreError, StoreOptions, asides};
 use gwp_redundancy::failback::FailbackMode;
 use gwp_redundancy::member::{Epoch, Member, NodeId};
@@ -110,13 +110,22 @@ fn set_working(working: &Working, engine: Option<Arc<Engine>>) {
     *working.lock().unwrap_or_else(PoisonError::into_inner) = engine;
 }
 
+/// An epoch, and what the node has from before it.
+struct Won {
+    epoch: Epoch,
+    /// The copy may be behind what was delivered.
+    stale: bool,
+    copy: Option<Box<Replica>>,
+    /// What reads as long as the node is a standby.
+    hot: Option<HotReader>,
+}
+
 /// What ended one of the two.
 enum End {
     /// The process is to end.
     Stop(ExitCode),
     /// With the copy of the store, if it is open.
-    /// `is_behind`: the machine knows that its peer went on alone after what is here.
-    Won { epoch: Epoch, is_behind: bool, copy: Option<Box<Replica>> },
+    Won(Won),
     /// The epoch is over.
     Lost,
     /// The graph is to move to the peer.
@@ -212,12 +221,12 @@ impl<'a> PairNode<'a> {
 
     async fn serve(&mut self, end: &mut Stopping) -> anyhow::Result<ExitCode> {
         loop {
-            let (won, copy) = match self.standby(end).await? {
+            let won = match self.standby(end).await? {
                 End::Stop(code) => return Ok(code),
-                End::Won { epoch, is_behind, copy } => ((epoch, is_behind), copy),
+                End::Won(won) => won,
                 End::Lost | End::HandOver => continue,
             };
-            if let End::Stop(code) = self.active(won, copy, end).await? {
+            if let End::Stop(code) = self.active(won, end).await? {
                 return Ok(code);
             }
         }
@@ -235,12 +244,14 @@ impl<'a> PairNode<'a> {
         let control = listeners.control.serve(running, desk.clone(), desk)?;
         let alive = tokio::spawn(alive(Service::new()));
         let (stop, stopped) = watch::channel(false);
-        let follower = tokio::spawn(follow(self.follower(), stopped));
+        let hot = shadow::start(&self.node, self.given.as_ref());
+        self.desk.set_hot(hot.as_ref().map(HotReader::desk));
+        let follower = tokio::spawn(follow(self.follower(hot.as_ref()), stopped));
         let over = loop {
             tokio::select! {
                 told = self.told.recv() => match told {
-                    Some(Told::Activate { epoch, stale: is_behind }) => {
-                        break End::Won { epoch, is_behind, copy: None };
+                    Some(Told::Activate { epoch, stale }) => {
+                        break End::Won(Won { epoch, stale, copy: None, hot: None });
                     }
                     Some(told) => {
                         if self.hear(told) {
@@ -257,14 +268,18 @@ impl<'a> PairNode<'a> {
         stop.send_replace(true);
         let copied = follower.await.ok().flatten().map(Box::new);
         alive.abort();
+        self.desk.set_hot(None);
         control.stop().await;
         Ok(match over {
-            End::Won { epoch, is_behind, .. } => End::Won { epoch, is_behind, copy: copied },
-            over => over,
+            End::Won(won) => End::Won(Won { copy: copied, hot, ..won }),
+            over => {
+                shadow::stop(hot).await;
+                over
+            }
         })
     }
 
-    fn follower(&self) -> Follower {
+    fn follower(&self, hot: Option<&HotReader>) -> Follower {
         let links = self.node.pair.iter().flat_map(|pair| &pair.links);
         let desk = self.desk.clone();
         Follower {
@@ -273,16 +288,13 @@ impl<'a> PairNode<'a> {
             keys: self.keys.clone(),
             heard: self.driver.heard.clone(),
             progress: Box::new(move |text| desk.set_copy(text)),
+            copied: hot.map(|hot| shadow::copied(hot, self.desk.clone())),
         }
     }
 
     /// Active: the graph runs here, and its store is mirrored to the peer.
-    async fn active(
-        &mut self,
-        (epoch, is_behind): (Epoch, bool),
-        copy: Option<Box<Replica>>,
-        end: &mut Stopping,
-    ) -> anyhow::Result<End> {
+    async fn active(&mut self, won: Won, end: &mut Stopping) -> anyhow::Result<End> {
+        let Won { epoch, stale, copy, hot } = won;
         let Some(listeners) = Listeners::bind(&self.node).await? else {
             return Ok(End::Stop(ExitCode::FAILURE));
         };
@@ -305,19 +317,23 @@ impl<'a> PairNode<'a> {
         store.set_mirror(Some(hub.mirror()));
         let tick_every = Duration::from_nanos(self.timing.lease / 4);
         // What is set aside was newer than the copy that followed: it may have been delivered before.
-        let is_behind = is_behind || !asides(&self.node.data)?.is_empty();
-        let start = PairStart { store, epoch, is_behind, exits: self.exits.clone(), release, tick_every };
+        let stale = stale || !asides(&self.node.data)?.is_empty();
+        let hot = shadow::of_plan(hot, begin.plan.id()).await;
+        let exits = self.exits.clone();
+        let start = PairStart { store, epoch, exits, release, tick_every, hot, stale };
         let engine = Arc::new(Engine::start_in_pair(config, start).await?);
         self.desk.set_hub(Some(hub.clone()));
         self.driver.input(Input::Activated(epoch));
         set_working(&self.working, Some(engine.clone()));
-        let mut tasks = vec![self.wishes(hub.clone())];
+        let (from_peer, taking) = shadow::from_peer(&engine, self.desk.clone());
+        let mut tasks = vec![self.wishes(hub.clone()), taking];
         for listener in std::mem::take(&mut self.listeners) {
             tasks.push(tokio::spawn(serve_peer(
                 listener,
                 self.keys.clone(),
                 hub.clone(),
                 engine.snapshots(),
+                from_peer.clone(),
             )));
         }
         let graph =
@@ -329,7 +345,7 @@ impl<'a> PairNode<'a> {
             End::HandOver => self.hand_over(&hub).await,
             End::Lost if self.shut().await => self.driver.input(Input::Closed),
             End::Lost => bail!("what this node had under way does not end: the process does"),
-            End::Stop(_) | End::Won { .. } => {}
+            End::Stop(_) | End::Won(_) => {}
         }
         tasks.iter().for_each(JoinHandle::abort);
         for task in tasks {

@@ -45,6 +45,10 @@ pub struct HeldIndex<G> {
     good: BTreeMap<Identity, G>,
     order: VecDeque<Identity>,
     newest: BTreeMap<Stream, i64>,
+    /// Order of each stream from which on nothing is missing here.
+    complete_from: BTreeMap<Stream, i64>,
+    /// Nothing of the log is missing here.
+    is_whole: bool,
     identities_max: usize,
 }
 
@@ -57,7 +61,14 @@ impl<G: TagSet> Default for HeldIndex<G> {
 impl<G: TagSet> HeldIndex<G> {
     /// An index of at most `identities_max` identities; beyond it the oldest are forgotten.
     pub fn new(identities_max: usize) -> Self {
-        HeldIndex { good: BTreeMap::new(), order: VecDeque::new(), newest: BTreeMap::new(), identities_max }
+        HeldIndex {
+            good: BTreeMap::new(),
+            order: VecDeque::new(),
+            newest: BTreeMap::new(),
+            complete_from: BTreeMap::new(),
+            is_whole: false,
+            identities_max,
+        }
     }
 
     /// Takes note of a record of the log.
@@ -70,13 +81,32 @@ impl<G: TagSet> HeldIndex<G> {
             *held = held.plus(&good);
             return;
         }
+        // What was filled in stands behind what is newer: it does not tell where the index begins.
+        if !reading.is_backfill() {
+            self.complete_from.entry(identity.stream()).or_insert(identity.order());
+        }
         self.good.insert(identity, good);
         self.order.push_back(identity);
         if self.order.len() > self.identities_max
             && let Some(oldest) = self.order.pop_front()
         {
             self.good.remove(&oldest);
+            self.is_whole = false;
+            let from = self.complete_from.entry(oldest.stream()).or_insert(i64::MIN);
+            *from = oldest.order().saturating_add(1).max(*from);
         }
+    }
+
+    /// All records of the log have been recorded here.
+    pub fn has_whole_log(&mut self) {
+        self.is_whole = true;
+    }
+
+    /// Whether the index reaches back so far: that it does not hold the identity means that the log does not. Of a
+    /// stream that it has nothing of it knows nothing, unless it has the whole log.
+    pub fn reaches(&self, identity: &Identity) -> bool {
+        self.is_whole
+            || self.complete_from.get(&identity.stream()).is_some_and(|from| identity.order() >= *from)
     }
 
     pub fn len(&self) -> usize {
@@ -167,5 +197,24 @@ mod tests {
         assert_eq!(index.len(), 2);
         assert_eq!(Held::<Tiny>::good(&index, &Tiny::new(1, 1).identity()), None);
         assert_eq!(Held::<Tiny>::good(&index, &Tiny::new(2, 1).identity()), Some(Bits(1)));
+    }
+
+    #[test]
+    fn the_index_says_how_far_back_it_knows_everything() {
+        let mut index = HeldIndex::<Bits>::new(3);
+        let reaches = |index: &HeldIndex<Bits>, slot| index.reaches(&Tiny::new(slot, 0).identity());
+        assert!(!reaches(&index, 9), "of nothing");
+        index.record(&Tiny::new(3, 1).flagged());
+        assert!(!reaches(&index, 9), "a fill does not tell");
+        index.record(&Tiny::new(7, 1));
+        assert!(!reaches(&index, 6) && reaches(&index, 7) && reaches(&index, 9));
+        index.record(&Tiny::new(8, 1));
+        index.record(&Tiny::new(9, 1));
+        index.record(&Tiny::new(10, 1));
+        assert!(!reaches(&index, 7) && reaches(&index, 8), "the oldest are forgotten");
+        index.has_whole_log();
+        assert!(reaches(&index, 1));
+        index.record(&Tiny::new(11, 1));
+        assert!(!reaches(&index, 8) && reaches(&index, 9), "until it forgets");
     }
 }

@@ -1,0 +1,271 @@
+//! Which readings go into the log of an active in a pair: what it lacks, each once.
+//!
+//! ```text
+//! source that read on while its node took over --own---> joining? lacking --\
+//! peer: shadow (fill), set-aside tail (rejoin) --peer--> lacking, flagged ---+--> Sequencer
+//! source of this epoch --------------------------own-----------------------/
+//! ```
+//! The rules are those of `gwp_redundancy::mirror::fill`; here is the log's side of them. A source's own reading is
+//! compared only until the source is past what the log holds: from there on its slots only rise.
+
+use crate::limits::COMPARED_BYTES_MAX;
+use crate::reading::{GoodTags, SlotReading};
+use gwp_core::{Batch, Fact, GroupId, PlanId, Position, Record, TagId};
+use gwp_journal::{LogReader, StoreError};
+use gwp_plan::Plan;
+use gwp_redundancy::mirror::fill::{From, admit};
+use gwp_redundancy::mirror::{Held, HeldIndex, Reading};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Tags of the polled groups of a plan.
+pub type GroupTags = BTreeMap<GroupId, Arc<[TagId]>>;
+
+/// Of all polled groups.
+pub fn group_tags(plan: &Plan) -> GroupTags {
+    let groups = (0u32..).map(GroupId).zip(&plan.groups);
+    groups.filter(|(_, group)| group.period_ns > 0).map(|(id, group)| (id, group.tags.clone())).collect()
+}
+
+/// What becomes of a reading of the peer.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Verdict {
+    Append(Fact),
+    /// The log has all of it that is good.
+    Held,
+    /// It is of another plan, or so old that whether the log has it is not known in memory.
+    Refused,
+}
+
+/// What the log holds of late, by slot.
+pub struct Admission {
+    /// The plan that numbers tags and groups.
+    plan: PlanId,
+    tags: GroupTags,
+    held: HeldIndex<GoodTags>,
+    /// Groups whose next reading may be one that the log holds.
+    joining: BTreeSet<GroupId>,
+}
+
+impl Admission {
+    /// For a log of which `held` knows the newest records.
+    pub fn new(plan: PlanId, tags: GroupTags, held: HeldIndex<GoodTags>) -> Admission {
+        Admission { plan, tags, held, joining: BTreeSet::new() }
+    }
+
+    /// Another plan is in force: slots before it are not known by its numbers.
+    pub fn follow(&mut self, plan: PlanId, tags: GroupTags) {
+        *self = Admission::new(plan, tags, HeldIndex::default());
+    }
+
+    /// Sources of these groups have read before the epoch began: their next readings are compared with the log.
+    pub fn join(&mut self, groups: impl IntoIterator<Item = GroupId>) {
+        self.joining.extend(groups);
+    }
+
+    fn reading(&self, fact: &Fact) -> Option<SlotReading> {
+        SlotReading::of(fact, |group| self.tags.get(&group).cloned())
+    }
+
+    /// A fact of this node, as it goes into the log; `None` if the log holds it.
+    pub fn own(&mut self, fact: Fact) -> Option<Fact> {
+        let Some(reading) = self.reading(&fact) else { return Some(fact) };
+        if !self.joining.contains(&reading.batch.group) {
+            self.held.record(&reading);
+            return Some(fact);
+        }
+        let add = admit(&reading, From::Own, &self.held)?;
+        Some(self.append(add))
+    }
+
+    /// A fact of the peer's, numbered by `plan`.
+    pub fn peer(&mut self, fact: &Fact, from: From, plan: PlanId) -> Verdict {
+        if plan != self.plan {
+            return Verdict::Refused;
+        }
+        let Some(reading) = self.reading(fact) else {
+            return match (from, fact) {
+                (From::Rejoin, Fact::Samples { slot, batch }) => {
+                    Verdict::Append(Fact::Samples { slot: *slot, batch: second(batch) })
+                }
+                _ => Verdict::Held,
+            };
+        };
+        let group = self.tags.get(&reading.batch.group);
+        let is_of_group =
+            group.is_some_and(|tags| reading.batch.tags.iter().all(|tag| tags.binary_search(tag).is_ok()));
+        // What a returning node had is appended rather twice than never.
+        let is_known = from == From::Rejoin || self.held.reaches(&reading.identity());
+        if !is_of_group || !is_known {
+            return Verdict::Refused;
+        }
+        let may_be_held = !self.held.reaches(&reading.identity());
+        match admit(&reading, from, &self.held) {
+            Some(add) => Verdict::Append(self.append_beside(add, may_be_held)),
+            None => Verdict::Held,
+        }
+    }
+
+    /// A reading that the log lacks, as it is appended now.
+    pub fn append(&mut self, add: SlotReading) -> Fact {
+        self.append_beside(add, false)
+    }
+
+    /// The same. `may_be_held`: nobody knows whether the log has a sample of the slot.
+    fn append_beside(&mut self, add: SlotReading, may_be_held: bool) -> Fact {
+        let (identity, group) = (add.identity(), add.batch.group);
+        let newest = Held::<SlotReading>::newest(&self.held, identity.stream());
+        let is_second = may_be_held || Held::<SlotReading>::good(&self.held, &identity).is_some();
+        let skipped = match newest {
+            Some(newest) => u32::try_from(identity.order().saturating_sub(newest) - 1).unwrap_or(0),
+            None => add.slot.skipped,
+        };
+        if newest.is_none_or(|newest| identity.order() > newest) {
+            self.joining.remove(&group);
+        }
+        self.held.record(&add);
+        add.into_fact(skipped, is_second)
+    }
+
+    /// As [`Admission::append`], of the peer or of this node before the epoch: the source of the group may still read
+    /// the same slot.
+    pub fn append_read_before(&mut self, add: SlotReading) -> Fact {
+        let group = add.batch.group;
+        let fact = self.append(add);
+        self.joining.insert(group);
+        fact
+    }
+}
+
+/// Samples without a slot, which may be in the log by another name.
+fn second(batch: &Arc<Batch>) -> Arc<Batch> {
+    let mut batch = batch.clone();
+    let repeats = vec![1; batch.len()];
+    let changed = Arc::make_mut(&mut batch);
+    (changed.repeats, changed.backfill) = (repeats, true);
+    batch
+}
+
+/// The newest records of a log, with the plans that number them, and whether those are all.
+///
+/// # Errors
+/// It cannot be read.
+pub fn newest(log: &mut LogReader) -> Result<(Vec<(PlanId, Arc<Record>)>, bool), StoreError> {
+    let records = log.newest_records(COMPARED_BYTES_MAX)?;
+    let first = records.first().map(|(_, record)| &record.fact);
+    let is_whole = matches!(first, None | Some(Fact::Activated { previous: Position::ZERO, .. }));
+    Ok((records, is_whole))
+}
+
+/// Takes note of records of the log that are numbered by `plan`.
+pub fn note<'a>(
+    held: &mut HeldIndex<GoodTags>,
+    records: impl IntoIterator<Item = &'a (PlanId, Arc<Record>)>,
+    (plan, tags): (PlanId, &GroupTags),
+    mut each: impl FnMut(&SlotReading),
+) {
+    for (of, record) in records {
+        let reading = SlotReading::of(&record.fact, |group| tags.get(&group).cloned());
+        if let Some(reading) = reading.filter(|_| *of == plan) {
+            held.record(&reading);
+            each(&reading);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gwp_core::record::SlotMark;
+    use gwp_core::{Column, Kind, Quality, Timestamp};
+
+    const GROUP: GroupId = GroupId(0);
+    const PLAN: PlanId = PlanId([1; 16]);
+
+    fn tags() -> Arc<[TagId]> {
+        [1, 2].map(TagId).into()
+    }
+
+    fn read(number: u64, good: &[bool; 2]) -> Fact {
+        let mut batch = Batch::uniform(
+            GROUP,
+            tags(),
+            Timestamp(number as i64),
+            Column::uniform(Kind::Int, vec![number; 2]),
+        );
+        for (index, good) in good.iter().enumerate() {
+            let quality = if *good { Quality::GOOD } else { Quality::TIMEOUT };
+            batch.qualities.set(index, quality, 2);
+        }
+        Fact::Samples { slot: SlotMark { number, skipped: 7 }, batch: Arc::new(batch) }
+    }
+
+    fn failed(number: u64) -> Fact {
+        let slot = SlotMark { number, skipped: 0 };
+        Fact::Failed { group: GROUP, slot, time: Timestamp(number as i64), why: Quality::TIMEOUT }
+    }
+
+    /// Slot, skipped slots, tags and whether it is marked as a second one or flagged as a late one.
+    fn told(fact: &Fact) -> (u64, u32, Vec<u32>, bool) {
+        let Fact::Samples { slot, batch } = fact else { panic!("{fact:?}") };
+        let tags = batch.tags.iter().map(|tag| tag.0).collect();
+        (slot.number, slot.skipped, tags, !batch.repeats.is_empty() || batch.backfill)
+    }
+
+    fn log_of(facts: &[Fact]) -> Admission {
+        let mut admission = Admission::new(PLAN, [(GROUP, tags())].into(), HeldIndex::default());
+        facts.iter().for_each(|fact| assert_eq!(admission.own(fact.clone()).as_ref(), Some(fact)));
+        admission
+    }
+
+    #[test]
+    fn a_source_that_joins_gives_what_the_log_lacks_and_is_not_asked_any_more() {
+        let mut log = log_of(&[read(3, &[true; 2]), read(4, &[true; 2])]);
+        log.join([GROUP]);
+        assert_eq!(log.own(read(3, &[true; 2])), None);
+        assert_eq!(log.own(read(4, &[true; 2])), None);
+        let next = log.own(failed(6)).unwrap();
+        assert_eq!(told(&next), (6, 1, vec![1, 2], false), "its tags turn bad, whatever it has said before");
+        assert_eq!(log.own(failed(7)), Some(failed(7)));
+        assert_eq!(log.own(Fact::Tick { now: Timestamp(1) }), Some(Fact::Tick { now: Timestamp(1) }));
+    }
+
+    #[test]
+    fn a_fill_is_taken_once_and_marked_and_what_is_not_known_is_refused() {
+        let mut log = log_of(&[read(3, &[true; 2]), read(5, &[true, false]), failed(6), read(8, &[true; 2])]);
+        let fill = |log: &mut Admission, fact: Fact| log.peer(&fact, From::Fill, PLAN);
+        let Verdict::Append(part) = fill(&mut log, read(5, &[true; 2])) else { panic!() };
+        assert_eq!(told(&part), (5, 0, vec![2], true));
+        assert_eq!(fill(&mut log, read(5, &[true; 2])), Verdict::Held);
+        let Verdict::Append(whole) = fill(&mut log, read(7, &[true; 2])) else { panic!() };
+        assert_eq!(told(&whole), (7, 0, vec![1, 2], true), "behind a newer one");
+        assert!(matches!(fill(&mut log, read(6, &[true; 2])), Verdict::Append(_)));
+        assert_eq!(fill(&mut log, failed(6)), Verdict::Held);
+        assert_eq!(
+            fill(&mut log, read(2, &[true; 2])),
+            Verdict::Refused,
+            "the index does not reach back so far"
+        );
+        assert_eq!(log.peer(&read(9, &[true; 2]), From::Fill, PlanId([2; 16])), Verdict::Refused);
+        let Verdict::Append(old) = log.peer(&read(2, &[true; 2]), From::Rejoin, PLAN) else { panic!() };
+        assert_eq!(told(&old), (2, 0, vec![1, 2], true));
+    }
+
+    #[test]
+    fn what_was_read_before_the_epoch_is_followed_by_what_comes_next() {
+        let mut log = log_of(&[read(3, &[true; 2])]);
+        let of = |fact: &Fact| SlotReading::of(fact, |_| None).unwrap();
+        let appended = log.append_read_before(of(&read(4, &[true; 2])));
+        assert_eq!(told(&appended), (4, 0, vec![1, 2], false));
+        assert_eq!(log.own(read(4, &[true; 2])), None, "the source is compared until it is past it");
+        assert_eq!(told(&log.own(read(5, &[true; 2])).unwrap()), (5, 0, vec![1, 2], false));
+    }
+
+    #[test]
+    fn another_plan_begins_with_nothing_known() {
+        let mut log = log_of(&[read(3, &[true; 2])]);
+        log.follow(PlanId([2; 16]), [(GROUP, tags())].into());
+        assert_eq!(log.peer(&read(3, &[true; 2]), From::Fill, PLAN), Verdict::Refused);
+        assert_eq!(log.peer(&read(3, &[true; 2]), From::Fill, PlanId([2; 16])), Verdict::Refused);
+    }
+}

@@ -1,0 +1,99 @@
+//! A node that reads as the standby takes over: the log goes on with what it has read meanwhile, and each slot is
+//! accounted for once.
+
+mod support;
+
+use gwp_core::record::SlotMark;
+use gwp_core::{Batch, Fact, GroupId, Position, TagId, Timestamp};
+use gwp_engine::exits::exits;
+use gwp_engine::limits::TICK_EVERY;
+use gwp_engine::{Engine, HotReader, PairStart, Release};
+use gwp_journal::Store;
+use gwp_redundancy::mirror::fill::From;
+use std::path::Path;
+use std::sync::Arc;
+use support::{MS, config, gate, plan, until};
+
+const TAGS: usize = 3;
+const PERIOD_MS: i64 = 20;
+
+/// Epoch, slot and first value of the records of the poll group, in the order of the log.
+fn slots(dir: &Path) -> Vec<(u32, SlotMark, Option<i64>, Arc<Batch>)> {
+    let store = Store::open(dir).unwrap().store;
+    let records = store.log_reader().records_after(Position::ZERO, usize::MAX).unwrap();
+    let slot = |fact: &Fact| match fact {
+        Fact::Samples { slot, batch } if slot.number > 0 => {
+            let value = match batch.values.get(0) {
+                gwp_core::Value::Int(value) => Some(value),
+                _ => None,
+            };
+            Some((*slot, value, batch.clone()))
+        }
+        _ => None,
+    };
+    let slots = records.iter().filter_map(|(_, record)| {
+        let (slot, value, batch) = slot(&record.fact)?;
+        Some((record.position.epoch, slot, value, batch))
+    });
+    slots.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_goes_on_with_the_slots_that_were_read_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = plan(TAGS, PERIOD_MS, &[]);
+    let id = plan.id();
+    let (first, _) = config(plan.clone(), dir.path(), &[]);
+    let first = Engine::start(first).await.unwrap();
+    let (second, _) = config(plan, dir.path(), &[]);
+    let hot = HotReader::start(second.plan.clone(), vec![(0, second.sources[0].clone())]);
+    let desk = hot.desk();
+    until("slots of both", || desk.figures().readings >= 5).await;
+    first.stop().await;
+    let newest_of_first = slots(dir.path()).last().unwrap().1.number;
+    // Slots that only the standby reads.
+    let before = desk.figures().readings;
+    until("slots of the standby", || desk.figures().readings >= before + 5).await;
+
+    let store = Store::open(dir.path()).unwrap().store;
+    let all = desk.figures().readings;
+    desk.compare(&mut store.log_reader()).unwrap();
+    let kept = desk.figures().readings;
+    assert!(kept >= 5 && kept < all, "{kept} of {all}: what the log holds leaves the shadow");
+    let (keeper, exits) = exits();
+    keeper.set(gate(1));
+    let (release, hot) = (Release::held(), Some(hot));
+    let start = PairStart { store, epoch: 3, exits, release, tick_every: TICK_EVERY, hot, stale: false };
+    let engine = Engine::start_in_pair(second, start).await.unwrap();
+    assert_eq!(desk.figures().readings, 0, "the log has them");
+    until("more slots", || engine.last().seq > kept as u64 + 20).await;
+
+    // A slot before all that the log knows is not taken, one behind its end is.
+    let of = |number: u64| {
+        let tags: Arc<[TagId]> = (1..=TAGS as u32).map(TagId).collect();
+        let time = Timestamp(number as i64 * PERIOD_MS * MS);
+        let values = gwp_core::Column::uniform(gwp_core::Kind::Int, vec![number; TAGS]);
+        let batch = Arc::new(Batch::uniform(GroupId(0), tags, time, values));
+        Fact::Samples { slot: SlotMark { number, skipped: 0 }, batch }
+    };
+    let admitted = engine.admit(From::Fill, id, &[of(newest_of_first), of(7)]).await;
+    assert_eq!((admitted.appended, admitted.held, admitted.refused), (0, 1, 1));
+    let admitted = engine.admit(From::Rejoin, id, &[of(7)]).await;
+    assert_eq!((admitted.appended, admitted.upto.epoch), (1, 3));
+    engine.stop().await;
+
+    let mut slots = slots(dir.path());
+    let rejoined = slots.iter().position(|slot| slot.1.number == 7).unwrap();
+    let (_, _, _, batch) = slots.remove(rejoined);
+    assert_eq!(batch.repeats, [1; TAGS], "it is marked");
+    for pair in slots.windows(2) {
+        let (before, now) = (&pair[0].1, &pair[1].1);
+        assert_eq!(now.number, before.number + 1 + u64::from(now.skipped), "{pair:?}");
+    }
+    assert!(slots.iter().all(|(_, slot, value, batch)| {
+        *value == Some(slot.number as i64) && batch.repeats.is_empty() && batch.len() == TAGS
+    }));
+    let begins = slots.iter().position(|slot| slot.0 == 3).unwrap();
+    assert_eq!(slots[begins - 1].1.number, newest_of_first);
+    assert!(slots.len() - begins > kept);
+}

@@ -1,0 +1,182 @@
+//! What a standby reads itself: the sources of its program with `standby = hot`.
+//!
+//! `warm`, `cold` and `transfer` do nothing here: no driver can hold a connection without reading, and a broker keeps
+//! the session of a `transfer` source for whoever comes with its client id.
+
+use super::desk::PairDesk;
+use crate::configuration::history::History;
+use crate::configuration::prepare;
+use crate::configuration::start::{Given, compiled};
+use crate::node::Node;
+use gwp_cluster::apart::Apart;
+use gwp_cluster::bulk::TAIL_BYTES_MAX;
+use gwp_cluster::follow::Copied;
+use gwp_cluster::serve::FromPeer;
+use gwp_core::manifest::Standby as Mode;
+use gwp_core::{Clock, PlanId, Record};
+use gwp_engine::{Engine, GatewayClock, HotDesk, HotReader};
+use gwp_journal::{LogReader, StoreError, decode_facts, encode_facts};
+use gwp_plan::Plan;
+use gwp_redundancy::limits::OFFERS_MAX;
+use gwp_redundancy::mirror::fill::From;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Readings of about so many bytes are offered at once.
+const OFFERED_BYTES_MAX: usize = 1 << 20;
+
+/// Offers that wait until the log has room; more are dropped, and made again.
+const FILLS_WAITING: usize = 4;
+
+/// Starts to read, if the program has something to read on a standby. What cannot be read is told: the node is a
+/// standby all the same.
+pub fn start(node: &Node, given: Option<&Given>) -> Option<HotReader> {
+    let plan = match given {
+        Some(given) => given.plan.clone(),
+        None => in_force(node)?,
+    };
+    let mut errors = Vec::new();
+    let mut sources = Vec::new();
+    for (index, source) in plan.sources.iter().enumerate() {
+        if source.standby == Mode::Hot
+            && let Some(prepared) = prepare::source(&plan, index, node, &mut errors)
+        {
+            sources.push((index, prepared));
+        }
+    }
+    for error in errors {
+        tracing::warn!(error, "a source cannot be read on the standby");
+    }
+    (!sources.is_empty()).then(|| HotReader::start(plan, sources))
+}
+
+/// What was in force last on this node.
+fn in_force(node: &Node) -> Option<Arc<Plan>> {
+    let history = History::open(&node.data).ok()?;
+    let (id, bundle) = history.current().ok()??;
+    compiled(&id, &bundle).ok()
+}
+
+/// Ends it.
+pub async fn stop(hot: Option<HotReader>) {
+    if let Some(hot) = hot {
+        hot.stop().await;
+    }
+}
+
+/// What can be run on with in a plan; else it ends.
+pub async fn of_plan(hot: Option<HotReader>, plan: PlanId) -> Option<HotReader> {
+    match hot {
+        Some(hot) if hot.plan_id() != plan => {
+            tracing::warn!(
+                "the program has changed since this node reads as the standby: what it has read is dropped"
+            );
+            hot.stop().await;
+            None
+        }
+        hot => hot,
+    }
+}
+
+/// What the copy of the active's log is told to.
+pub fn copied(hot: &HotReader, desk: Arc<PairDesk>) -> Arc<dyn Copied> {
+    Arc::new(Standby { hot: hot.desk(), desk, off_grid: AtomicUsize::new(0) })
+}
+
+struct Standby {
+    hot: Arc<HotDesk>,
+    desk: Arc<PairDesk>,
+    /// Poll groups for whose period the clocks were too far apart.
+    off_grid: AtomicUsize,
+}
+
+impl Copied for Standby {
+    fn compare(&self, log: &mut LogReader) -> Result<(), StoreError> {
+        self.hot.compare(log)
+    }
+
+    fn arrived(&self, records: &[(PlanId, Arc<Record>)]) {
+        self.hot.arrived(records);
+    }
+
+    fn forget(&self) {
+        self.hot.forget();
+    }
+
+    fn offers(&self) -> Option<Arc<[u8]>> {
+        let (plan, facts) = self.hot.offers(OFFERS_MAX, OFFERED_BYTES_MAX);
+        if facts.is_empty() {
+            return None;
+        }
+        let bytes = encode_facts(plan, &facts);
+        // What has no room in a message stays in the shadow for a takeover.
+        (bytes.len() <= TAIL_BYTES_MAX).then(|| bytes.into())
+    }
+
+    fn now(&self) -> i64 {
+        self.hot.now().0
+    }
+
+    fn apart(&self, apart: Apart) {
+        self.desk.set_apart(Some(apart));
+        let off_grid = self.hot.set_offset(apart.at_least_ns());
+        let before = self.off_grid.swap(off_grid, Relaxed);
+        if off_grid > before {
+            tracing::warn!(
+                offset_ms = apart.offset_ns / 1_000_000,
+                groups = off_grid,
+                "the clocks of the nodes are a quarter of a period apart or more: what the standby reads of these poll groups does not count, they are warm; look after the clocks"
+            );
+        } else if off_grid == 0 && before > 0 {
+            tracing::info!("the clocks of the nodes agree again: what the standby reads counts");
+        }
+    }
+}
+
+/// What the active makes of what its peer has read, as long as the task that is given, too, runs.
+pub fn from_peer(engine: &Arc<Engine>, desk: Arc<PairDesk>) -> (Arc<dyn FromPeer>, JoinHandle<()>) {
+    let (fills, taken) = mpsc::channel(FILLS_WAITING);
+    let clock = engine.clock.clone();
+    (Arc::new(Active { fills, clock, desk }), tokio::spawn(admit(engine.clone(), taken)))
+}
+
+struct Active {
+    fills: mpsc::Sender<Arc<[u8]>>,
+    clock: Arc<GatewayClock>,
+    desk: Arc<PairDesk>,
+}
+
+impl FromPeer for Active {
+    fn fill(&self, bytes: Arc<[u8]>) {
+        // What has no room is offered again.
+        let _ = self.fills.try_send(bytes);
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().0
+    }
+
+    fn apart(&self, apart: Apart) {
+        self.desk.set_apart(Some(apart));
+    }
+}
+
+/// Appends what the log lacks of what the standby has read.
+async fn admit(engine: Arc<Engine>, mut fills: mpsc::Receiver<Arc<[u8]>>) {
+    while let Some(bytes) = fills.recv().await {
+        match decode_facts(&bytes) {
+            Ok((plan, facts)) => {
+                let admitted = engine.admit(From::Fill, plan, &facts).await;
+                if admitted.appended > 0 {
+                    tracing::info!(
+                        readings = admitted.appended,
+                        "the standby has read what could not be read here"
+                    );
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what the standby has read cannot be taken"),
+        }
+    }
+}
