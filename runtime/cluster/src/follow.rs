@@ -29,6 +29,9 @@ pub struct Follower {
     pub heard: watch::Receiver<Heard>,
     /// Told how far the copy has come, for people.
     pub progress: Box<dyn Fn(&str) + Send + Sync>,
+    /// Told of the copy, whole, each time that something has come: what it has besides samples may be of use now. On
+    /// the thread that writes it, which waits.
+    pub copied: Arc<dyn Fn(&Replica) + Send + Sync>,
 }
 
 /// Why it does not follow any more. It tries again.
@@ -151,6 +154,12 @@ async fn once(
     match answer {
         Message::Follow { after } => {
             tracing::info!(%after, "following the active");
+            let copied = follower.copied.clone();
+            with(follower, replica, move |replica| {
+                copied(replica);
+                Ok(())
+            })
+            .await?;
             frames(follower, replica, (&mut to, &mut from), stop).await
         }
         Message::SetAside { above } => {
@@ -226,7 +235,9 @@ async fn pieces(
                 }
             }
             Message::PiecesEnd { pieces, .. } => {
-                with(follower, replica, move |replica| replica.end_full(pieces)).await?;
+                let copied = follower.copied.clone();
+                let end = move |replica: &mut Replica| replica.end_full(pieces).map(|()| copied(replica));
+                with(follower, replica, end).await?;
                 say(to, &Message::Acknowledge { received: place, durable: place }).await?;
                 return Ok(true);
             }
@@ -266,8 +277,11 @@ async fn frames(
             say(to, &Message::Ping).await?;
             continue;
         }
+        let copied = follower.copied.clone();
         let apply = move |replica: &mut Replica| {
-            replica.apply_many(gathered.iter().map(|(head, frame)| (head, &frame[..])))
+            let verdict = replica.apply_many(gathered.iter().map(|(head, frame)| (head, &frame[..])))?;
+            copied(replica);
+            Ok(verdict)
         };
         match with(follower, replica, apply).await? {
             Verdict::Append | Verdict::Have => {}

@@ -18,6 +18,7 @@
 pub mod aside;
 pub mod change;
 pub mod codec;
+pub mod configurations;
 pub mod frame;
 pub mod inject;
 pub mod ledger;
@@ -35,6 +36,7 @@ pub mod writer;
 
 pub use aside::{AsideError, asides, set_aside};
 pub use change::{Mirror, Standing};
+pub use configurations::{Configurations, KeptConfigurations};
 pub use frame::{Content, JournalEntry};
 pub use ledger::{GapLine, GapReason};
 pub use reader::{JournalReader, LogReader, PlanReader};

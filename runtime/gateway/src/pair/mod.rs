@@ -8,7 +8,9 @@
 //!      copies the active's store   <---- it is over ----
 //! ```
 
+mod change;
 pub mod desk;
 pub mod key;
+mod plan;
 pub mod run;
 mod words;
