@@ -136,6 +136,17 @@ impl Plant {
         ask(self.folder.path(), args)
     }
 
+    /// Asks a node.
+    pub fn ask_node(&self, node: usize, args: &[&str]) -> std::process::Output {
+        self.ask(&[args, &["--data", &format!("data-{}", NAMES[node])]].concat())
+    }
+
+    /// The same, beside what else is done.
+    pub fn begin_to_ask(&self, node: usize, args: &[&str]) -> Process {
+        let data = format!("data-{}", NAMES[node]);
+        self.launch(&[args, &["--data", &data]].concat(), "asked.log")
+    }
+
     fn launch(&self, args: &[&str], log: &str) -> Process {
         let log = std::fs::File::options().create(true).append(true).open(self.path(log)).expect("a log");
         let mut command = Command::new(gwp());
@@ -146,6 +157,13 @@ impl Plant {
         let name = NAMES[node];
         let args = ["run", &format!("{name}.gwp"), "--node", &format!("{name}.toml"), "--quiet"];
         self.nodes[node] = Some(self.launch(&args, &format!("{name}.log")));
+    }
+
+    /// Starts a node without naming files.
+    pub fn start_bare(&mut self, node: usize) {
+        let name = NAMES[node];
+        self.nodes[node] =
+            Some(self.launch(&["run", "--node", &format!("{name}.toml"), "--quiet"], &format!("{name}.log")));
     }
 
     pub fn start_witness(&mut self) {

@@ -58,16 +58,11 @@ pub struct Follower {
     pub heard: watch::Receiver<Heard>,
     /// Told how far the copy has come, for people.
     pub progress: Box<dyn Fn(&str) + Send + Sync>,
+    /// Told of the copy, whole, each time that something has come: what it has besides samples may be of use now. On
+    /// the thread that writes it, which waits.
+    pub came: Arc<dyn Fn(&Replica) + Send + Sync>,
     /// Whoever reads on this node, too.
-    pub copied: Option<Arc<dyn Copied>>,
-}
-
-impl Follower {
-    fn forget(&self) {
-        if let Some(copied) = &self.copied {
-            copied.forget();
-        }
-    }
+    pub copied: Arc<dyn Copied>,
 }
 
 /// Why it does not follow any more. It tries again.
@@ -111,7 +106,7 @@ pub async fn follow(follower: Follower, mut stop: watch::Receiver<bool>) -> Opti
         match once(&follower, peer, &mut replica, &mut stop).await {
             Ok(()) => said.clear(),
             Err(error) => {
-                follower.forget();
+                follower.copied.forget();
                 // What the disk refused is believed only when it is read again.
                 if matches!(error, FollowError::Store(_) | FollowError::Task(_)) {
                     replica = None;
@@ -193,10 +188,16 @@ async fn once(
     match answer {
         Message::Follow { after } => {
             tracing::info!(%after, "following the active");
+            let came = follower.came.clone();
+            with(follower, replica, move |replica| {
+                came(replica);
+                Ok(())
+            })
+            .await?;
             frames(follower, replica, (&mut to, &mut from), stop).await
         }
         Message::SetAside { above } => {
-            follower.forget();
+            follower.copied.forget();
             let (closed, data) = (replica.take(), follower.data.clone());
             let set_aside = move || {
                 drop(closed);
@@ -209,7 +210,7 @@ async fn once(
             Ok(())
         }
         Message::Resync { after, hash } => {
-            follower.forget();
+            follower.copied.forget();
             tracing::info!(%after, "copying the whole store of the active");
             match pieces(follower, replica, (after, hash), (&mut to, &mut from), stop).await? {
                 true => frames(follower, replica, (&mut to, &mut from), stop).await,
@@ -270,7 +271,9 @@ async fn pieces(
                 }
             }
             Message::PiecesEnd { pieces, .. } => {
-                with(follower, replica, move |replica| replica.end_full(pieces)).await?;
+                let came = follower.came.clone();
+                let end = move |replica: &mut Replica| replica.end_full(pieces).map(|()| came(replica));
+                with(follower, replica, end).await?;
                 say(to, &Message::Acknowledge { received: place, durable: place }).await?;
                 return Ok(true);
             }
@@ -282,7 +285,7 @@ async fn pieces(
 
 /// What the active may lack, and the question for its time.
 async fn offer(follower: &Follower, to: &mut Sender, apart: Option<Apart>) -> Result<(), FollowError> {
-    let Some(copied) = &follower.copied else { return Ok(()) };
+    let copied = &follower.copied;
     if let Some(bytes) = copied.offers() {
         say(to, &Message::Fill { bytes }).await?;
     }
@@ -296,9 +299,8 @@ async fn frames(
     (to, from): (&mut Sender, &mut Receiver),
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), FollowError> {
-    if let Some(copied) = follower.copied.clone() {
-        with(follower, replica, move |replica| copied.compare(&mut replica.log_reader()?)).await?;
-    }
+    let copied = follower.copied.clone();
+    with(follower, replica, move |replica| copied.compare(&mut replica.log_reader()?)).await?;
     let mut lists = TagLists::default();
     let mut ask = tokio::time::interval(ASK_EVERY);
     ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -306,7 +308,7 @@ async fn frames(
     loop {
         let said = tokio::select! {
             said = receive(from, stop) => said?,
-            _ = ask.tick(), if follower.copied.is_some() => {
+            _ = ask.tick() => {
                 offer(follower, to, apart).await?;
                 continue;
             }
@@ -323,10 +325,8 @@ async fn frames(
                     gathered.push((head, frame));
                 }
                 Message::Time { sent, received, answered } => {
-                    if let Some(copied) = &follower.copied {
-                        apart = measured.answer(sent, (received, answered), copied.now());
-                        apart.into_iter().for_each(|apart| copied.apart(apart));
-                    }
+                    apart = measured.answer(sent, (received, answered), follower.copied.now());
+                    apart.into_iter().for_each(|apart| follower.copied.apart(apart));
                 }
                 Message::Ping => {}
                 _ => return Err(FollowError::OutOfTurn),
@@ -339,9 +339,11 @@ async fn frames(
             say(to, &Message::Ping).await?;
             continue;
         }
+        let came = follower.came.clone();
         let apply = move |replica: &mut Replica| {
-            let verdict = replica.apply_many(gathered.iter().map(|(head, frame)| (head, &frame[..])));
-            verdict.map(|verdict| (verdict, gathered))
+            let verdict = replica.apply_many(gathered.iter().map(|(head, frame)| (head, &frame[..])))?;
+            came(replica);
+            Ok((verdict, gathered))
         };
         let applied = match with(follower, replica, apply).await? {
             (Verdict::Append | Verdict::Have, applied) => applied,
@@ -351,10 +353,8 @@ async fn frames(
             (follower.progress)(&format!("a copy of the active's store up to {place}"));
             say(to, &Message::Acknowledge { received: place, durable: place }).await?;
         }
-        if let Some(copied) = &follower.copied {
-            for (_, frame) in &applied {
-                copied.arrived(&records_of_change(frame, &mut lists)?);
-            }
+        for (_, frame) in &applied {
+            follower.copied.arrived(&records_of_change(frame, &mut lists)?);
         }
     }
 }

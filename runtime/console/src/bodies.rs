@@ -224,13 +224,15 @@ pub struct Apply {
     pub removed: Removed,
     #[serde(default)]
     pub expected: Option<String>,
+    #[serde(default)]
+    pub single: bool,
 }
 
 impl Apply {
     /// What to run, and how.
     pub fn parts(self) -> (Change, ApplyOptions) {
-        let Apply { files, message, confirm_within_s, removed, expected } = self;
-        (change(files), ApplyOptions { message, confirm_within_s, removed, expected })
+        let Apply { files, message, confirm_within_s, removed, expected, single } = self;
+        (change(files), ApplyOptions { message, confirm_within_s, removed, expected, single })
     }
 }
 
@@ -243,6 +245,7 @@ fn options_schema(first: &str, of_first: Value) -> Value {
             "confirm_within_s": { "type": ["integer", "null"], "minimum": min, "maximum": max },
             "removed": { "type": "string", "enum": ["drain", "keep", "discard"] },
             "expected": or_null(text(1, ID_CHARS_MAX)),
+            "single": { "type": "boolean", "description": "in a pair: also with the peer away, or not able to run it; it takes the program over when it is back" },
         }),
     );
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
@@ -285,13 +288,15 @@ pub struct Rollback {
     pub removed: Removed,
     #[serde(default)]
     pub expected: Option<String>,
+    #[serde(default)]
+    pub single: bool,
 }
 
 impl Rollback {
     /// Which configuration, and how.
     pub fn parts(self) -> (String, ApplyOptions) {
-        let Rollback { id, message, confirm_within_s, removed, expected } = self;
-        (id, ApplyOptions { message, confirm_within_s, removed, expected })
+        let Rollback { id, message, confirm_within_s, removed, expected, single } = self;
+        (id, ApplyOptions { message, confirm_within_s, removed, expected, single })
     }
 }
 

@@ -85,6 +85,8 @@ pub struct ApplyOptions {
     pub removed: Removed,
     /// The plan that is meant to run before; [`Refusal::Conflict`] if another one does.
     pub expected: Option<String>,
+    /// In a pair: also with the peer away, or not able to run it. It takes the program over when it is back.
+    pub single: bool,
 }
 
 /// Why an operation was not done.

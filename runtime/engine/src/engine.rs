@@ -21,7 +21,8 @@ use gwp_core::sink::with_causes;
 use gwp_core::source::Source;
 use gwp_core::{Clock, Fact, PlanId, Position, SinkId};
 use gwp_journal::{
-    Event, Full, Request, SinkPolicy, Snapshot, SpacePolicy, Store, StoreError, Writer, WriterMeter,
+    Event, Full, KeptConfigurations, Request, SinkPolicy, Snapshot, SpacePolicy, Store, StoreError, Writer,
+    WriterMeter,
 };
 use gwp_plan::{FullPolicy, Plan, SinkPlan};
 use gwp_redundancy::lone::{self, LoneError};
@@ -243,6 +244,21 @@ impl Engine {
             requests.send(Request::Snapshot(answer)).ok()?;
             made.recv().ok()
         })
+    }
+
+    /// Has the store keep what the gateway says of its programs, in its place among what else the store is asked: what
+    /// is said before a change is in the log before it. Does not wait.
+    pub fn keeper(&self) -> impl Fn(KeptConfigurations) + Send + Sync + 'static {
+        let requests = self.inner.writer.sender();
+        move |kept| {
+            // A store that has ended keeps nothing any more.
+            let _ = requests.send(Request::Configurations(kept));
+        }
+    }
+
+    /// Waits until what the store was asked so far is on disk; for a few seconds at most.
+    pub async fn flush(&self) {
+        self.inner.flush().await;
     }
 
     /// The plan in force.

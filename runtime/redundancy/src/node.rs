@@ -159,6 +159,10 @@ pub struct Node {
     /// After a candidacy without result.
     stand_after: Mono,
     configured: Option<Configured>,
+    /// The other one that it can run as well, around a change.
+    also: Option<Configured>,
+    /// There is none that it could run.
+    unfit: bool,
     sequencer_moved: Mono,
     store_moved: Mono,
     health: u8,
@@ -210,6 +214,8 @@ impl Node {
             peer_off: false,
             stand_after: Mono::NEVER,
             configured: None,
+            also: None,
+            unfit: false,
             sequencer_moved: now,
             store_moved: now,
             health: 100,
@@ -279,7 +285,9 @@ impl Node {
                     out.push(Output::Notify(Event::ConfigInvalid));
                 }
                 self.configured = configured;
+                self.unfit = configured.is_none();
             }
+            Input::AlsoConfigured(also) => self.also = also,
             Input::FailbackWindow(open) => self.failback.window_open = open,
             Input::Operator(command) => self.command(now, command, out),
         }

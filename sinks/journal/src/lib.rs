@@ -18,6 +18,7 @@
 pub mod aside;
 pub mod change;
 pub mod codec;
+pub mod configurations;
 pub mod frame;
 pub mod inject;
 pub mod ledger;
@@ -36,6 +37,7 @@ pub mod writer;
 pub use aside::{AsideError, asides, set_aside};
 pub use change::{Mirror, Standing};
 pub use codec::{DecodeError, TagLists};
+pub use configurations::{Configurations, KeptConfigurations};
 pub use frame::{Content, JournalEntry};
 pub use ledger::{GapLine, GapReason};
 pub use reader::{JournalReader, LogReader, PlanReader, decode_facts, encode_facts, records_of_change};

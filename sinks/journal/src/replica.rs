@@ -93,6 +93,10 @@ impl Replica {
         Ok(begun.max(self.trail.place().position.epoch))
     }
 
+    pub(crate) fn meta(&self) -> &Keyspace {
+        &self.meta
+    }
+
     /// The place alone.
     pub fn place(&self) -> Option<Place> {
         match &self.state {

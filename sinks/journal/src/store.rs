@@ -16,6 +16,7 @@
 //!                 c/<sink id><chunk number>  Chunk
 //!                 k/<sink id>                Checkpoint
 //!                 p/<plan id>                plan bytes
+//!                 configuration, b/<id>      programs, see configurations.rs
 //! ledger          line number, u64           GapLine
 //! log.<n>         last position              log frame
 //! j<sink id>.<n>  last cursor                journal frame

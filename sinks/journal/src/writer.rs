@@ -9,6 +9,7 @@
 //! of their source and blocks that of their lane, given back when durable.
 
 use crate::change::{Mirror, Standing};
+use crate::configurations::KeptConfigurations;
 use crate::limits::{
     COMMIT_BYTES_MAX, COMMIT_DELAY_MAX_MS, COMMIT_IDLE_MS, HOUSEKEEPING_MS, RIDE_DELAY_MAX_MS,
 };
@@ -39,6 +40,9 @@ pub enum Request {
     /// Gets ready for a plan before records name it: keeps it, and finds or makes the places of its sinks. Answers
     /// when that is durable.
     Prepare(PlanId, Vec<u8>, Vec<Wanted>, Sender<Prepared>),
+    /// What the gateway says of its programs. Records that were asked for before it come before it, and those after it
+    /// after it.
+    Configurations(KeptConfigurations),
     /// The record that names another plan, and what comes with it in the same commit.
     Switch(Switch),
     /// A sink that is in no plan any more and whose lane has ended: the log is not kept for it.
@@ -324,6 +328,10 @@ impl Run {
                         self.store.forget(id, self.clock.now())?;
                     }
                 }
+            }
+            Request::Configurations(kept) => {
+                self.commit(false)?;
+                self.store.keep_configurations(&kept)?;
             }
             Request::Retire(sink) => self.store.retire(sink),
             Request::Forget(sink) => {

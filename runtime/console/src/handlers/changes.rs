@@ -28,6 +28,7 @@ fn with_options(mut summary: Value, options: &ApplyOptions) -> Value {
     summary["confirm_within_s"] = options.confirm_within_s.into();
     summary["removed"] = options.removed.word().into();
     summary["expected"] = options.expected.clone().into();
+    summary["single"] = options.single.into();
     summary
 }
 

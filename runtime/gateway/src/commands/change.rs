@@ -44,6 +44,9 @@ struct HowArgs {
     /// Only if this plan runs now, as `gwp plan --json` names it
     #[arg(long, value_name = "PLAN")]
     expect: Option<String>,
+    /// In a pair: also with the peer away or not able to run it; it takes the program over when it is back
+    #[arg(long)]
+    single: bool,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -58,6 +61,7 @@ impl HowArgs {
         };
         body["message"] = self.message.clone().into();
         body["removed"] = removed.into();
+        body["single"] = self.single.into();
         body["confirm_within_s"] = self.confirm_within.map(|within| within.as_secs()).into();
         body["expected"] = self.expect.clone().into();
         body

@@ -227,7 +227,7 @@ impl Graph<'_> {
         let Graph { args, node, engine, begin, peer } = self;
         let (status, plan) = (engine.status.clone(), begin.plan.clone());
         tracing::info!(node = %node.id, plan = %plan.id(), configuration = %begin.id, data = %node.data.display(), "running");
-        let desk = ChangeDesk::new(engine.clone(), node.clone(), begin.started()?);
+        let desk = ChangeDesk::new(engine.clone(), node.clone(), begin.started()?, peer.clone());
         let metrics = match listeners.metrics {
             Some(listener) => {
                 let bound = listener.local_addr()?;
@@ -241,17 +241,19 @@ impl Graph<'_> {
         };
         let running = Running { node: node.id.clone(), status: status.clone(), clock: engine.clock.clone() };
         let (end, mut ended) = watch::channel(false);
-        let is_single = peer.is_none();
         let gateway = Arc::new(Gateway { desk: desk.clone(), end, looks: Looks::default(), peer });
         let control = listeners.control.serve(running, gateway.clone(), gateway)?;
         let service = Arc::new(Service::new());
-        // In a pair the program does not change while it runs.
-        let reloaded = if is_single { args.files.clone() } else { Vec::new() };
-        let watched = if args.watch { reloaded.clone() } else { Vec::new() };
+        let watched = if args.watch { args.files.clone() } else { Vec::new() };
         let tasks = [
             tokio::spawn(watchdog(service.clone(), engine.clone())),
-            tokio::spawn(reload_on_signal(ReloadSignal::new(), desk.clone(), reloaded, service.clone())),
-            tokio::spawn(watch_files(desk, watched)),
+            tokio::spawn(reload_on_signal(
+                ReloadSignal::new(),
+                desk.clone(),
+                args.files.clone(),
+                service.clone(),
+            )),
+            tokio::spawn(watch_files(desk.clone(), watched)),
         ];
         let draws_a_table = plan
             .sinks
@@ -276,6 +278,7 @@ impl Graph<'_> {
         service.tell("STOPPING=1");
         tasks.iter().chain(&metrics).for_each(tokio::task::JoinHandle::abort);
         engine.stop().await;
+        desk.close();
         control.stop().await;
         Ok(how)
     }
@@ -309,9 +312,7 @@ async fn reload_on_signal(
     loop {
         signal.wait().await;
         if files.is_empty() {
-            tracing::warn!(
-                "SIGHUP: this gateway was started without files, or is one of a pair, so there are none to take"
-            );
+            tracing::warn!("SIGHUP: this gateway was started without files, so there are none to take");
             continue;
         }
         service.tell("RELOADING=1");
@@ -341,6 +342,24 @@ async fn watch_files(desk: Arc<ChangeDesk>, files: Vec<PathBuf>) {
             // What was saved meanwhile is another change.
             taken = if now == names { before } else { stamp(&now) };
             names = now;
+        }
+    }
+}
+
+/// On a node that is not active: SIGHUP and saved files put nothing in force, which is said.
+pub(crate) async fn not_taken(files: Vec<PathBuf>, watched: bool) {
+    const WHY: &str = "this node is not active, so its files are not put in force: `gwp apply` at its peer";
+    let (mut signal, mut taken) = (ReloadSignal::new(), stamp(&files));
+    loop {
+        tokio::select! {
+            () = signal.wait() => tracing::warn!("SIGHUP: {WHY}"),
+            () = tokio::time::sleep(WATCH_EVERY), if watched => {
+                let now = stamp(&files);
+                if now != taken {
+                    taken = now;
+                    tracing::warn!("saved: {WHY}");
+                }
+            }
         }
     }
 }

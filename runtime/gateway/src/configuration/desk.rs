@@ -6,6 +6,7 @@ use super::prepare;
 use super::start::{left_behind, merged};
 use crate::commands::program::{self, Program};
 use crate::node::Node;
+use crate::pair::desk::PairDesk;
 use crate::report;
 use gwp_compile::Compiled;
 use gwp_console::console::utc;
@@ -27,6 +28,8 @@ const SHOWN_MAX: usize = 100;
 pub struct ChangeDesk {
     pub engine: Arc<Engine>,
     node: Arc<Node>,
+    /// The pair, if this node is the active of one.
+    peer: Option<Arc<PairDesk>>,
     /// One change at a time.
     history: tokio::sync::Mutex<History>,
     /// Goes back unless it is confirmed.
@@ -66,9 +69,14 @@ struct Reason<'a> {
 }
 
 impl ChangeDesk {
-    pub fn new(engine: Arc<Engine>, node: Arc<Node>, history: History) -> Arc<ChangeDesk> {
+    pub fn new(
+        engine: Arc<Engine>,
+        node: Arc<Node>,
+        history: History,
+        peer: Option<Arc<PairDesk>>,
+    ) -> Arc<ChangeDesk> {
         let history = tokio::sync::Mutex::new(history);
-        Arc::new(ChangeDesk { engine, node, history, probation: Mutex::default() })
+        Arc::new(ChangeDesk { engine, node, peer, history, probation: Mutex::default() })
     }
 
     /// The difference between what runs and what these files say.
@@ -168,7 +176,9 @@ impl ChangeDesk {
         let wanted = read(bundle.files).await?;
         let message = format!("not confirmed within {seconds} s");
         let reason = Reason { by: "gwp", message, seen: None, back: true };
-        self.put_in_force_with(&mut history, wanted, &ApplyOptions::default(), reason).await.map(|_| true)
+        // Nobody is there to be asked, and what was not confirmed must not stay because the peer is away.
+        let options = ApplyOptions { single: true, ..ApplyOptions::default() };
+        self.put_in_force_with(&mut history, wanted, &options, reason).await.map(|_| true)
     }
 
     /// What was applied stays.
@@ -182,7 +192,13 @@ impl ChangeDesk {
         }
         self.end_probation();
         history.save().map_err(refused)?;
+        self.held().await;
         Ok(json!({ "id": history.state.current }))
+    }
+
+    /// Nothing goes back by itself any more: the engine has ended.
+    pub fn close(&self) {
+        self.end_probation();
     }
 
     fn end_probation(&self) {
@@ -194,26 +210,7 @@ impl ChangeDesk {
 
     /// What was in force, the newest first.
     pub async fn history(&self) -> Value {
-        let history = self.history.lock().await.clone();
-        let listed = history.clone();
-        let list = tokio::task::spawn_blocking(move || listed.list(SHOWN_MAX)).await.unwrap_or_default();
-        let entry = |(id, bundle): (String, Bundle)| {
-            json!({
-                "id": id,
-                "parent": bundle.parent,
-                "author": bundle.author,
-                "time": bundle.time,
-                "message": bundle.message,
-                "plan": bundle.plan,
-                "files": bundle.files.iter().map(|file| file.name.clone()).collect::<Vec<_>>(),
-            })
-        };
-        let probation = history.state.probation.as_ref();
-        json!({
-            "current": history.state.current,
-            "unconfirmed_until": probation.map(|probation| gwp_core::Timestamp(probation.until_ms * 1_000_000).to_string()),
-            "configurations": list.into_iter().map(entry).collect::<Vec<_>>(),
-        })
+        listed(self.history.lock().await.clone()).await
     }
 
     /// One configuration with its files.
@@ -221,10 +218,7 @@ impl ChangeDesk {
     /// # Errors
     /// There is none such.
     pub async fn configuration(&self, id: &str) -> Result<Value, Refusal> {
-        let (id, bundle) = self.history.lock().await.find(id).map_err(refused)?;
-        let mut value = encoded(&bundle);
-        value["id"] = id.into();
-        Ok(value)
+        one(&*self.history.lock().await, id)
     }
 
     /// Samples that wait, by sink.
@@ -260,6 +254,9 @@ impl ChangeDesk {
     ) -> Result<Value, Refusal> {
         let (before, id) = (self.engine.plan_id().to_string(), wanted.plan.id().to_string());
         may(history, &wanted, options, &reason, &before)?;
+        if let Some(peer) = &self.peer {
+            peer.may_change(options.single).await?;
+        }
         let current = history.current().map_err(refused)?;
         if let Some((current, _)) = current.as_ref().filter(|(_, bundle)| bundle.has_files(&wanted.files))
             && before == id
@@ -280,32 +277,79 @@ impl ChangeDesk {
         let compared = tokio::task::spawn_blocking(move || Changes::between(&running, &plan));
         let components = prepared.await.map_err(|error| unavailable(&error))?;
         let components = components.map_err(|errors| Refusal::Invalid(json!(errors)))?;
-        let removed = options.removed;
-        let parent = current.as_ref().map(|(id, _)| id.clone());
-        let mut bundle =
-            Bundle::new(parent.clone(), reason.by, &reason.message, id.clone(), wanted.files.clone());
-        bundle.leaving = self.leaving(current.as_ref().map(|(_, bundle)| bundle), &wanted.plan, removed)?;
-        let bundle_id = history.put(&bundle).map_err(refused)?;
-        let probation = probation(options, parent);
-        let pending = Pending { id: bundle_id.clone(), plan: id, probation: probation.clone() };
-        history.state.pending = Some(pending);
-        history.save().map_err(refused)?;
+        let pending = self.pending(history, current.as_ref(), &wanted, options, &reason)?;
+        if let Some(peer) = self.peer.as_ref().filter(|_| !options.single)
+            && let Err(refusal) = peer.staged(wanted.plan.id()).await
+        {
+            undone(history, &pending.id, &refusal);
+            return Err(refusal);
+        }
         let target = Target {
             plan: wanted.plan.clone(),
             sources: components.sources,
             sinks: components.sinks,
-            removed,
+            removed: options.removed,
         };
-        tracing::info!(id = %bundle_id, by = reason.by, why = %reason.message, "a change is being put in force");
-        let changed = self.engine.change(target, &observed).await;
-        let changed = match changed {
+        tracing::info!(id = %pending.id, by = reason.by, why = %reason.message, "a change is being put in force");
+        let mut changed = match self.engine.change(target, &observed).await {
             Ok(changed) => changed,
-            Err(error) => return Err(undone(history, &bundle_id, &error)),
+            Err(error @ ChangeError::Stuck { .. }) => {
+                // What is pending stays: at the next start the log says which plan holds.
+                tracing::error!(%error, "a person must act");
+                return Err(Refusal::Conflict(error.to_string()));
+            }
+            Err(error) => {
+                undone(history, &pending.id, &error);
+                return Err(Refusal::Conflict(error.to_string()));
+            }
         };
+        let bundle_id = self.now_current(history, pending, &changed, reason.seen, options);
+        if !self.held().await {
+            let what = "the peer does not have the change yet: it takes it over when it is back";
+            changed.warnings.push(what.into());
+        }
+        let changes = compared.await.map_err(|error| unavailable(&error))?;
+        Ok(answer(&bundle_id, &changed, &changes, &wanted, options))
+    }
+
+    /// Keeps the bundle, and that it is about to be in force.
+    fn pending(
+        &self,
+        history: &mut History,
+        current: Option<&(String, Bundle)>,
+        wanted: &Wanted,
+        options: &ApplyOptions,
+        reason: &Reason<'_>,
+    ) -> Result<Pending, Refusal> {
+        let parent = current.map(|(id, _)| id.clone());
+        let plan = wanted.plan.id().to_string();
+        let files = wanted.files.clone();
+        let mut bundle = Bundle::new(parent.clone(), reason.by, &reason.message, plan.clone(), files);
+        bundle.leaving = self.leaving(current.map(|(_, bundle)| bundle), &wanted.plan, options.removed)?;
+        let id = history.put(&bundle).map_err(refused)?;
+        let pending = Pending { id, plan, probation: probation(options, parent) };
+        history.state.pending = Some(pending.clone());
+        history.save().map_err(refused)?;
+        Ok(pending)
+    }
+
+    /// What was pending is in force; gives its id.
+    fn now_current(
+        self: &Arc<Self>,
+        history: &mut History,
+        pending: Pending,
+        changed: &Changed,
+        seen: Option<String>,
+        options: &ApplyOptions,
+    ) -> String {
+        if let Some(peer) = &self.peer {
+            peer.in_force(changed.plan);
+        }
+        let id = pending.id;
         history.state.pending = None;
-        history.state.current = Some(bundle_id.clone());
-        history.state.seen = reason.seen.or(history.state.seen.take());
-        history.state.probation = probation;
+        history.state.current = Some(id.clone());
+        history.state.seen = seen.or(history.state.seen.take());
+        history.state.probation = pending.probation;
         self.watch_probation(history.state.probation.as_ref(), options);
         if let Err(error) = history.save() {
             // What is pending on disk, and the plan the log names, say the same.
@@ -313,9 +357,15 @@ impl ChangeDesk {
         }
         history.prune();
         self.engine.status.set_notice(None);
-        tracing::info!(id = %bundle_id, plan = %changed.plan, at = %changed.at.map_or_else(String::new, |at| at.to_string()), "the change is in force");
-        let changes = compared.await.map_err(|error| unavailable(&error))?;
-        Ok(answer(&bundle_id, &changed, &changes, &wanted, options))
+        tracing::info!(%id, plan = %changed.plan, at = %changed.at.map_or_else(String::new, |at| at.to_string()), "the change is in force");
+        id
+    }
+
+    /// In a pair: waits for the peer to have what was done; false if it does not come to that.
+    async fn held(&self) -> bool {
+        let Some(peer) = &self.peer else { return true };
+        self.engine.flush().await;
+        peer.held().await
     }
 
     /// Sinks that have not ended, and those that leave with this change.
@@ -416,20 +466,48 @@ fn answer(id: &str, changed: &Changed, changes: &Changes, wanted: &Wanted, optio
     })
 }
 
-/// A change that is not in force.
-fn undone(history: &mut History, id: &str, error: &ChangeError) -> Refusal {
-    if matches!(error, ChangeError::Stuck { .. }) {
-        // What is pending stays: at the next start the log says which plan holds.
-        tracing::error!(%error, "a person must act");
-        return Refusal::Conflict(error.to_string());
-    }
-    tracing::error!(%error, "a change is not in force");
+/// A change is not in force.
+fn undone(history: &mut History, id: &str, why: &dyn std::fmt::Display) {
+    tracing::error!(error = %why, "a change is not in force");
     history.state.pending = None;
     history.take_back(id);
     if let Err(error) = history.save() {
         tracing::warn!(%error, "the state of the configurations cannot be written");
     }
-    Refusal::Conflict(error.to_string())
+}
+
+/// What was in force, the newest first.
+pub async fn listed(history: History) -> Value {
+    let read = history.clone();
+    let list = tokio::task::spawn_blocking(move || read.list(SHOWN_MAX)).await.unwrap_or_default();
+    let entry = |(id, bundle): (String, Bundle)| {
+        json!({
+            "id": id,
+            "parent": bundle.parent,
+            "author": bundle.author,
+            "time": bundle.time,
+            "message": bundle.message,
+            "plan": bundle.plan,
+            "files": bundle.files.iter().map(|file| file.name.clone()).collect::<Vec<_>>(),
+        })
+    };
+    let probation = history.state.probation.as_ref();
+    json!({
+        "current": history.state.current,
+        "unconfirmed_until": probation.map(|probation| gwp_core::Timestamp(probation.until_ms * 1_000_000).to_string()),
+        "configurations": list.into_iter().map(entry).collect::<Vec<_>>(),
+    })
+}
+
+/// One configuration with its files, by the beginning of its id.
+///
+/// # Errors
+/// There is none such, or several.
+pub fn one(history: &History, id: &str) -> Result<Value, Refusal> {
+    let (id, bundle) = history.find(id).map_err(refused)?;
+    let mut value = encoded(&bundle);
+    value["id"] = id.into();
+    Ok(value)
 }
 
 /// Plain data as JSON.
@@ -464,7 +542,7 @@ fn told(refusal: &Refusal) -> String {
 }
 
 /// The first error and how many there are.
-fn summary(diagnostics: &[Diagnostic], sources: &SourceMap) -> String {
+pub fn summary(diagnostics: &[Diagnostic], sources: &SourceMap) -> String {
     let mut errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
     let Some(first) = errors.next() else { return String::new() };
     let more = errors.count();

@@ -5,15 +5,18 @@
 //! data/configurations/state.json  { current, seen, pending, probation }
 //! ```
 //! `pending` stands there while a change is under way. If the process dies, the plan that the log names says whether
-//! the change was in force: [`History::resolve`].
+//! the change was in force: [`History::resolve`]. In a pair the same goes into the store with each save, so that the
+//! copy has it: [`super::shared`].
 
 use super::bundle::Bundle;
+use super::shared::Publisher;
 use gwp_console::home::replace;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Configurations that are kept.
 const KEPT_MAX: usize = 1_000;
@@ -63,6 +66,8 @@ pub struct Probation {
 pub struct History {
     folder: PathBuf,
     pub state: State,
+    /// In a pair: takes it to the store.
+    pub publisher: Option<Arc<Publisher>>,
 }
 
 /// Why a history cannot be read or written.
@@ -106,7 +111,7 @@ impl History {
             }
             Err(error) => return Err(HistoryError::File(path, error)),
         };
-        Ok(History { folder, state })
+        Ok(History { folder, state, publisher: None })
     }
 
     /// Decides about a change that was under way when the process ended: `plan` is the one that the log names.
@@ -129,13 +134,23 @@ impl History {
     }
 
     /// A configuration by its whole id.
-    fn get(&self, id: &str) -> Result<Bundle, HistoryError> {
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn get(&self, id: &str) -> Result<Bundle, HistoryError> {
+        Bundle::read(id, &self.text(id)?).map_err(HistoryError::Damaged)
+    }
+
+    /// The text of a configuration, as it is stored.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn text(&self, id: &str) -> Result<String, HistoryError> {
         let path = self.path(id);
-        match read(&path) {
-            Ok(text) => Bundle::read(id, &text).map_err(HistoryError::Damaged),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(HistoryError::Unknown(id.into())),
-            Err(error) => Err(HistoryError::File(path, error)),
-        }
+        read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => HistoryError::Unknown(id.into()),
+            _ => HistoryError::File(path, error),
+        })
     }
 
     /// A configuration by the beginning of its id.
@@ -158,7 +173,11 @@ impl History {
         }
     }
 
-    fn ids(&self) -> Result<BTreeSet<String>, HistoryError> {
+    /// The configurations that are kept here.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn ids(&self) -> Result<BTreeSet<String>, HistoryError> {
         let listed =
             fs::read_dir(&self.folder).map_err(|error| HistoryError::File(self.folder.clone(), error))?;
         let name = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
@@ -188,8 +207,17 @@ impl History {
     /// It cannot be written.
     pub fn put(&self, bundle: &Bundle) -> Result<String, HistoryError> {
         let (id, text) = bundle.stored();
-        write(&self.path(&id), &text)?;
+        self.put_text(&id, &text)?;
         Ok(id)
+    }
+
+    /// Keeps the text of one that another node has made.
+    ///
+    /// # Errors
+    /// It is not what its id says, or cannot be written.
+    pub fn put_text(&self, id: &str, text: &str) -> Result<(), HistoryError> {
+        Bundle::read(id, text).map_err(HistoryError::Damaged)?;
+        write(&self.path(id), text)
     }
 
     /// Takes back one that never was in force.
@@ -204,7 +232,11 @@ impl History {
     pub fn save(&self) -> Result<(), HistoryError> {
         // Plain data cannot fail.
         let text = serde_json::to_string_pretty(&self.state).expect("the state can always be encoded");
-        write(&self.folder.join("state.json"), &text)
+        write(&self.folder.join("state.json"), &text)?;
+        if let Some(publisher) = &self.publisher {
+            publisher.publish(self);
+        }
+        Ok(())
     }
 
     /// Deletes the oldest configurations if there are too many.

@@ -11,10 +11,11 @@
 //!
 //! What a start runs ([`start`]): the files it is given, if they are others than those it was given last; else the
 //! configuration that was in force last, wherever that came from. So the last change counts, made in files or by
-//! `gwp apply`.
+//! `gwp apply`. In a pair all of that stands in the store as well ([`shared`]), which its peer copies.
 
 pub mod bundle;
 pub mod desk;
 pub mod history;
 pub mod prepare;
+pub mod shared;
 pub mod start;

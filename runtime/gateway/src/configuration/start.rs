@@ -3,6 +3,7 @@
 use super::bundle::{Bundle, File, Leaves, compile, fingerprint};
 use super::history::{History, Pending};
 use super::prepare;
+use super::shared::take_over_at_start;
 use crate::node::Node;
 use crate::report;
 use anyhow::{Context, bail};
@@ -39,6 +40,9 @@ impl Begin {
     pub fn new(node: &Node, given: Option<Given>, open: Option<&Store>) -> anyhow::Result<Begin> {
         let stored = &Stored { data: &node.data, open };
         let mut history = History::open(&node.data)?;
+        if let Some(store) = open.filter(|_| node.pair.is_some()) {
+            take_over_at_start(&mut history, &store.configurations(), &store.plan().to_string())?;
+        }
         if history.state.pending.is_some() {
             let plan = stored.look(|store| Ok(store.plan()))?.unwrap_or_default();
             history.resolve(&plan.to_string());

@@ -23,17 +23,8 @@ pub struct Gateway {
     pub peer: Option<Arc<PairDesk>>,
 }
 
-impl Gateway {
-    /// In a pair the program does not change while it runs, as long as it does not reach the peer by itself.
-    fn may_change(&self) -> Result<(), Refusal> {
-        match self.peer {
-            None => Ok(()),
-            Some(_) => Err(Refusal::Unsupported(
-                "in a pair neither the program nor what runs of it changes: stop both nodes, and start both with the new files".into(),
-            )),
-        }
-    }
-}
+/// The peer would read on as soon as it is active, and whoever drains means to end the graph.
+const DRAIN_IN_PAIR: &str = "in a pair the peer would go on reading: stop the other node first, then this one: it ends in order, and what waits is kept for the next start";
 
 fn files(change: Change) -> Vec<File> {
     change.files.into_iter().map(|(name, text)| File { name, text }).collect()
@@ -54,11 +45,7 @@ impl Operations for Gateway {
 
     fn apply<'a>(&'a self, change: Change, options: ApplyOptions, by: &'a str) -> BoxFuture<'a, Outcome> {
         let (desk, by) = (self.desk.clone(), by.to_owned());
-        let may = self.may_change();
-        Box::pin(whole(async move {
-            may?;
-            desk.apply(files(change), options, &by).await
-        }))
+        Box::pin(whole(async move { desk.apply(files(change), options, &by).await }))
     }
 
     fn confirm<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
@@ -75,11 +62,7 @@ impl Operations for Gateway {
 
     fn rollback<'a>(&'a self, id: &'a str, options: ApplyOptions, by: &'a str) -> BoxFuture<'a, Outcome> {
         let (desk, id, by) = (self.desk.clone(), id.to_owned(), by.to_owned());
-        let may = self.may_change();
-        Box::pin(whole(async move {
-            may?;
-            desk.rollback(&id, options, &by).await
-        }))
+        Box::pin(whole(async move { desk.rollback(&id, options, &by).await }))
     }
 
     fn journals(&self) -> BoxFuture<'_, Outcome> {
@@ -105,9 +88,11 @@ impl Operations for Gateway {
 
     fn drain<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
         let desk = self.desk.clone();
-        let may = self.may_change();
+        let in_pair = self.peer.is_some();
         Box::pin(whole(async move {
-            may?;
+            if in_pair {
+                return Err(Refusal::Unsupported(DRAIN_IN_PAIR.into()));
+            }
             desk.engine.stop_sources().await;
             Ok(json!({ "waiting": desk.waiting() }))
         }))
@@ -137,9 +122,7 @@ impl Operations for Gateway {
 
 /// No graph runs here: all that needs one is refused.
 pub struct NoGraph {
-    /// Why, for who asks.
-    pub why: &'static str,
-    /// The other node, where this one waits to take over.
+    /// The pair, where this node waits to take over.
     pub peer: Option<Arc<PairDesk>>,
     /// Set to end the process in order, if there is one that waits.
     pub end: Option<watch::Sender<bool>>,
@@ -148,12 +131,17 @@ pub struct NoGraph {
 impl NoGraph {
     /// No gateway runs at all.
     pub fn nobody() -> NoGraph {
-        NoGraph { why: "no gateway runs here", peer: None, end: None }
+        NoGraph { peer: None, end: None }
+    }
+
+    /// Why, for who asks.
+    fn why(&self) -> String {
+        self.peer.as_ref().map_or_else(|| "no gateway runs here".into(), |peer| peer.elsewhere())
     }
 
     fn refuse(&self) -> BoxFuture<'static, Outcome> {
-        let why = self.why;
-        Box::pin(async move { Err(Refusal::Unavailable(why.into())) })
+        let why = self.why();
+        Box::pin(async move { Err(Refusal::Unavailable(why)) })
     }
 }
 
@@ -171,11 +159,17 @@ impl Operations for NoGraph {
     }
 
     fn history(&self) -> BoxFuture<'_, Outcome> {
-        self.refuse()
+        match &self.peer {
+            Some(peer) => Box::pin(peer.history()),
+            None => self.refuse(),
+        }
     }
 
-    fn configuration<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Outcome> {
-        self.refuse()
+    fn configuration<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Outcome> {
+        match &self.peer {
+            Some(peer) => Box::pin(async move { peer.configuration(id) }),
+            None => self.refuse(),
+        }
     }
 
     fn rollback<'a>(&'a self, _: &'a str, _: ApplyOptions, _: &'a str) -> BoxFuture<'a, Outcome> {
@@ -217,7 +211,7 @@ impl LiveView for NoGraph {
     }
 
     fn watch(&self, _: Vec<Arc<str>>) -> Result<LiveReceiver, Refusal> {
-        Err(Refusal::Unavailable(self.why.into()))
+        Err(Refusal::Unavailable(self.why()))
     }
 
     fn write<'a>(&'a self, _: &'a str, _: &'a Value, _: &'a str) -> BoxFuture<'a, Outcome> {

@@ -1,6 +1,10 @@
 //! What operators see of the pair at this node, and what they want of it.
 
 use super::words;
+use crate::configuration::desk::listed;
+use crate::configuration::history::History;
+use crate::configuration::shared::Active;
+use crate::node::Node;
 use gwp_cluster::apart::Apart;
 use gwp_cluster::driver::{Inputs, Look};
 use gwp_cluster::mirror::hub::Hub;
@@ -12,16 +16,16 @@ use gwp_redundancy::message::{Report, Stance};
 use gwp_redundancy::node::{Command, Obstacle, Settings, State};
 use gwp_redundancy::policy::Quorum;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The pair, for the control interface of this node.
 pub struct PairDesk {
     node: String,
-    me: NodeId,
-    /// What this node runs, or would.
-    plan: PlanId,
-    settings: Settings,
-    inputs: Inputs,
+    data: PathBuf,
+    pub(super) me: NodeId,
+    pub(super) settings: Settings,
+    pub(super) inputs: Inputs,
     now: Mutex<Now>,
 }
 
@@ -35,11 +39,18 @@ struct Now {
     hot: Option<Arc<HotDesk>>,
     /// How far the peer's clock is from the one here, as far as it is known.
     apart: Option<Apart>,
+    /// What this node runs, or would; none while there is nothing that it could run.
+    plan: Option<PlanId>,
+    /// Why it cannot run the program.
+    problem: Option<Arc<str>>,
+    /// While it is not active: who is, as the copy says.
+    active: Option<Active>,
 }
 
 impl PairDesk {
-    pub fn new(node: String, me: NodeId, plan: PlanId, settings: Settings, inputs: Inputs) -> PairDesk {
-        PairDesk { node, me, plan, settings, inputs, now: Mutex::default() }
+    pub fn new(node: &Node, me: NodeId, settings: Settings, inputs: Inputs) -> PairDesk {
+        let (node, data) = (node.id.clone(), node.data.clone());
+        PairDesk { node, data, me, settings, inputs, now: Mutex::default() }
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
@@ -49,6 +60,51 @@ impl PairDesk {
     /// The mirror of the epoch that runs here, or none.
     pub fn set_hub(&self, hub: Option<Hub>) {
         self.now().hub = hub;
+    }
+
+    pub(super) fn hub(&self) -> Option<Hub> {
+        self.now().hub.clone()
+    }
+
+    pub fn plan(&self) -> Option<PlanId> {
+        self.now().plan
+    }
+
+    /// What this node runs, or would.
+    pub fn set_plan(&self, plan: Option<PlanId>) {
+        self.now().plan = plan;
+    }
+
+    /// Why this node cannot run the program, if it cannot.
+    pub fn set_problem(&self, problem: Option<&str>) {
+        self.now().problem = problem.map(Into::into);
+    }
+
+    /// Who is active, by what the copy says.
+    pub fn set_active(&self, active: Option<Active>) {
+        self.now().active = active;
+    }
+
+    /// What who asks this node is told of where the graph runs.
+    pub fn elsewhere(&self) -> String {
+        let ask = match &self.now().active {
+            Some(Active { node, control: Some(url) }) => format!("{node}, {url}"),
+            Some(Active { node, control: None }) => format!("its peer, {node}"),
+            None => "its peer".into(),
+        };
+        format!("this node is not active, and the graph does not run here: ask {ask}")
+    }
+
+    /// The configurations that this node has of the active.
+    pub async fn history(&self) -> Outcome {
+        let history = History::open(&self.data).map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        Ok(listed(history).await)
+    }
+
+    /// One of them.
+    pub fn configuration(&self, id: &str) -> Outcome {
+        let history = History::open(&self.data).map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        crate::configuration::desk::one(&history, id)
     }
 
     /// How far the copy of the active's store has come.
@@ -94,13 +150,23 @@ impl PairDesk {
 
     /// What is wrong with the programs of the two, if anything is: only with the same one is a node a standby.
     fn program(&self, look: &Look) -> Option<String> {
+        let now = self.now();
+        if let Some(problem) = &now.problem {
+            return Some(format!("this node cannot run it, and is no standby: {problem}"));
+        }
         let theirs = look.peer.as_ref()?.0.node.configured.plan;
-        (theirs != self.plan).then(|| {
-            format!(
-                "the peer has another one (plan {theirs}, here {}): start both with the same files",
-                self.plan
-            )
-        })
+        let theirs = (theirs != PlanId::default()).then_some(theirs);
+        let named = |plan: Option<PlanId>| plan.map_or("none".into(), |plan| plan.to_string());
+        let differ = format!("plan {} here, {} at the peer", named(now.plan), named(theirs));
+        match look.role.holds() {
+            _ if theirs == now.plan => None,
+            true => Some(format!(
+                "{differ}: it takes this one over, or `gwp pair status` there says why it cannot"
+            )),
+            false => {
+                Some(format!("{differ}: this node takes that of the active over, with the copy of its store"))
+            }
+        }
     }
 
     /// One of the others could be lost now, and the rest would go on.
@@ -110,6 +176,7 @@ impl PairDesk {
         let witness = look.witness.as_ref().is_some_and(|(_, silent)| *silent < patience);
         matches!(look.state, State::Paired | State::Standby)
             && (witness || self.settings.quorum != Quorum::Witnessed)
+            && self.program(look).is_none()
     }
 
     fn shown(&self, look: &Look) -> Value {
@@ -127,13 +194,15 @@ impl PairDesk {
         });
         let refused: serde_json::Map<String, Value> =
             look.wire.refused.iter().map(|(why, count)| ((*why).to_owned(), json!(count))).collect();
-        let now = self.now();
-        let hub = now.hub.as_ref().map(Hub::figures);
-        let copy = match &hub {
+        let (hub, copied, plan, hot, apart) = {
+            let now = self.now();
+            (now.hub.clone(), now.copy.to_string(), now.plan, now.hot.clone(), now.apart)
+        };
+        let copy = match hub.as_ref().map(Hub::figures) {
             Some(hub) => {
                 format!("durable here up to {}, at the peer {}, may leave {}", hub.own, hub.peer, hub.gate)
             }
-            None => now.copy.to_string(),
+            None => copied,
         };
         json!({
             "node": self.node,
@@ -146,11 +215,12 @@ impl PairDesk {
             "lease_left_ms": look.lease_left.map(ms),
             "does_not_stand": look.obstacle.filter(|why| !matches!(why, Obstacle::Role(_))).map(words::obstacle),
             "copy": copy,
-            "clock_offset": now.apart.map(|apart| json!({
+            "clock_offset": apart.map(|apart| json!({
                 "ms": apart.offset_ns as f64 / 1e6,
                 "error_ms": apart.error_ns as f64 / 1e6,
             })),
-            "standby_reads": now.hot.as_ref().map(|hot| reads(&hot.figures())),
+            "standby_reads": hot.as_ref().map(|hot| reads(&hot.figures())),
+            "plan": plan.map(|plan| plan.to_string()),
             "program": self.program(look),
             "members": [member(&peer.to_string(), &look.peer), member("witness", &look.witness)],
             "links": links.collect::<Vec<_>>(),

@@ -8,8 +8,10 @@
 //!      copies the active's store   <---- it is over ----
 //! ```
 
+mod change;
 pub mod desk;
 pub mod key;
+mod plan;
 pub mod run;
 mod shadow;
 mod words;

@@ -12,10 +12,12 @@
 
 use super::desk::PairDesk;
 use super::key::{PairKey, boot_id};
-use super::{shadow, words};
+use super::plan::{self, Following};
+use super::shadow::{self, Reads};
+use super::words;
 use crate::cli::RunArgs;
-use crate::commands::run::{Ended, Graph, Listeners, Ready};
-use crate::configuration::history::History;
+use crate::commands::run::{Ended, Graph, Listeners, Ready, not_taken};
+use crate::configuration::shared::Publisher;
 use crate::configuration::start::Given;
 use crate::control::operations::NoGraph;
 use crate::node::{Node, PairMember};
@@ -23,13 +25,13 @@ use crate::service::Service;
 use crate::stop_signal::StopSignal;
 use anyhow::{Context, bail};
 use gwp_cluster::driver::{self, Door, DriverConfig, DriverHandle, Inputs, Told};
-use gwp_cluster::follow::{Follower, follow};
+use gwp_cluster::follow::{Copied, Follower, follow};
 use gwp_cluster::links::LinkAddresses;
 use gwp_cluster::mirror::hub::Hub;
 use gwp_cluster::serve::serve_peer;
 use gwp_cluster::stream::StreamKeys;
 use gwp_console::Running;
-use gwp_core::{PlanId, Position};
+use gwp_core::Position;
 use gwp_engine::exits::{ExitKeeper, Exits, exits};
 use gwp_engine::pair::PairStart;
 use gwp_engine::release::Release;
@@ -50,9 +52,6 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-/// What refuses all that needs the graph.
-const ELSEWHERE: &str = "this node is not active, and the graph does not run here: ask its peer";
 
 /// How often the mirror's wishes are looked at.
 const WISHES_EVERY: Duration = Duration::from_millis(10);
@@ -167,7 +166,7 @@ impl<'a> PairNode<'a> {
         let key = PairKey::load(&member.key)?;
         std::fs::create_dir_all(&node.data)
             .with_context(|| format!("the data directory {} cannot be used", node.data.display()))?;
-        let configured = Configured { plan: plan_to_run(&node, given.as_ref())?, at: Position::ZERO };
+        let own = plan::at_start(&node, given.as_ref())?;
         let logged = last_epoch(&node)?;
         let mut listeners = Vec::new();
         for link in &member.links {
@@ -188,7 +187,7 @@ impl<'a> PairNode<'a> {
         })?;
         tracing::info!(node = %node.id, member = %me, links = member.links.len(), witness = settings.quorum == Quorum::Witnessed, "one of a pair");
         for input in [
-            Input::Configured(Some(configured)),
+            Input::Configured(own.as_ref().ok().map(|plan| Configured { plan: *plan, at: Position::ZERO })),
             Input::Health(100),
             Input::Logged(logged),
             Input::Opened,
@@ -196,7 +195,12 @@ impl<'a> PairNode<'a> {
         ] {
             driver.input(input);
         }
-        let desk = Arc::new(PairDesk::new(node.id.clone(), me, configured.plan, settings, driver.inputs()));
+        let desk = Arc::new(PairDesk::new(&node, me, settings, driver.inputs()));
+        desk.set_plan(own.as_ref().ok().copied());
+        if let Err(why) = own {
+            tracing::warn!(%why, "this node cannot run a program yet");
+            desk.set_problem(Some(&why));
+        }
         let keys = StreamKeys::new(&key.secret, me)?;
         let timing = key.timing;
         let working = Working::default();
@@ -238,15 +242,20 @@ impl<'a> PairNode<'a> {
             return Ok(End::Stop(ExitCode::FAILURE));
         };
         let clock = Arc::new(GatewayClock::new(None));
-        let running = Running { node: self.node.id.clone(), status: Arc::default(), clock };
+        let status = Arc::default();
+        let running = Running { node: self.node.id.clone(), status: Arc::clone(&status), clock };
         let (ends, mut asked) = watch::channel(false);
-        let desk = Arc::new(NoGraph { why: ELSEWHERE, peer: Some(self.desk.clone()), end: Some(ends) });
+        let desk = Arc::new(NoGraph { peer: Some(self.desk.clone()), end: Some(ends) });
         let control = listeners.control.serve(running, desk.clone(), desk)?;
         let alive = tokio::spawn(alive(Service::new()));
         let (stop, stopped) = watch::channel(false);
-        let hot = shadow::start(&self.node, self.given.as_ref());
-        self.desk.set_hot(hot.as_ref().map(HotReader::desk));
-        let follower = tokio::spawn(follow(self.follower(hot.as_ref()), stopped));
+        let mut reads = Reads::start(self.node.clone(), self.given.as_ref(), self.desk.clone());
+        let (node, given, inputs) = (self.node.clone(), self.given.clone(), self.driver.inputs());
+        let program = Arc::new(Following::new(node, given, inputs, self.desk.clone(), status));
+        let mut in_force = program.in_force();
+        let judge = tokio::spawn(program.clone().judge());
+        let files = tokio::spawn(not_taken(self.args.files.clone(), self.args.watch));
+        let follower = tokio::spawn(follow(self.follower(program, reads.copied()), stopped));
         let over = loop {
             tokio::select! {
                 told = self.told.recv() => match told {
@@ -260,6 +269,10 @@ impl<'a> PairNode<'a> {
                     }
                     None => bail!("the driver of the pair has ended"),
                 },
+                Ok(()) = in_force.changed() => {
+                    let plan = *in_force.borrow_and_update();
+                    plan.into_iter().for_each(|plan| reads.follow(plan));
+                }
                 _ = end.wait_for(Option::is_some) => break End::Stop(ExitCode::SUCCESS),
                 _ = asked.wait_for(|end| *end) => break End::Stop(ExitCode::SUCCESS),
             }
@@ -267,19 +280,18 @@ impl<'a> PairNode<'a> {
         // The copy must be whole before it is the store.
         stop.send_replace(true);
         let copied = follower.await.ok().flatten().map(Box::new);
-        alive.abort();
-        self.desk.set_hot(None);
+        [alive, judge, files].iter().for_each(JoinHandle::abort);
         control.stop().await;
         Ok(match over {
-            End::Won(won) => End::Won(Won { copy: copied, hot, ..won }),
+            End::Won(won) => End::Won(Won { copy: copied, hot: reads.end(), ..won }),
             over => {
-                shadow::stop(hot).await;
+                shadow::stop(reads.end()).await;
                 over
             }
         })
     }
 
-    fn follower(&self, hot: Option<&HotReader>) -> Follower {
+    fn follower(&self, program: Arc<Following>, copied: Arc<dyn Copied>) -> Follower {
         let links = self.node.pair.iter().flat_map(|pair| &pair.links);
         let desk = self.desk.clone();
         Follower {
@@ -288,7 +300,8 @@ impl<'a> PairNode<'a> {
             keys: self.keys.clone(),
             heard: self.driver.heard.clone(),
             progress: Box::new(move |text| desk.set_copy(text)),
-            copied: hot.map(|hot| shadow::copied(hot, self.desk.clone())),
+            came: Arc::new(move |replica| program.copied(replica)),
+            copied,
         }
     }
 
@@ -306,7 +319,7 @@ impl<'a> PairNode<'a> {
         let Some(ready) = Ready::new(&self.node, self.given.clone(), Some(&store))? else {
             return Ok(End::Stop(ExitCode::FAILURE));
         };
-        let (config, begin) = ready.config(&self.node)?;
+        let (config, mut begin) = ready.config(&self.node)?;
         let standing = store.standing()?;
         let release = Release::held();
         let let_out = release.clone();
@@ -315,6 +328,11 @@ impl<'a> PairNode<'a> {
         let let_out = Box::new(move |upto| let_out.release(upto));
         let hub = Hub::new(side, standing, gwp_engine::clock::boot, let_out);
         store.set_mirror(Some(hub.mirror()));
+        let publisher = Publisher::new(&self.node, &store.configurations())?;
+        for kept in publisher.news(&begin.history) {
+            store.keep_configurations(&kept)?;
+        }
+        self.desk.in_force(begin.plan.id());
         let tick_every = Duration::from_nanos(self.timing.lease / 4);
         // What is set aside was newer than the copy that followed: it may have been delivered before.
         let stale = stale || !asides(&self.node.data)?.is_empty();
@@ -322,6 +340,8 @@ impl<'a> PairNode<'a> {
         let exits = self.exits.clone();
         let start = PairStart { store, epoch, exits, release, tick_every, hot, stale };
         let engine = Arc::new(Engine::start_in_pair(config, start).await?);
+        publisher.through(engine.keeper());
+        begin.history.publisher = Some(Arc::new(publisher));
         self.desk.set_hub(Some(hub.clone()));
         self.driver.input(Input::Activated(epoch));
         set_working(&self.working, Some(engine.clone()));
@@ -559,20 +579,6 @@ fn links(me: NodeId, member: &PairMember) -> Vec<LinkAddresses> {
         LinkAddresses { here: link.here, others: std::iter::once(peer).chain(witness).collect() }
     };
     member.links.iter().map(addresses).collect()
-}
-
-/// What this node would run.
-fn plan_to_run(node: &Node, given: Option<&Given>) -> anyhow::Result<PlanId> {
-    if let Some(given) = given {
-        return Ok(given.plan.id());
-    }
-    let history = History::open(&node.data)?;
-    match history.current()? {
-        Some((_, bundle)) => bundle.plan.parse().ok().context("the plan in force has no id"),
-        None => {
-            bail!("nothing has been put in force on {} yet: name the files of a program", node.data.display())
-        }
-    }
 }
 
 /// The newest epoch in the log here; a copy that was not finished has none.

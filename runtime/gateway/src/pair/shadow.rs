@@ -19,8 +19,8 @@ use gwp_journal::{LogReader, StoreError, decode_facts, encode_facts};
 use gwp_plan::Plan;
 use gwp_redundancy::limits::OFFERS_MAX;
 use gwp_redundancy::mirror::fill::From;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -30,18 +30,73 @@ const OFFERED_BYTES_MAX: usize = 1 << 20;
 /// Offers that wait until the log has room; more are dropped, and made again.
 const FILLS_WAITING: usize = 4;
 
+/// What reads on this standby: another one after each change of the program.
+pub struct Reads {
+    node: Arc<Node>,
+    desk: Arc<PairDesk>,
+    hot: Option<HotReader>,
+    told: Arc<Copy>,
+}
+
+impl Reads {
+    /// Starts to read by the files of the command, or what was in force last.
+    pub fn start(node: Arc<Node>, given: Option<&Given>, desk: Arc<PairDesk>) -> Reads {
+        let plan = match given {
+            Some(given) => Some(given.plan.clone()),
+            None => in_force(&node),
+        };
+        let clock = GatewayClock::new(None);
+        let told = Arc::new(Copy {
+            desk: desk.clone(),
+            clock,
+            hot: RwLock::default(),
+            off_grid: AtomicUsize::new(0),
+        });
+        let mut reads = Reads { node, desk, hot: None, told };
+        reads.read(plan);
+        reads
+    }
+
+    /// Another program is in force at the active: reads by that. What the shadow has of the one before is dropped: its
+    /// slots are before the change, and the active has read them under the old program.
+    pub fn follow(&mut self, plan: PlanId) {
+        if self.hot.as_ref().is_some_and(|hot| hot.plan_id() == plan) {
+            return;
+        }
+        if let Some(hot) = self.hot.take() {
+            // Nobody waits for a device that does not let go.
+            tokio::spawn(hot.stop());
+        }
+        self.read(in_force(&self.node).filter(|in_force| in_force.id() == plan));
+    }
+
+    fn read(&mut self, plan: Option<Arc<Plan>>) {
+        self.hot = plan.and_then(|plan| reader(&plan, &self.node));
+        let desk = self.hot.as_ref().map(HotReader::desk);
+        *self.told.hot.write().unwrap_or_else(PoisonError::into_inner) = desk.clone();
+        self.desk.set_hot(desk);
+    }
+
+    /// What the copy of the active's log is told to.
+    pub fn copied(&self) -> Arc<dyn Copied> {
+        self.told.clone()
+    }
+
+    /// This node is no standby any more; what reads, to run on.
+    pub fn end(self) -> Option<HotReader> {
+        self.desk.set_hot(None);
+        self.hot
+    }
+}
+
 /// Starts to read, if the program has something to read on a standby. What cannot be read is told: the node is a
 /// standby all the same.
-pub fn start(node: &Node, given: Option<&Given>) -> Option<HotReader> {
-    let plan = match given {
-        Some(given) => given.plan.clone(),
-        None => in_force(node)?,
-    };
+fn reader(plan: &Arc<Plan>, node: &Node) -> Option<HotReader> {
     let mut errors = Vec::new();
     let mut sources = Vec::new();
     for (index, source) in plan.sources.iter().enumerate() {
         if source.standby == Mode::Hot
-            && let Some(prepared) = prepare::source(&plan, index, node, &mut errors)
+            && let Some(prepared) = prepare::source(plan, index, node, &mut errors)
         {
             sources.push((index, prepared));
         }
@@ -49,7 +104,7 @@ pub fn start(node: &Node, given: Option<&Given>) -> Option<HotReader> {
     for error in errors {
         tracing::warn!(error, "a source cannot be read on the standby");
     }
-    (!sources.is_empty()).then(|| HotReader::start(plan, sources))
+    (!sources.is_empty()).then(|| HotReader::start(plan.clone(), sources))
 }
 
 /// What was in force last on this node.
@@ -80,33 +135,41 @@ pub async fn of_plan(hot: Option<HotReader>, plan: PlanId) -> Option<HotReader> 
     }
 }
 
-/// What the copy of the active's log is told to.
-pub fn copied(hot: &HotReader, desk: Arc<PairDesk>) -> Arc<dyn Copied> {
-    Arc::new(Standby { hot: hot.desk(), desk, off_grid: AtomicUsize::new(0) })
-}
-
-struct Standby {
-    hot: Arc<HotDesk>,
+/// What the copy says, for whoever reads now.
+struct Copy {
     desk: Arc<PairDesk>,
+    /// While nobody reads.
+    clock: GatewayClock,
+    hot: RwLock<Option<Arc<HotDesk>>>,
     /// Poll groups for whose period the clocks were too far apart.
     off_grid: AtomicUsize,
 }
 
-impl Copied for Standby {
+impl Copy {
+    fn hot(&self) -> Option<Arc<HotDesk>> {
+        self.hot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Copied for Copy {
     fn compare(&self, log: &mut LogReader) -> Result<(), StoreError> {
-        self.hot.compare(log)
+        self.hot().map_or(Ok(()), |hot| hot.compare(log))
     }
 
     fn arrived(&self, records: &[(PlanId, Arc<Record>)]) {
-        self.hot.arrived(records);
+        if let Some(hot) = self.hot() {
+            hot.arrived(records);
+        }
     }
 
     fn forget(&self) {
-        self.hot.forget();
+        if let Some(hot) = self.hot() {
+            hot.forget();
+        }
     }
 
     fn offers(&self) -> Option<Arc<[u8]>> {
-        let (plan, facts) = self.hot.offers(OFFERS_MAX, OFFERED_BYTES_MAX);
+        let (plan, facts) = self.hot()?.offers(OFFERS_MAX, OFFERED_BYTES_MAX);
         if facts.is_empty() {
             return None;
         }
@@ -116,12 +179,12 @@ impl Copied for Standby {
     }
 
     fn now(&self) -> i64 {
-        self.hot.now().0
+        self.hot().map_or_else(|| self.clock.now(), |hot| hot.now()).0
     }
 
     fn apart(&self, apart: Apart) {
         self.desk.set_apart(Some(apart));
-        let off_grid = self.hot.set_offset(apart.at_least_ns());
+        let off_grid = self.hot().map_or(0, |hot| hot.set_offset(apart.at_least_ns()));
         let before = self.off_grid.swap(off_grid, Relaxed);
         if off_grid > before {
             tracing::warn!(

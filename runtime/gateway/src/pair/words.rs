@@ -7,6 +7,7 @@ pub fn obstacle(obstacle: Obstacle) -> String {
         Obstacle::Role(_) => "it need not".into(),
         Obstacle::Closing => "what it had under way in its last epoch has not ended yet".into(),
         Obstacle::NoProgress => "its own log does not move".into(),
+        Obstacle::Configuration => "it cannot run the program".into(),
         Obstacle::Promised => "its vote is still promised to its peer".into(),
         Obstacle::PeerActive => "its peer is active".into(),
         Obstacle::Hold => "it waits whether another node that has more comes back".into(),
@@ -22,7 +23,7 @@ pub fn refusal(refusal: Refusal) -> String {
             "this node is active, about to be, starting or faulted: switch over first, then maintain it".into()
         }
         Refusal::ForceActivate => {
-            "it is active already, its store cannot be used, or it knows of no epoch and has not heard its peer".into()
+            "it is active already, its store cannot be used, it cannot run the program, or it knows of no epoch and has not heard its peer".into()
         }
     }
 }
@@ -33,7 +34,7 @@ fn switch_obstacle(obstacle: SwitchObstacle) -> &'static str {
         SwitchObstacle::UnderWay => "one is under way",
         SwitchObstacle::PeerSilent => "the peer is not heard",
         SwitchObstacle::PeerNotReady => "the peer does not hold everything yet",
-        SwitchObstacle::OtherConfiguration => "the peer has another program",
+        SwitchObstacle::OtherConfiguration => "the peer cannot run the program, or does not have it yet",
     }
 }
 
@@ -78,7 +79,9 @@ pub fn event(event: Event) -> (String, bool) {
             ("this node could take over, but its log may be behind: an operator has to say so".into(), true)
         }
         Event::Forced { epoch } => (format!("an operator made this node active, epoch {epoch}"), true),
-        Event::ConfigInvalid => ("the program that the active runs cannot run here".into(), true),
+        Event::ConfigInvalid => {
+            ("this node cannot run the program, and does not take over: see `gwp pair status`".into(), true)
+        }
         Event::Faulted { .. } => ("the store or the votes of this node cannot be trusted".into(), true),
     };
     (text, act)

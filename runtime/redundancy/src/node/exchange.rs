@@ -56,8 +56,12 @@ pub enum Input {
     Health(u8),
     /// Result of the readiness drill.
     Ready(bool),
-    /// A configuration is in force here; `None` = the one in force at the active cannot be.
+    /// As the active: what it runs. As the standby: the newest that the log says or is about to say,
+    /// and that can run here; `None` = the one in force cannot, so it does not stand.
     Configured(Option<Configured>),
+    /// As the standby, around a change: the other of the two that the log may say by the time it takes
+    /// over, and that can run here as well.
+    AlsoConfigured(Option<Configured>),
     /// The time window for failback has opened or closed.
     FailbackWindow(bool),
     Operator(Command),
@@ -183,7 +187,7 @@ pub enum Refusal {
     Switchover(SwitchObstacle),
     /// It is active, about to be, starting or faulted. An active is switched over first.
     MaintenanceOfActive,
-    /// It is active already, its store is not usable, or its superblock is empty and it has not
+    /// It is active already, its store or the program is not usable, or its superblock is empty and it has not
     /// heard the peer, which could tell which epochs were taken. If that is gone for good, too, so
     /// are both stores, and this is a new pair.
     ForceActivate,

@@ -85,7 +85,9 @@ impl Node {
         }
         (self.followed, self.peer_sent) = (epoch, sent);
         self.peer_hello_at = now.plus(2 * self.settings.timing.beat + 1);
-        let same = self.configured == Some(report.node.configured);
+        // Around a change it is ready for both: the log says which.
+        let theirs = Some(report.node.configured);
+        let same = self.configured == theirs || self.also == theirs;
         let in_step = report.node.paired && same;
         match self.role {
             Role::Starting | Role::CatchingUp | Role::Standby | Role::Fenced => {

@@ -16,6 +16,8 @@ pub enum Obstacle {
     Closing,
     /// Its sequencer or store does not move.
     NoProgress,
+    /// It cannot run the program that is in force.
+    Configuration,
     /// Its own vote is promised.
     Promised,
     /// The peer is active.
@@ -41,6 +43,9 @@ impl Node {
         }
         if !self.progresses(now) {
             return Err(Obstacle::NoProgress);
+        }
+        if self.unfit {
+            return Err(Obstacle::Configuration);
         }
         if !self.voter.free(now) {
             return Err(Obstacle::Promised);
@@ -149,7 +154,7 @@ impl Node {
 
     /// An operator makes it active, whoever else may be.
     pub(super) fn force(&mut self, now: Mono, out: &mut Vec<Output>) {
-        let usable = !self.disk.failed && !self.closing && !self.knows_nothing();
+        let usable = !self.disk.failed && !self.closing && !self.knows_nothing() && !self.unfit;
         if !usable || self.role.holds() || matches!(self.role, Role::Booting | Role::Faulted) {
             out.push(Output::Refused(Refusal::ForceActivate));
             return;
