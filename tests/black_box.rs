@@ -27,8 +27,14 @@ mod modbus_mqtt;
 #[path = "black_box/pair.rs"]
 mod pair;
 #[cfg(unix)]
+#[path = "black_box/pair_guard.rs"]
+mod pair_guard;
+#[cfg(unix)]
 #[path = "black_box/pair_plant.rs"]
 mod pair_plant;
+#[cfg(unix)]
+#[path = "black_box/pair_views.rs"]
+mod pair_views;
 #[path = "black_box/recompute.rs"]
 mod recompute;
 #[path = "black_box/service.rs"]

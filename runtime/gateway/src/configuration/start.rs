@@ -121,7 +121,7 @@ pub fn who() -> String {
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".into())
 }
 
-fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
+pub fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
     let compiled = compile(&bundle.files);
     match compiled.plan {
         Some(plan) => Ok(Arc::new(plan)),

@@ -9,6 +9,9 @@
 //! ```
 
 pub mod desk;
+pub mod failback;
 pub mod key;
+pub mod metrics;
+pub mod policy;
 pub mod run;
 mod words;

@@ -13,6 +13,7 @@
 use super::desk::PairDesk;
 use super::key::{PairKey, boot_id};
 use super::words;
+use super::{failback, policy};
 use crate::cli::RunArgs;
 use crate::commands::run::{Ended, Graph, Listeners, Ready};
 use crate::configuration::history::History;
@@ -35,11 +36,10 @@ use gwp_engine::pair::PairStart;
 use gwp_engine::release::Release;
 use gwp_engine::{Engine, GatewayClock};
 use gwp_journal::{Opened, Replica, Store, StoreError, StoreOptions, asides};
-use gwp_redundancy::failback::FailbackMode;
 use gwp_redundancy::member::{Epoch, Member, NodeId};
 use gwp_redundancy::mirror::{ActiveSide, MirrorMode, Wish};
 use gwp_redundancy::node::{Configured, Event, Input, Role, Settings, StalePolicy};
-use gwp_redundancy::policy::{PairPolicy, Quorum};
+use gwp_redundancy::policy::Quorum;
 use gwp_redundancy::timing::Timing;
 use gwp_redundancy::token::{ActivationToken, Permit};
 use std::process::ExitCode;
@@ -159,15 +159,20 @@ impl<'a> PairNode<'a> {
         std::fs::create_dir_all(&node.data)
             .with_context(|| format!("the data directory {} cannot be used", node.data.display()))?;
         let configured = Configured { plan: plan_to_run(&node, given.as_ref())?, at: Position::ZERO };
-        let logged = last_epoch(&node)?;
         let mut listeners = Vec::new();
         for link in &member.links {
             let bound = TcpListener::bind(link.here).await;
             listeners.push(bound.with_context(|| format!("the peer cannot be served on {}", link.here))?);
         }
+        // A command that an earlier process had sent just before it died is at its device before the peer may send one:
+        // the margin that a lease gives it otherwise.
+        if policy::writes_devices(&node, given.as_ref()) {
+            tokio::time::sleep(Duration::from_nanos(key.timing.lease / 2)).await;
+        }
         let (keeper, exits) = exits();
         let keeper = Arc::new(keeper);
-        let settings = settings(me, member, key.timing);
+        let chosen = policy::choose(&node, member, given.as_ref())?;
+        let settings = settings(me, member, key.timing, chosen.quorum);
         let (driver, told) = driver::start(DriverConfig {
             settings,
             secret: key.secret.clone(),
@@ -177,21 +182,20 @@ impl<'a> PairNode<'a> {
             clock: gwp_engine::clock::boot,
             door: Box::new(EngineDoor(keeper.clone())),
         })?;
-        tracing::info!(node = %node.id, member = %me, links = member.links.len(), witness = settings.quorum == Quorum::Witnessed, "one of a pair");
-        for input in [
-            Input::Configured(Some(configured)),
-            Input::Health(100),
-            Input::Logged(logged),
-            Input::Opened,
-            Input::Ready(true),
-        ] {
+        tracing::info!(node = %node.id, member = %me, links = member.links.len(), witness = settings.quorum == Quorum::Witnessed, policy = chosen.why, "one of a pair");
+        driver.input(Input::Configured(Some(configured)));
+        driver.input(Input::Health(100));
+        // The votes that an earlier process held are free from here on; to look into its store takes longer.
+        let logged = last_epoch(&node)?;
+        for input in [Input::Logged(logged), Input::Opened, Input::Ready(true)] {
             driver.input(input);
         }
-        let desk = Arc::new(PairDesk::new(node.id.clone(), me, configured.plan, settings, driver.inputs()));
+        let desk = Arc::new(PairDesk::new(&node, configured.plan, settings, chosen.why, driver.inputs()));
         let keys = StreamKeys::new(&key.secret, me)?;
         let timing = key.timing;
         let working = Working::default();
         tokio::spawn(moving(driver.inputs(), key.timing.beat, working.clone()));
+        failback::watch_window(&member.failback, driver.inputs());
         let gave_up = false;
         Ok(PairNode {
             args,
@@ -225,13 +229,14 @@ impl<'a> PairNode<'a> {
 
     /// Not active: copies what the active has, until an epoch is won.
     async fn standby(&mut self, end: &mut Stopping) -> anyhow::Result<End> {
-        let Some(listeners) = Listeners::bind(&self.node).await? else {
+        let Some(mut listeners) = Listeners::bind(&self.node).await? else {
             return Ok(End::Stop(ExitCode::FAILURE));
         };
         let clock = Arc::new(GatewayClock::new(None));
         let running = Running { node: self.node.id.clone(), status: Arc::default(), clock };
         let (ends, mut asked) = watch::channel(false);
         let desk = Arc::new(NoGraph { why: ELSEWHERE, peer: Some(self.desk.clone()), end: Some(ends) });
+        let metrics = listeners.metrics(&running, Some(self.desk.clone()))?;
         let control = listeners.control.serve(running, desk.clone(), desk)?;
         let alive = tokio::spawn(alive(Service::new()));
         let (stop, stopped) = watch::channel(false);
@@ -257,6 +262,7 @@ impl<'a> PairNode<'a> {
         stop.send_replace(true);
         let copied = follower.await.ok().flatten().map(Box::new);
         alive.abort();
+        metrics.iter().for_each(JoinHandle::abort);
         control.stop().await;
         Ok(match over {
             End::Won { epoch, is_behind, .. } => End::Won { epoch, is_behind, copy: copied },
@@ -530,10 +536,8 @@ async fn alive(service: Service) {
     }
 }
 
-fn settings(me: NodeId, member: &PairMember, timing: Timing) -> Settings {
-    let witnessed = member.links.iter().any(|link| link.witness.is_some());
-    let quorum = if witnessed { Quorum::Witnessed } else { Quorum::Pair(PairPolicy::Safety) };
-    Settings { me, quorum, timing, stale: StalePolicy::Allow, failback: FailbackMode::Manual }
+fn settings(me: NodeId, member: &PairMember, timing: Timing, quorum: Quorum) -> Settings {
+    Settings { me, quorum, timing, stale: StalePolicy::Allow, failback: member.failback.mode() }
 }
 
 fn links(me: NodeId, member: &PairMember) -> Vec<LinkAddresses> {
