@@ -30,11 +30,17 @@ mod pair;
 #[path = "black_box/pair_changes.rs"]
 mod pair_changes;
 #[cfg(unix)]
+#[path = "black_box/pair_guard.rs"]
+mod pair_guard;
+#[cfg(unix)]
 #[path = "black_box/pair_hot.rs"]
 mod pair_hot;
 #[cfg(unix)]
 #[path = "black_box/pair_plant.rs"]
 mod pair_plant;
+#[cfg(unix)]
+#[path = "black_box/pair_views.rs"]
+mod pair_views;
 #[path = "black_box/recompute.rs"]
 mod recompute;
 #[path = "black_box/service.rs"]

@@ -86,6 +86,7 @@ fn the_active_is_killed_three_times_and_its_peer_takes_over() {
         assert_eq!(is_aside, log.contains("they are kept beside"), "{log}");
         assert!(is_copied || (!is_aside && log.contains("following the active")), "{log}");
         assert!(is_aside || !is_copied || taken_over > epoch + 1, "{log}");
+        plant.check_asides(old);
     }
     plant.finish(active);
 }
@@ -119,7 +120,8 @@ fn a_switchover_and_the_one_back_lose_nothing() {
     for _ in 0..2 {
         let epoch = plant.epoch(active);
         plant.wait_for_rows();
-        plant.order(active, "switchover");
+        // By the backup, what moves the graph back is the same.
+        plant.order(active, if active == BACKUP { "failback" } else { "switchover" });
         plant.wait_for_takeover(1 - active, epoch);
         plant.wait_for_rows();
         assert_eq!(plant.wait_until_redundant(), 1 - active, "the roles have changed");
@@ -216,10 +218,10 @@ fn a_node_with_another_key_is_a_stranger_and_disturbs_nobody() {
 }
 
 #[test]
-fn a_second_primary_is_told_and_nothing_is_delivered_twice() {
+fn a_second_primary_stays_out_and_the_first_one_goes_on() {
     let mut plant = Plant::redundant("default");
     let active = plant.wait_until_redundant();
-    let other = 1 - active;
+    let (other, epoch) = (1 - active, plant.epoch(active));
     plant.kill(other);
     plant.wait_for_state(active, "active, alone");
     let names = ["primary", "backup"];
@@ -227,14 +229,25 @@ fn a_second_primary_is_told_and_nothing_is_delivered_twice() {
     let right = plant.read(&name);
     let wrong = right.replace(&format!("me = \"{}\"", names[other]), &format!("me = \"{}\"", names[active]));
     plant.write(&name, &wrong);
+    let before = plant.log(active).len();
     plant.start(other);
+    // The two hear each other as themselves; the witness hears the first one alone, and says so.
     for node in BOTH {
         until("the double to be told of", PATIENCE, || plant.log(node).contains("look at `me` of both"));
     }
-    // Whoever of the two may deliver meanwhile: one at a time.
+    until("the second one to be told why it stays out", PATIENCE, || {
+        plant.log(other).contains("another process says it is")
+    });
     for _ in 0..20 {
         plant.wait_for_rows();
     }
+    assert_eq!((plant.state(active), plant.epoch(active)), ("active, alone".to_owned(), epoch));
+    let log = plant.logged_since(active, before);
+    assert!(!log.contains("the lease") && !log.contains("the witness is not heard"), "{log}");
+    assert_ne!(plant.status(other)["is_active"], true);
+    let (code, text) = plant.shown(other);
+    assert!(code == Some(1) && text.contains("another process says it is"), "{text}");
+
     for node in BOTH {
         plant.kill(node);
     }
@@ -245,4 +258,31 @@ fn a_second_primary_is_told_and_nothing_is_delivered_twice() {
     plant.wait_until_redundant();
     plant.wait_for_rows();
     plant.check_arrivals();
+}
+
+#[test]
+fn the_graph_goes_back_to_the_primary_by_itself() {
+    let mut plant = Plant::new("default");
+    for name in ["primary.toml", "backup.toml"] {
+        let text = plant.read(name);
+        plant.write(name, &format!("{text}failback = \"auto\"\nfailback_after = \"2 s\"\n"));
+    }
+    plant = plant.started(&[]);
+    until("the primary to be the active", PATIENCE, || plant.wait_until_redundant() == PRIMARY);
+    let refused = plant.order_refused(PRIMARY, "failback");
+    assert!(refused.contains("ask the backup"), "{refused}");
+    let epoch = plant.epoch(PRIMARY);
+    plant.wait_for_rows();
+    plant.kill(PRIMARY);
+    let taken = plant.wait_for_takeover(BACKUP, epoch);
+    let (_, text) = plant.shown(BACKUP);
+    assert!(text.contains("when the primary has held everything"), "{text}");
+    plant.wait_for_rows();
+    plant.start(PRIMARY);
+    plant.wait_for_takeover(PRIMARY, taken);
+    let log = plant.log(BACKUP);
+    assert!(log.contains("a switchover begins: failback"), "{log}");
+    assert_eq!(plant.wait_until_redundant(), PRIMARY);
+    plant.wait_for_rows();
+    plant.finish(PRIMARY);
 }

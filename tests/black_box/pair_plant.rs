@@ -12,7 +12,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Numbers of the nodes.
@@ -56,7 +56,7 @@ pub struct Row {
 
 /// A port that is free for UDP and TCP; below those that systems give to outgoing connections, so that it stays free
 /// while a node is down.
-fn port() -> u16 {
+pub fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = std::process::id() % 11_000;
     for _ in 0..11_000 {
@@ -111,13 +111,18 @@ impl Plant {
 
     /// The same with another program, and a line of `[vars]` for each node.
     pub fn redundant_with(profile: &str, program: &str, vars: [&str; 2]) -> Plant {
-        let mut plant = Plant::with(profile, program, vars);
-        plant.start_witness();
-        plant.start(PRIMARY);
-        plant.start(BACKUP);
-        plant.wait_until_redundant();
-        plant.spy();
-        plant
+        Plant::with(profile, program, vars).started(&[])
+    }
+
+    /// The same of these files, with more arguments for both nodes.
+    pub fn started(mut self, more: &[&str]) -> Plant {
+        self.start_witness();
+        for node in [PRIMARY, BACKUP] {
+            self.start_with(node, more);
+        }
+        self.wait_until_redundant();
+        self.spy();
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -154,9 +159,21 @@ impl Plant {
     }
 
     pub fn start(&mut self, node: usize) {
+        self.start_with(node, &[]);
+    }
+
+    fn start_with(&mut self, node: usize, more: &[&str]) {
         let name = NAMES[node];
-        let args = ["run", &format!("{name}.gwp"), "--node", &format!("{name}.toml"), "--quiet"];
-        self.nodes[node] = Some(self.launch(&args, &format!("{name}.log")));
+        let (program, machine) = (format!("{name}.gwp"), format!("{name}.toml"));
+        let args = ["run", &program, "--node", &machine, "--quiet"];
+        self.nodes[node] = Some(self.launch(&[&args, more].concat(), &format!("{name}.log")));
+    }
+
+    /// The process that works for a node that runs with a guard; the newest, if it was started again.
+    pub fn worker(&self, node: usize) -> String {
+        let log = self.log(node);
+        let told = log.rsplit_once("the worker runs worker=").expect("a guard").1;
+        told.chars().take_while(char::is_ascii_digit).collect()
     }
 
     /// Starts a node without naming files.
@@ -190,8 +207,19 @@ impl Plant {
 
     /// Sends a signal to a node.
     pub fn signal(&self, node: usize, signal: &str) {
-        let pid = self.nodes[node].as_ref().expect("a node that runs").child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+        tell(&self.nodes[node].as_ref().expect("a node that runs").child.id().to_string(), signal);
+    }
+
+    /// Waits for the first commit of an epoch above at the destination; tells how long that took.
+    pub fn wait_for_commit(&self, above: u64) -> Duration {
+        let (since, reader) = (Instant::now(), self.reader().expect("the database"));
+        let newest =
+            || reader.query_row("select max(epoch) from spy_commits", [], |row| row.get::<_, i64>(0));
+        while newest().expect("commits") <= i64::try_from(above).expect("small") {
+            assert!(since.elapsed() < PATIENCE, "nothing is delivered in an epoch above {above}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        since.elapsed()
     }
 
     /// Waits for the end of a node, which must be in order.
@@ -381,6 +409,22 @@ impl Plant {
         names.filter(|name| name.to_string_lossy().starts_with("store.aside-")).count()
     }
 
+    /// What was set aside is listed and can be written out; the newest is deleted.
+    pub fn check_asides(&self, node: usize) {
+        let (count, data) = (self.asides(node), format!("data-{}", NAMES[node]));
+        let text = said(&self.ask(&["pair", "asides", "ls", "--data", &data]));
+        if count == 0 {
+            assert!(text.contains("no store was set aside"), "{text}");
+            return;
+        }
+        let newest = text.lines().last().and_then(|line| line.split_whitespace().next()).expect("a number");
+        let csv = said(&self.ask(&["pair", "asides", "export", newest, "out", "--data", &data]));
+        assert!(csv.starts_with("time,"), "{csv}");
+        said(&self.ask(&["pair", "asides", "rm", newest, "--data", &data]));
+        assert_eq!(self.asides(node), count - 1);
+        refused(&self.ask(&["pair", "asides", "rm", newest, "--data", &data]), 2);
+    }
+
     /// Checks the order in which rows have arrived so far.
     pub fn check_arrivals(&self) {
         assert_eq!(arrivals(&self.reader().expect("the database"), faults_of_rows), Vec::<String>::new());
@@ -417,6 +461,11 @@ impl Drop for Plant {
             eprintln!("{text}");
         }
     }
+}
+
+/// Sends a signal to a process.
+pub fn tell(process: &str, signal: &str) {
+    assert!(Command::new("kill").args([signal, process]).status().expect("kill").success());
 }
 
 /// Path, time and repeat in a line of CSV: no field has a comma or a quote.

@@ -21,7 +21,9 @@ use gwp_redundancy::invariants::{self, Broken};
 use gwp_redundancy::member::{Epoch, Member};
 use gwp_redundancy::message::{Message, Report, Stance};
 use gwp_redundancy::mono::Mono;
-use gwp_redundancy::node::{Command, Event, Input, Node, Obstacle, Output, Refusal, Role, Settings, State};
+use gwp_redundancy::node::{
+    Command, Event, FailbackView, Input, Node, Obstacle, Output, Refusal, Role, Settings, State,
+};
 use gwp_redundancy::token::{ActivationToken, Permit};
 use gwp_redundancy::vote::Superblock;
 use std::io;
@@ -109,6 +111,9 @@ pub struct Look {
     /// Nanoseconds for which it may still act; `None` = for good, or it holds nothing.
     pub lease_left: Option<u64>,
     pub alone: bool,
+    pub failback: FailbackView,
+    /// How often the graph has moved since this process started, as far as it knows.
+    pub switches: u64,
     /// Why it does not stand, if it does not.
     pub obstacle: Option<Obstacle>,
     pub votes: Superblock,
@@ -216,6 +221,9 @@ struct Driver {
     open: Option<Permit>,
     told: UnboundedSender<Told>,
     heard: watch::Sender<Heard>,
+    /// Newest epoch that somebody was active in, and how often that was another one.
+    newest: Epoch,
+    switches: u64,
     peer: Option<(Report, Mono)>,
     witness: Option<(Report, Mono)>,
     me: Member,
@@ -239,7 +247,7 @@ pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<To
     let me = Member::Node(settings.me);
     let mut driver = Driver {
         node: Node::boot(settings, block, clock()),
-        wiring: Wiring::new(links, Sealer::new(&secret, me, boot)),
+        wiring: Wiring::new(links, Sealer::new(&secret, me, boot), me, settings.timing),
         votes,
         kept: block,
         writing: None,
@@ -249,6 +257,8 @@ pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<To
         open: None,
         told,
         heard,
+        newest: 0,
+        switches: 0,
         peer: None,
         witness: None,
         me,
@@ -279,6 +289,7 @@ impl Driver {
             if now >= due {
                 due = now.plus(u64::try_from(every.as_nanos()).unwrap_or(self.beat));
                 self.step(Input::Tick);
+                self.wiring.remind(now);
             }
         }
     }
@@ -337,6 +348,7 @@ impl Driver {
             self.carry_out(now, output);
         }
         self.out = out;
+        self.count_switches();
         self.check();
     }
 
@@ -378,6 +390,15 @@ impl Driver {
         let _ = self.told.send(told);
     }
 
+    fn count_switches(&mut self) {
+        let own = if self.node.role().holds() { self.node.epoch() } else { 0 };
+        let newest = own.max(self.heard.borrow().active_epoch);
+        if newest > self.newest {
+            self.switches += u64::from(self.newest != 0);
+            self.newest = newest;
+        }
+    }
+
     /// A machine that breaks a rule must not act.
     fn check(&mut self) {
         let now = (self.clock)();
@@ -407,6 +428,8 @@ impl Driver {
             epoch: self.node.epoch(),
             lease_left: (self.node.role().holds() && until != Mono::FOREVER).then(|| until.since(now)),
             alone: self.node.is_alone(),
+            failback: self.node.failback(now),
+            switches: self.switches,
             obstacle: self.node.may_stand(now).err(),
             votes: self.node.superblock(),
             peer: self.peer.as_ref().map(since),

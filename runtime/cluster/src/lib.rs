@@ -28,6 +28,7 @@
 //! [`driver`] is the thread of a node and [`witness`] that of a witness; the shell above gives them
 //! what happens.
 
+mod admission;
 pub mod apart;
 pub mod bulk;
 mod disk;

@@ -12,6 +12,11 @@ pub const ADDRESS_KEPT: u64 = 30_000_000_000;
 pub const TICKS_PER_BEAT: u64 = 4;
 /// A process that ends says so this often, a beat apart.
 pub const FAREWELLS: u32 = 3;
+/// A process that has just started repeats what it says to those that have not answered with every look at the machine,
+/// for so long.
+pub const REMINDED_FOR: u64 = 5_000_000_000;
+/// A second process of a member is told of this often.
+pub const SECOND_TOLD_EVERY: u64 = 60_000_000_000;
 
 // The mirror.
 

@@ -133,6 +133,13 @@ impl Links {
             }
         }
     }
+
+    /// Answers where something came from, and only there.
+    pub fn send_to(&self, link: usize, address: SocketAddr, datagram: &[u8]) {
+        if let Some(link) = self.links.get(link) {
+            let _ = link.socket.send_to(datagram, address);
+        }
+    }
 }
 
 impl Drop for Links {

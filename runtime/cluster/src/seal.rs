@@ -18,14 +18,16 @@
 //!    recorded before a restart of the *receiver*;
 //! 3. its sender is the boot that was met, or, if it is another, `to_era` is the present era: then
 //!    that one is met from now on, the era is the next one, and the boot before is never heard again.
+//!    Whether the boot that is met may be replaced at all, says the caller ([`crate::admission`]).
 //!    This stops all of earlier boots of the *sender*, also frames that were held back and never
 //!    came before: who knows the present era was alive after the boot that is met now had been met,
 //!    and a process that ended before that one began cannot know it;
 //! 4. its counter is new in a sliding window of 128. This stops doubles within one boot.
 //!
-//! A list of superseded boots (1,024 for each peer) is a second lock for rule 3, and settles what
-//! two processes that both say they are the same member do: the one that was met last is heard,
-//! and the other one not before it is started again.
+//! A list of superseded boots (1,024 for each peer) is a second lock for rule 3: of two processes that
+//! both say they are the same member, the one that was met last is heard, and the one before not
+//! before it is started again. So a second one is not met while the first one lives: it is *turned
+//! away* by a frame whose body is one zero byte, which begins no message.
 //!
 //! # Meeting
 //!
@@ -88,6 +90,9 @@ use peer::Peer;
 use secret::CLUSTER;
 use std::num::NonZeroU128;
 
+/// Body of what a second process of a member is told. A message begins with its version, which is never 0.
+const TURNED_AWAY: &[u8] = &[0];
+
 /// Seals and opens the datagrams of one process.
 #[derive(Debug)]
 pub struct Sealer {
@@ -109,6 +114,10 @@ pub enum Opened<'d> {
     Greet { to: Member, frame: Vec<u8> },
     /// A greeting: what is said to that member now will be let through. Nothing need be done.
     Met { from: Member },
+    /// Another process of that member is heard, and this one stays out. Send the frame to it: it says so.
+    Second { from: Member, frame: Vec<u8> },
+    /// That member hears another process of this member.
+    TurnedAway { from: Member },
     /// Nothing is to be done, and the same is let through as before.
     Nothing(Why),
 }
@@ -130,13 +139,15 @@ pub enum Why {
     Replayed,
     /// Of a boot of the sender that another one has superseded.
     EarlierBoot,
+    /// Of a second process that says it is a member whose first one lives.
+    Second,
     /// For nobody, or for an earlier boot or era of this member; and a greeting itself, or greeted
     /// just now, or older than what was greeted.
     Unmet,
 }
 
 impl Why {
-    pub const ALL: [Why; 8] = [
+    pub const ALL: [Why; 9] = [
         Why::Malformed,
         Why::Foreign,
         Why::Version,
@@ -144,6 +155,7 @@ impl Why {
         Why::Forged,
         Why::Replayed,
         Why::EarlierBoot,
+        Why::Second,
         Why::Unmet,
     ];
 
@@ -157,6 +169,7 @@ impl Why {
             Why::Forged => "forged",
             Why::Replayed => "replayed",
             Why::EarlierBoot => "earlier_boot",
+            Why::Second => "second",
             Why::Unmet => "unmet",
         }
     }
@@ -170,6 +183,10 @@ impl Why {
                  and where their links lead"
             }
             Why::Version => "; its sender is another version of gwp",
+            Why::Second => {
+                "; its sender says it is a member that runs already, and stays out while that one does: look at `me` \
+                 in the node.toml of that machine (if the member was started again just now, it is heard in a moment)"
+            }
             _ => "",
         }
     }
@@ -208,15 +225,24 @@ impl Sealer {
         self.send(to, known, body, out)
     }
 
-    /// Judges a datagram that has come at `now`, and deciphers it in place.
-    pub fn open<'d>(&mut self, now: Mono, datagram: &'d mut [u8]) -> Opened<'d> {
-        match self.judge(now, datagram) {
-            Ok(opened) => opened,
-            Err(why) => {
-                self.refused[why as usize] += 1;
-                Opened::Nothing(why)
-            }
+    /// Judges a datagram that has come at `now`, and deciphers it in place. `admits` says whether another process of a
+    /// member may be heard in place of the one that is met, by what it says (empty: a greeting).
+    pub fn open<'d>(
+        &mut self,
+        now: Mono,
+        datagram: &'d mut [u8],
+        admits: impl FnOnce(Member, &[u8]) -> bool,
+    ) -> Opened<'d> {
+        let opened = self.judge(now, datagram, admits);
+        let why = match &opened {
+            Ok(Opened::Second { .. }) => Some(Why::Second),
+            Ok(_) => None,
+            Err(why) => Some(*why),
+        };
+        if let Some(why) = why {
+            self.refused[why as usize] += 1;
         }
+        opened.unwrap_or_else(Opened::Nothing)
     }
 
     /// How many datagrams were refused for a reason.
@@ -229,7 +255,12 @@ impl Sealer {
         self.peers[index(member)].met.as_ref().map(|met| met.boot)
     }
 
-    fn judge<'d>(&mut self, now: Mono, datagram: &'d mut [u8]) -> Result<Opened<'d>, Why> {
+    fn judge<'d>(
+        &mut self,
+        now: Mono,
+        datagram: &'d mut [u8],
+        admits: impl FnOnce(Member, &[u8]) -> bool,
+    ) -> Result<Opened<'d>, Why> {
         let header = Header::read(&self.cluster, datagram)?;
         let Header { from, from_boot, .. } = header;
         if header.to != self.me || from == self.me {
@@ -237,6 +268,7 @@ impl Sealer {
         }
         let for_this_boot = header.to_boot == Some(self.boot);
         let peer = &mut self.peers[index(from)];
+        let mut is_second = false;
         let body = match peer.met.as_mut().filter(|met| met.boot == from_boot) {
             Some(met) => {
                 let body = header.open(&met.key, datagram)?;
@@ -252,19 +284,23 @@ impl Sealer {
                 if peer.is_superseded(from_boot) {
                     return Err(Why::EarlierBoot);
                 }
-                if for_this_boot && header.to_era == peer.era {
+                let may_meet = peer.met.is_none() || admits(from, body);
+                // A greeting answers what was said to the boot before: nobody need be told of it.
+                is_second = !may_meet && !body.is_empty();
+                if for_this_boot && header.to_era == peer.era && may_meet {
                     peer.meet(&header, key);
                     return Ok(let_through(from, body));
                 }
                 body
             }
         };
-        if body.is_empty() || !peer.may_greet(now, from_boot, header.counter) {
-            return Err(Why::Unmet);
+        if body.is_empty() || body == TURNED_AWAY || !peer.may_greet(now, from_boot, header.counter) {
+            return Err(if is_second { Why::Second } else { Why::Unmet });
         }
         let mut frame = Vec::new();
-        self.send(from, Some((from_boot, header.from_era)), &[], &mut frame).map_err(|_| Why::Unmet)?;
-        Ok(Opened::Greet { to: from, frame })
+        let body = if is_second { TURNED_AWAY } else { &[] };
+        self.send(from, Some((from_boot, header.from_era)), body, &mut frame).map_err(|_| Why::Unmet)?;
+        Ok(if is_second { Opened::Second { from, frame } } else { Opened::Greet { to: from, frame } })
     }
 
     /// Seals for a boot and era of a member, as far as they are known.
@@ -292,7 +328,11 @@ impl Sealer {
 }
 
 fn let_through(from: Member, body: &[u8]) -> Opened<'_> {
-    if body.is_empty() { Opened::Met { from } } else { Opened::Message { from, body } }
+    match body {
+        [] => Opened::Met { from },
+        TURNED_AWAY => Opened::TurnedAway { from },
+        body => Opened::Message { from, body },
+    }
 }
 
 fn index(member: Member) -> usize {

@@ -1,22 +1,44 @@
 //! What drivers of nodes and of a witness share: from datagrams to messages and back.
 
+use crate::admission::Admission;
+use crate::limits::{REMINDED_FOR, SECOND_TOLD_EVERY};
 use crate::links::{Arrived, Links};
 use crate::seal::{Opened, Sealer, Why};
 use crate::wire;
-use gwp_redundancy::member::Member;
+use gwp_redundancy::member::{Member, NodeId};
 use gwp_redundancy::message::Message;
 use gwp_redundancy::mono::Mono;
+use gwp_redundancy::timing::Timing;
 
 /// Sockets and seal.
 pub(crate) struct Wiring {
     links: Links,
     sealer: Sealer,
-    body: Vec<u8>,
     datagram: Vec<u8>,
     /// Authentic, but not to be understood: another version of gwp.
     unreadable: u64,
     /// When each member was heard last over each link, by number of the member.
     heard: Vec<[Option<Mono>; 3]>,
+    said: [Said; 3],
+    me: Member,
+    admission: Admission,
+    /// When a second process of a member was told of last.
+    second_told: Option<Mono>,
+    /// Since when other members say that they hear another process of this one, by number of the member.
+    turned_away: [Option<Mono>; 3],
+    /// So long they may say so after a start: what ran here before may not be over for them yet.
+    patience: u64,
+    turned_away_told: bool,
+}
+
+/// What was said to a member.
+#[derive(Clone, Default)]
+struct Said {
+    /// The last body.
+    body: Vec<u8>,
+    first_at: Option<Mono>,
+    /// It has said something to this boot: so it lets through what it is told.
+    is_answered: bool,
 }
 
 /// Figures for people.
@@ -26,19 +48,52 @@ pub struct WireFigures {
     pub refused: Vec<(&'static str, u64)>,
     /// By link: nanoseconds since the primary, the backup and the witness were heard over it.
     pub silent_for: Vec<[Option<u64>; 3]>,
+    /// Others hear another process that says it is this member.
+    pub is_second: bool,
 }
 
 impl Wiring {
-    pub fn new(links: Links, sealer: Sealer) -> Wiring {
+    pub fn new(links: Links, sealer: Sealer, me: Member, timing: Timing) -> Wiring {
         let heard = vec![[None; 3]; links.addresses().len()];
-        Wiring { links, sealer, body: Vec::new(), datagram: Vec::new(), unreadable: 0, heard }
+        Wiring {
+            links,
+            sealer,
+            datagram: Vec::new(),
+            unreadable: 0,
+            heard,
+            said: Default::default(),
+            me,
+            admission: Admission::new(me, timing),
+            second_told: None,
+            turned_away: [None; 3],
+            patience: timing.lease.saturating_mul(3),
+            turned_away_told: false,
+        }
     }
 
     /// Says something to a member over all links.
     pub fn send(&mut self, now: Mono, to: Member, message: &Message) {
-        self.body.clear();
-        wire::encode(message, &mut self.body);
-        match self.sealer.seal(to, &self.body, &mut self.datagram) {
+        let said = &mut self.said[index(to)];
+        said.first_at.get_or_insert(now);
+        said.body.clear();
+        wire::encode(message, &mut said.body);
+        self.say_again(now, to);
+    }
+
+    /// Says what was said last to those that have not let anything through yet. A process that was started again has
+    /// something to say that others wait for, and first words are lost until both have met.
+    pub fn remind(&mut self, now: Mono) {
+        for to in [Member::Node(NodeId::Primary), Member::Node(NodeId::Backup), Member::Witness] {
+            let said = &self.said[index(to)];
+            let is_new = said.first_at.is_some_and(|at| now.since(at) < REMINDED_FOR);
+            if is_new && !said.is_answered {
+                self.say_again(now, to);
+            }
+        }
+    }
+
+    fn say_again(&mut self, now: Mono, to: Member) {
+        match self.sealer.seal(to, &self.said[index(to)].body, &mut self.datagram) {
             Ok(()) => self.links.send(to, &self.datagram, now),
             Err(error) => tracing::error!(%error, %to, "a message of the pair cannot be sealed"),
         }
@@ -46,15 +101,22 @@ impl Wiring {
 
     /// The message of a datagram, if it is one for the machine.
     pub fn take(&mut self, now: Mono, mut arrived: Arrived) -> Option<(Member, Message)> {
-        match self.sealer.open(now, &mut arrived.datagram) {
+        let admission = &self.admission;
+        let admits = |from, body: &[u8]| admission.admits(now, from, wire::decode(body).ok().as_ref());
+        match self.sealer.open(now, &mut arrived.datagram, admits) {
             Opened::Message { from, body } => {
                 let message = wire::decode(body);
+                self.said[index(from)].is_answered = true;
+                self.turned_away[index(from)] = None;
                 self.links.heard(arrived.link, from, arrived.from, now);
                 if let Some(link) = self.heard.get_mut(arrived.link) {
                     link[index(from)] = Some(now);
                 }
                 match message {
-                    Ok(message) => Some((from, message)),
+                    Ok(message) => {
+                        self.admission.heard(now, from, message.report);
+                        Some((from, message))
+                    }
                     Err(error) => {
                         if self.unreadable == 0 {
                             tracing::error!(%error, %from, "a message of the pair cannot be read: is it the same version of gwp?");
@@ -72,6 +134,22 @@ impl Wiring {
             }
             Opened::Met { from } => {
                 tracing::debug!(%from, "met");
+                // What was said before was not let through.
+                if self.said[index(from)].first_at.is_some() {
+                    self.say_again(now, from);
+                }
+                None
+            }
+            Opened::Second { from, frame } => {
+                self.links.send_to(arrived.link, arrived.from, &frame);
+                if self.second_told.is_none_or(|at| now.since(at) >= SECOND_TOLD_EVERY) {
+                    self.second_told = Some(now);
+                    tracing::warn!(from = %arrived.from, member = %from, why = Why::Second.label(), "a datagram of the pair is refused{}", Why::Second.remedy());
+                }
+                None
+            }
+            Opened::TurnedAway { from } => {
+                self.turned_away(now, from);
                 None
             }
             Opened::Nothing(why) => {
@@ -81,6 +159,23 @@ impl Wiring {
                 None
             }
         }
+    }
+
+    fn turned_away(&mut self, now: Mono, by: Member) {
+        self.turned_away[index(by)].get_or_insert(now);
+        if self.is_second(now) && !self.turned_away_told {
+            self.turned_away_told = true;
+            tracing::error!(
+                %by,
+                "another process says it is the {me}, and is heard: this one stays out while that one lives; stop one \
+                 of them, or mend `me` in its node.toml",
+                me = self.me
+            );
+        }
+    }
+
+    fn is_second(&self, now: Mono) -> bool {
+        self.turned_away.iter().flatten().any(|since| now.since(*since) >= self.patience)
     }
 
     pub fn figures(&self, now: Mono) -> WireFigures {
@@ -93,6 +188,7 @@ impl Wiring {
                 .iter()
                 .map(|link| [since(&link[0]), since(&link[1]), since(&link[2])])
                 .collect(),
+            is_second: self.is_second(now),
         }
     }
 }

@@ -83,7 +83,7 @@ pub fn start(config: WitnessConfig) -> Result<WitnessHandle, DriverError> {
     let links = Links::bind(&links, &inbox).map_err(DriverError::Link)?;
     let addresses = links.addresses();
     let disk = disk::start(file, inbox.clone()).map_err(DriverError::Thread)?;
-    let mut wiring = Wiring::new(links, Sealer::new(&secret, Member::Witness, boot));
+    let mut wiring = Wiring::new(links, Sealer::new(&secret, Member::Witness, boot), Member::Witness, timing);
     let mut witness = Witness::boot(timing, block, clock());
     let ended = Arc::new(Notify::new());
     let tell = ended.clone();

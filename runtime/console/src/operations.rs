@@ -65,6 +65,10 @@ pub enum PairCommand {
     Maintenance(bool),
     /// Become active without votes.
     ForceActivate,
+    /// The backup, which is active, moves the graph back to the primary.
+    Failback,
+    /// What was latched after too many switches may move by itself again.
+    ClearLatch,
 }
 
 /// A program: its files by name. The names are relative, have no `..` and differ.

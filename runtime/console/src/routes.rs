@@ -216,6 +216,16 @@ pub static ROUTES: &[Route] = &[
         ..delete("/v1/pair/maintenance", "maintenance_off", Operator, by!(changes::maintenance_off))
     },
     Route {
+        summary: "Move the graph from the backup, which is active, back to the primary, in order",
+        more: OPERATION,
+        ..post("/v1/pair/failback", "failback", Operator, by!(changes::failback))
+    },
+    Route {
+        summary: "Let the graph move by itself again, after that was latched",
+        more: OPERATION,
+        ..delete("/v1/pair/latch", "clear_latch", Operator, by!(changes::clear_latch))
+    },
+    Route {
         summary: "Become active without votes: only when it is certain that the peer is not",
         more: OPERATION,
         ..post("/v1/pair/force-activate", "force_activate", Admin, by!(changes::force_activate))

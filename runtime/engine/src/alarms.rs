@@ -8,7 +8,7 @@
 //! The board has a lane of its own, which computes all alarms of the plan whoever takes them. It is a lane like that
 //! of a sink, with checkpoints but without entries: so states, also acknowledged and shelved ones, survive a restart.
 
-use crate::limits::{ALARM_EVENTS_KEPT, ORDER_ANSWER};
+use crate::limits::{ALARM_EVENTS_KEPT, ORDER_ANSWER, ORDER_RECEIPT};
 use gwp_core::record::SlotMark;
 use gwp_core::source::{Emission, Outlet};
 use gwp_core::{Batch, Clock, Column, GroupId, Record, TagId, Timestamp, Value};
@@ -186,6 +186,14 @@ pub enum OrderRefused {
     NoAlarm(String),
     #[error("the gateway is being stopped")]
     Stopping,
+    /// It is on its way: in a pair it counts when the peer holds it, or this node may go on alone.
+    #[error(
+        "the order was taken, but is not safe yet: the disk, or in a pair the other node, has not confirmed it within \
+         {} s. It counts as soon as that is the case, and not at all if this gateway is lost before; look at \
+         `gwp alarm ls`, and at `gwp pair status`",
+        ORDER_RECEIPT.as_secs()
+    )]
+    NotSafe,
 }
 
 /// Takes orders of operators.
@@ -202,7 +210,7 @@ impl AlarmDesk {
     /// come of it so far: nothing yet, if the devices that an alarm reads have not been read that far.
     ///
     /// # Errors
-    /// There is no such alarm, or the gateway is being stopped.
+    /// There is no such alarm, the gateway is being stopped, or the order is not safe in time.
     pub async fn order(&self, device: &str, order: &AlarmOrder) -> Result<Vec<AlarmHappened>, OrderRefused> {
         let is_orders =
             |tag: &gwp_plan::plan::Tag| tag.origin == Origin::Orders && *tag.info.device == *device;
@@ -221,8 +229,10 @@ impl AlarmDesk {
         let emission = Emission::Samples { slot: SlotMark::default(), batch };
         let receipt = self.outlet.emit_for_receipt(emission).await;
         let Some(mut receipt) = receipt else { return Err(OrderRefused::Stopping) };
-        if !receipt.settled().await {
-            return Err(OrderRefused::Stopping);
+        match tokio::time::timeout(ORDER_RECEIPT, receipt.settled()).await {
+            Err(_) => return Err(OrderRefused::NotSafe),
+            Ok(false) => return Err(OrderRefused::Stopping),
+            Ok(true) => {}
         }
         let own = |event: &AlarmHappened| {
             *event.device == *device && event.operator == order.by && order.concerns(&event.alarm)

@@ -58,6 +58,9 @@ pub const ALARM_EVENTS_KEPT: usize = 1_000;
 /// How long an order to alarms waits for what comes of it.
 pub const ORDER_ANSWER: Duration = Duration::from_secs(3);
 
+/// An order of an operator waits this long to be safe on disk, and in a pair at the other node.
+pub const ORDER_RECEIPT: Duration = Duration::from_secs(10);
+
 /// A lane tells watchers its latest values at most this often.
 pub const LIVE_LANE_LOOK: Duration = Duration::from_millis(200);
 

@@ -263,6 +263,9 @@ pub struct RunArgs {
     /// Show no status line
     #[arg(long, short)]
     pub quiet: bool,
+    /// Start the gateway as a process of its own, and again when it dies; in a pair its peer takes over at once then
+    #[arg(long, conflicts_with = "run_for")]
+    pub guard: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]

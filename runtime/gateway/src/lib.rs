@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 pub mod configuration;
 pub mod control;
+mod guard;
 mod log;
 pub mod metrics;
 pub mod node;

@@ -2,6 +2,8 @@
 //!
 //! What each of them means stands in `runtime/README.md`; a test sees that none is missing there.
 
+use crate::pair::desk::PairDesk;
+use crate::pair::metrics as pair;
 use gwp_core::Clock;
 use gwp_engine::{EngineStatus, GatewayClock, GraphStatus};
 use std::fmt::Write;
@@ -13,13 +15,21 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Exported {
     pub status: Arc<EngineStatus>,
     pub clock: Arc<GatewayClock>,
+    /// Of a node of a pair.
+    pub pair: Option<Arc<PairDesk>>,
 }
 
 /// Serves `/metrics` until the runtime ends.
 pub fn serve(listener: tokio::net::TcpListener, exported: Exported) -> tokio::task::JoinHandle<()> {
     let route = axum::routing::get(move || {
-        let text = render(&exported);
-        async move { ([("content-type", "text/plain; version=0.0.4")], text) }
+        let exported = exported.clone();
+        async move {
+            let mut page = Page(render(&exported));
+            if let Some(desk) = &exported.pair {
+                pair::add(&mut page, desk).await;
+            }
+            ([("content-type", "text/plain; version=0.0.4")], page.0)
+        }
     });
     let app = axum::Router::new().route("/metrics", route);
     tokio::spawn(async move {
@@ -30,14 +40,14 @@ pub fn serve(listener: tokio::net::TcpListener, exported: Exported) -> tokio::ta
 }
 
 /// One family of samples under one name.
-struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
-    fn family(&mut self, name: &str, kind: &str) {
+    pub fn family(&mut self, name: &str, kind: &str) {
         let _ = writeln!(self.0, "# TYPE {name} {kind}");
     }
 
-    fn line(&mut self, name: &str, label: Option<(&str, &str)>, value: f64) {
+    pub fn line(&mut self, name: &str, label: Option<(&str, &str)>, value: f64) {
         let _ = match label {
             Some((key, of)) => writeln!(self.0, "{name}{{{key}=\"{}\"}} {value}", escaped(of)),
             None => writeln!(self.0, "{name} {value}"),
@@ -59,7 +69,7 @@ impl Page {
         }
     }
 
-    fn one(&mut self, name: &str, kind: &str, value: f64) {
+    pub fn one(&mut self, name: &str, kind: &str, value: f64) {
         self.family(name, kind);
         self.line(name, None, value);
     }
@@ -202,6 +212,7 @@ mod tests {
     #[test]
     fn every_metric_is_explained() {
         let code = include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let code = [code, include_str!("pair/metrics.rs")].concat();
         let names: Vec<&str> = code
             .split('"')
             .filter(|text| {

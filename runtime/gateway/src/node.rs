@@ -422,6 +422,7 @@ impl Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pair::failback::Failback;
 
     fn read(text: &str) -> (Node, Vec<String>) {
         let mut sources = SourceMap::default();
@@ -475,7 +476,24 @@ mod tests {
         let pair = node.pair.unwrap();
         assert!(!pair.is_primary && pair.key == Path::new("/etc/gwp/pair.key"));
         assert_eq!(pair.links.len(), 2);
-        assert_eq!(pair.links[1].witness, None);
+        assert_eq!((pair.links[1].witness, pair.failback), (None, Failback::Manual));
+        let member = "[pair]\nme = \"backup\"\nkey = \"k\"\nlinks = [{ here = \"10.0.1.2:9470\", peer = \"10.0.1.1:9470\" }]\n";
+        let (node, found) = read(&format!(
+            "{member}failback = \"auto\"\nfailback_after = \"10 min\"\nfailback_window = \"22:00-04:00\"\n"
+        ));
+        assert_eq!(found, Vec::<String>::new());
+        let window = Some("22:00-04:00".parse().unwrap());
+        let after = std::time::Duration::from_secs(600);
+        assert_eq!(node.pair.unwrap().failback, Failback::Auto { after, window });
+        for (wrong, help) in [
+            ("failback = \"always\"", "`auto`"),
+            ("failback = \"auto\"\nfailback_after = \"5 h\"", "10 min"),
+            ("failback = \"auto\"\nfailback_window = \"at night\"", "01:00-05:00"),
+            ("failback_after = \"10 min\"", "failback = \"auto\""),
+        ] {
+            let (_, found) = read(&format!("{member}{wrong}\n"));
+            assert!(found.iter().any(|found| found.contains(help)), "{wrong}: {found:?}");
+        }
         let (node, found) = read("[witness]\nkey = \"k\"\nlisten = [\"0.0.0.0:9470\"]\n");
         assert_eq!((found.len(), node.witness.unwrap().listen.len()), (0, 1));
         for wrong in [

@@ -78,9 +78,19 @@ impl Failback {
     /// Whether to move the graph back now; `in_step_since` = since when the preferred node
     /// could take it without a gap.
     pub fn due(&self, now: Mono, in_step_since: Mono) -> bool {
-        let window = !matches!(self.mode, FailbackMode::Window { .. }) || self.window_open;
-        let quiet = |hold: u64| now.since(in_step_since) >= hold && now.since(self.last_switch) >= hold;
-        window && !self.latched && self.hold().is_some_and(quiet)
+        self.waits_for_window() == Some(false) && self.due_in(now, in_step_since) == Some(0)
+    }
+
+    /// Nanoseconds until the hold is over, if all stays as it is; `None` when failback is manual or latched.
+    pub fn due_in(&self, now: Mono, in_step_since: Mono) -> Option<u64> {
+        let hold = self.hold().filter(|_| !self.latched)?;
+        Some(hold.saturating_sub(now.since(in_step_since).min(now.since(self.last_switch))))
+    }
+
+    /// Whether it waits for a time window that is closed; `None` when failback is manual.
+    pub fn waits_for_window(&self) -> Option<bool> {
+        self.hold()?;
+        Some(matches!(self.mode, FailbackMode::Window { .. }) && !self.window_open)
     }
 
     #[cfg(test)]
@@ -130,8 +140,14 @@ mod tests {
         failback.window_open = true;
         assert!(failback.due(Mono(1400 * S), Mono(1050 * S)));
         assert!(!failback.due(Mono(1340 * S), Mono(1050 * S)), "in step for 290 s only");
+        assert_eq!(failback.due_in(Mono(1340 * S), Mono(1050 * S)), Some(10 * S));
         failback.switched(Mono(1380 * S));
         assert!(!failback.due(Mono(1400 * S), Mono(1050 * S)), "it was switched 20 s ago");
+        failback.window_open = false;
+        assert_eq!(
+            (failback.waits_for_window(), Failback::new(AUTO, Mono(1)).waits_for_window()),
+            (Some(true), Some(false))
+        );
         assert!(!Failback::new(FailbackMode::Manual, Mono(S)).due(Mono(9000 * S), Mono(S)));
     }
 }

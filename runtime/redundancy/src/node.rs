@@ -43,7 +43,7 @@ use gwp_core::{PlanId, Position};
 
 pub use exchange::{Command, Event, Input, Output, Refusal, SwitchCause};
 pub use standing::Obstacle;
-pub use state::State;
+pub use state::{FailbackView, State};
 pub use switching::SwitchObstacle;
 
 /// What an operator or `node.toml` decides about a pair.
@@ -369,7 +369,8 @@ impl Node {
         if self.role == Role::Activating && !self.announced {
             self.announce(now, out);
         }
-        if now >= self.next_beat && self.role != Role::Booting {
+        // Also while booting: that the epoch of an earlier process is over frees votes, and need not wait for a store.
+        if now >= self.next_beat {
             self.beat(now, out);
         }
     }

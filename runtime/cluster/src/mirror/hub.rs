@@ -74,6 +74,31 @@ pub struct HubFigures {
     pub is_paired: bool,
     pub is_solo: bool,
     pub ring_bytes: usize,
+    pub lag: Lag,
+}
+
+/// What is durable here and not at the peer; of one that is far behind, what is kept for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lag {
+    /// Changes of the store, each one commit.
+    pub changes: u64,
+    pub bytes: u64,
+    /// Nanoseconds for which the oldest has waited.
+    pub ns: u64,
+}
+
+impl State {
+    fn lag(&self, now: Mono) -> Lag {
+        let (own, peer) = (self.side.own_durable(), self.side.peer_durable());
+        let lacks = self.ring.iter().rev().skip_while(|(head, _)| head.place > own);
+        let lacks = lacks.take_while(|(head, _)| head.place > peer);
+        let begin = Lag { ns: self.side.waits_for(now), ..Lag::default() };
+        lacks.fold(begin, |lag, (_, bytes)| Lag {
+            changes: lag.changes + 1,
+            bytes: lag.bytes + bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
+            ..lag
+        })
+    }
 }
 
 impl Hub {
@@ -166,6 +191,7 @@ impl Hub {
             is_paired: state.side.is_paired(),
             is_solo: state.side.is_solo(),
             ring_bytes: state.bytes,
+            lag: state.lag((self.0.clock)()),
         }
     }
 

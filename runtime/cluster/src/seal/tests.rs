@@ -18,6 +18,8 @@ pub(super) enum Got {
     Message(Member, Vec<u8>),
     Greet(Vec<u8>),
     Met,
+    Second(Vec<u8>),
+    TurnedAway,
     Nothing(Why),
 }
 
@@ -31,11 +33,18 @@ pub(super) fn seal(sealer: &mut Sealer, to: Member, body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Where every other process of a member is heard in place of the one before.
 pub(super) fn open(sealer: &mut Sealer, now: Mono, frame: &[u8]) -> Got {
-    match sealer.open(now, &mut frame.to_vec()) {
+    open_if(sealer, now, frame, true)
+}
+
+fn open_if(sealer: &mut Sealer, now: Mono, frame: &[u8], admitted: bool) -> Got {
+    match sealer.open(now, &mut frame.to_vec(), |_, _| admitted) {
         Opened::Message { from, body } => Got::Message(from, body.to_vec()),
         Opened::Greet { frame, .. } => Got::Greet(frame),
         Opened::Met { .. } => Got::Met,
+        Opened::Second { frame, .. } => Got::Second(frame),
+        Opened::TurnedAway { .. } => Got::TurnedAway,
         Opened::Nothing(why) => Got::Nothing(why),
     }
 }
@@ -203,6 +212,28 @@ fn a_restarted_sender_is_met_and_its_earlier_boot_is_over() {
 }
 
 #[test]
+fn a_second_process_is_turned_away_while_the_first_one_lives() {
+    let (mut a, mut b) = pair();
+    let mut second = sealer(A, 8);
+    let frame = seal(&mut second, B, b"mine");
+    let Got::Second(told) = open_if(&mut b, later(1), &frame, false) else { panic!("it is let in") };
+    assert!(told.len() <= frame.len());
+    assert_eq!(open(&mut second, later(1), &told), Got::TurnedAway);
+    assert_eq!(open_if(&mut b, later(1), &told, false), Got::Nothing(Why::NotForMe), "it is not answered");
+    // It knows now whom it speaks to, and is turned away all the same, as seldom as it would be greeted.
+    let frame = seal(&mut second, B, b"mine");
+    assert_eq!(open_if(&mut b, later(1), &frame, false), Got::Nothing(Why::Second));
+    assert_eq!(b.refused(Why::Second), 2);
+    passes(&mut a, &mut b, b"the first one");
+    passes(&mut b, &mut a, b"is still heard");
+
+    // Once the first one is over it is heard, after a greeting, as the era has not changed.
+    let frame = seal(&mut second, B, b"now");
+    assert_eq!(open(&mut b, later(2), &frame), Got::Message(A, b"now".to_vec()));
+    assert_eq!(open(&mut b, later(3), &seal(&mut a, B, b"late")), Got::Nothing(Why::EarlierBoot));
+}
+
+#[test]
 fn a_restarted_receiver_hears_nothing_that_was_sealed_before() {
     let (mut a, mut b) = pair();
     let late = seal(&mut a, B, b"late");
@@ -346,7 +377,7 @@ proptest! {
             bytes[9..11].copy_from_slice(&[1, 2]);
         }
         let before = state(&b);
-        prop_assert!(matches!(b.open(later(1), &mut bytes), Opened::Nothing(_)));
+        prop_assert!(matches!(b.open(later(1), &mut bytes, |_, _| true), Opened::Nothing(_)));
         prop_assert_eq!(state(&b), before);
     }
 }

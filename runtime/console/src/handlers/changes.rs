@@ -94,6 +94,14 @@ pub async fn maintenance_off(console: Arc<Console>, call: Call) -> Handled {
     of_outcome(console.operations.pair_command(PairCommand::Maintenance(false), call.by()).await)
 }
 
+pub async fn failback(console: Arc<Console>, call: Call) -> Handled {
+    of_outcome(console.operations.pair_command(PairCommand::Failback, call.by()).await)
+}
+
+pub async fn clear_latch(console: Arc<Console>, call: Call) -> Handled {
+    of_outcome(console.operations.pair_command(PairCommand::ClearLatch, call.by()).await)
+}
+
 pub async fn force_activate(console: Arc<Console>, call: Call) -> Handled {
     of_outcome(console.operations.pair_command(PairCommand::ForceActivate, call.by()).await)
 }

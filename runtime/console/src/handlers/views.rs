@@ -128,7 +128,9 @@ pub async fn order(console: Arc<Console>, call: Call) -> Handled {
     let desk = desk.ok_or_else(|| not_found("the plan has no alarms".to_owned()))?;
     let events = desk.order(&body.device, &order).await.map_err(|error| match error {
         OrderRefused::NoAlarm(_) => not_found(error.to_string()),
-        OrderRefused::Stopping => Refused::new(StatusCode::SERVICE_UNAVAILABLE, error),
+        OrderRefused::Stopping | OrderRefused::NotSafe => {
+            Refused::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        }
     })?;
     match events.iter().find(|event| &*event.event == "refused") {
         Some(event) if order.alarm.is_some() => Err(Refused::new(StatusCode::CONFLICT, &event.message)),

@@ -250,7 +250,7 @@ fn tail(store: &Store, name: &str, count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn export(store: &Store, name: &str) -> anyhow::Result<()> {
+pub(super) fn export(store: &Store, name: &str) -> anyhow::Result<()> {
     let sink = sink_id(store, name)?;
     let mut names = PlanNames { store, sink, known: None };
     let floor =

@@ -1,8 +1,11 @@
 //! `gwp pair`: the key of a pair, what a node is in it, and what operators want of it.
 
+mod asides;
+
 use crate::cli::GatewayArgs;
 use crate::control::client::ask;
 use crate::pair::key::{PairKey, Profile};
+use asides::AsidesCommand;
 use clap::Subcommand;
 use hyper::Method;
 use serde_json::Value;
@@ -33,6 +36,17 @@ pub enum PairCommand {
         #[arg(value_parser = ["on", "off"])]
         what: String,
     },
+    /// Move the graph from the backup, which is active and is asked, back to the primary
+    Failback {
+        /// Move nothing now: only let the graph move by itself again, after that was latched by too many switches
+        #[arg(long)]
+        clear: bool,
+    },
+    /// Stores that were set aside on this machine: list, export, delete
+    Asides {
+        #[command(subcommand)]
+        command: AsidesCommand,
+    },
     /// Become active without votes: only when it is certain that the peer is not active
     ForceActivate {
         /// It is certain: the peer is off, or cut off for good
@@ -51,10 +65,16 @@ pub fn pair(command: &PairCommand, gateway: &GatewayArgs) -> anyhow::Result<Exit
             );
             return Ok(ExitCode::SUCCESS);
         }
+        PairCommand::Asides { command } => {
+            asides::run(command, &gateway.data)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         PairCommand::Status { json } => return status(gateway, *json),
         PairCommand::Switchover => (Method::POST, "/v1/pair/switchover"),
         PairCommand::Maintenance { what } if what == "on" => (Method::POST, "/v1/pair/maintenance"),
         PairCommand::Maintenance { .. } => (Method::DELETE, "/v1/pair/maintenance"),
+        PairCommand::Failback { clear: false } => (Method::POST, "/v1/pair/failback"),
+        PairCommand::Failback { clear: true } => (Method::DELETE, "/v1/pair/latch"),
         PairCommand::ForceActivate { .. } => (Method::POST, "/v1/pair/force-activate"),
     };
     let answer = ask(gateway, method, path, None)?.done()?;
@@ -74,12 +94,12 @@ fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     }
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
     println!("{} ({}): {}", text(&answer, "node"), text(&answer, "member"), text(&answer, "state"));
-    for name in ["epoch", "lease_left_ms"] {
+    for name in ["epoch", "lease_left_ms", "switches", "asides"] {
         if let Some(number) = answer.get(name).and_then(Value::as_u64) {
             println!("  {:<22} {number}", name.replace('_', " "));
         }
     }
-    for name in ["copy", "program", "does_not_stand"] {
+    for name in ["second", "copy", "program", "does_not_stand", "policy", "failback"] {
         if let Some(why) = answer.get(name).and_then(Value::as_str) {
             println!("  {:<22} {why}", name.replace('_', " "));
         }

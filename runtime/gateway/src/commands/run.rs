@@ -14,7 +14,7 @@ use crate::node::{self, Node, TlsFiles};
 use crate::pair::desk::PairDesk;
 use crate::service::Service;
 use crate::stop_signal::{ReloadSignal, StopSignal};
-use crate::{log, report, status_line};
+use crate::{guard, log, report, status_line};
 use anyhow::{Context, bail};
 use gwp_console::Running;
 use gwp_console::server::{Bound, Listen, bind};
@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How often watched files are looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
@@ -37,6 +38,9 @@ const WATCH_EVERY: Duration = Duration::from_millis(500);
 const STANDSTILL: Duration = Duration::from_secs(10);
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    if args.guard && !guard::is_guarded() {
+        return guard::guard(args);
+    }
     let Some(node) = load_node(args)? else { return Ok(ExitCode::FAILURE) };
     log::start(&node);
     let given = match args.files.is_empty() {
@@ -185,6 +189,21 @@ impl Listeners {
             bound => Ok(Some(Listeners { metrics, control: bound? })),
         }
     }
+
+    /// Serves metrics, if they are asked for.
+    ///
+    /// # Errors
+    /// The machine refuses.
+    pub fn metrics(
+        &mut self,
+        running: &Running,
+        pair: Option<Arc<PairDesk>>,
+    ) -> anyhow::Result<Option<JoinHandle<()>>> {
+        let Some(listener) = self.metrics.take() else { return Ok(None) };
+        tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
+        let (status, clock) = (running.status.clone(), running.clock.clone());
+        Ok(Some(metrics::serve(listener, Exported { status, clock, pair })))
+    }
 }
 
 /// How the run of a graph ended.
@@ -221,25 +240,15 @@ impl Graph<'_> {
     /// The machine refuses.
     pub async fn serve(
         self,
-        listeners: Listeners,
+        mut listeners: Listeners,
         over: impl Future<Output = &'static str>,
     ) -> anyhow::Result<Ended> {
         let Graph { args, node, engine, begin, peer } = self;
         let (status, plan) = (engine.status.clone(), begin.plan.clone());
         tracing::info!(node = %node.id, plan = %plan.id(), configuration = %begin.id, data = %node.data.display(), "running");
         let desk = ChangeDesk::new(engine.clone(), node.clone(), begin.started()?, peer.clone());
-        let metrics = match listeners.metrics {
-            Some(listener) => {
-                let bound = listener.local_addr()?;
-                tracing::info!("metrics on http://{bound}/metrics");
-                Some(metrics::serve(
-                    listener,
-                    Exported { status: status.clone(), clock: engine.clock.clone() },
-                ))
-            }
-            None => None,
-        };
         let running = Running { node: node.id.clone(), status: status.clone(), clock: engine.clock.clone() };
+        let metrics = listeners.metrics(&running, peer.clone())?;
         let (end, mut ended) = watch::channel(false);
         let gateway = Arc::new(Gateway { desk: desk.clone(), end, looks: Looks::default(), peer });
         let control = listeners.control.serve(running, gateway.clone(), gateway)?;
@@ -276,7 +285,7 @@ impl Graph<'_> {
             () = status_line::show(status, args.quiet || draws_a_table) => Ended::Stopped,
         };
         service.tell("STOPPING=1");
-        tasks.iter().chain(&metrics).for_each(tokio::task::JoinHandle::abort);
+        tasks.iter().chain(&metrics).for_each(JoinHandle::abort);
         engine.stop().await;
         desk.close();
         control.stop().await;

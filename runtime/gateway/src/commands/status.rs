@@ -9,7 +9,12 @@ use std::process::ExitCode;
 
 /// Exit code 0: everything is connected and nothing is dropped; 1: something needs a look.
 pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
-    let answer = ask(gateway, Method::GET, "/v1/status", None)?.done()?;
+    let mut answer = ask(gateway, Method::GET, "/v1/status", None)?.done()?;
+    // Refused where there is no pair.
+    let pair = ask(gateway, Method::GET, "/v1/pair", None)?.done().ok();
+    if let (Some(answer), Some(pair)) = (answer.as_object_mut(), &pair) {
+        answer.insert("pair".into(), pair.clone());
+    }
     let list = |name: &str| answer.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let (sources, sinks) = (list("sources"), list("sinks"));
     let is_up = |one: &Value| one.get("connected").and_then(Value::as_bool) == Some(true);
@@ -29,6 +34,9 @@ pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> 
         text(&answer, "time").unwrap_or_default(),
         number(&answer, "alarms_active"),
     );
+    if let Some(pair) = &pair {
+        println!("{}", of_pair(pair));
+    }
     if let Some(notice) = text(&answer, "notice") {
         println!("NOT IN FORCE: {notice}");
     }
@@ -67,6 +75,35 @@ pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> 
         );
     }
     Ok(code)
+}
+
+/// One line; `gwp pair status` has the rest.
+fn of_pair(pair: &Value) -> String {
+    let text = |name: &str| pair.get(name).and_then(Value::as_str).unwrap_or("-");
+    let number = |value: &Value, name: &str| value.get(name).and_then(Value::as_u64);
+    let mut line = format!("pair: the {} is {}", text("member"), text("state"));
+    if let Some(epoch) = number(pair, "epoch") {
+        line += &format!(", epoch {epoch}");
+    }
+    if let Some(ms) = number(pair, "lease_left_ms") {
+        line += &format!(", lease {ms} ms");
+    }
+    for member in pair.get("members").and_then(Value::as_array).into_iter().flatten() {
+        let name = member.get("member").and_then(Value::as_str).unwrap_or("-");
+        match number(member, "silent_ms") {
+            Some(ms) => line += &format!("; {name} heard {ms} ms ago"),
+            None => line += &format!("; {name} never heard"),
+        }
+    }
+    if let Some(lag) = pair.get("lag").filter(|lag| lag.is_object()) {
+        let of = |name: &str| number(lag, name).unwrap_or(0);
+        line +=
+            &format!("; the copy lacks {} commits, {} bytes, {} ms", of("changes"), of("bytes"), of("ms"));
+    }
+    if let Some(asides) = number(pair, "asides").filter(|count| *count > 0) {
+        line += &format!("; {asides} stores set aside");
+    }
+    line
 }
 
 fn problem(why: Option<String>) -> String {

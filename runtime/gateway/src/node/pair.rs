@@ -8,6 +8,10 @@
 //!   { here = "10.0.1.1:9470", peer = "10.0.1.2:9470", witness = "10.0.1.9:9470" },
 //!   { here = "10.0.2.1:9470", peer = "10.0.2.2:9470" },
 //! ]
+//! policy = "safety"              # without a witness: "availability" where the program allows it (as without this line)
+//! failback = "auto"              # or "manual" (as without this line): `gwp pair failback` moves the graph back
+//! failback_after = "10 min"      # how long the primary must have held everything; "5 min" without this line
+//! failback_window = "01:00-05:00"  # and only then, by the clock on the wall; at any time without this line
 //!
 //! [witness]
 //! key = "pair.key"
@@ -15,8 +19,11 @@
 //! ```
 
 use super::{NodeReader, Value};
+use crate::pair::failback::{Failback, HOLD, HOLD_MAX, Window};
+use gwp_redundancy::policy::PairPolicy;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 /// More ways than anybody has.
@@ -28,6 +35,9 @@ pub struct PairMember {
     pub is_primary: bool,
     pub key: PathBuf,
     pub links: Vec<PairLink>,
+    pub failback: Failback,
+    /// Without a witness; `None` = what the program allows.
+    pub policy: Option<PairPolicy>,
 }
 
 /// One way to the others; its port is the same for datagrams and for the mirror's stream.
@@ -48,17 +58,58 @@ pub struct WitnessMember {
 impl NodeReader<'_> {
     pub(super) fn pair(&mut self, section: &Value<'_>, entries: &DeTable<'_>) -> Option<PairMember> {
         let (mut me, mut key, mut links) = (None, None, Vec::new());
-        self.each(entries, &["me", "key", "links"], |reader, name, value| match name {
+        let (mut auto, mut after, mut window, mut policy) = (false, None, None, None);
+        let known = ["me", "key", "links", "policy", "failback", "failback_after", "failback_window"];
+        self.each(entries, &known, |reader, name, value| match name {
             "me" => me = reader.choice(value, &["primary", "backup"]),
             "key" => key = Some(reader.path(value)),
-            _ => links = reader.links(value),
+            "links" => links = reader.links(value),
+            "failback" => auto = reader.choice(value, &["auto", "manual"]).is_some_and(|word| word == "auto"),
+            "policy" => policy = reader.policy(value),
+            "failback_after" => after = reader.hold(value),
+            _ => window = reader.window(value),
         });
+        if !auto && (after.is_some() || window.is_some()) {
+            self.wrong(
+                section,
+                "when the graph goes back is told, but it does not go back by itself",
+                "failback = \"auto\"",
+            );
+        }
+        let failback = match auto {
+            true => Failback::Auto { after: after.unwrap_or(HOLD), window },
+            false => Failback::Manual,
+        };
         let whole = me.zip(key).filter(|_| !links.is_empty());
         if whole.is_none() {
             let help = "me = \"primary\", key = \"pair.key\" and links = [{ here = \"10.0.1.1:9470\", peer = \"10.0.1.2:9470\", witness = \"10.0.1.9:9470\" }]";
             self.wrong(section, "a pair needs `me`, `key` and `links`", help);
         }
-        whole.map(|(me, key)| PairMember { is_primary: me == "primary", key, links })
+        whole.map(|(me, key)| PairMember { is_primary: me == "primary", key, links, failback, policy })
+    }
+
+    fn policy(&mut self, value: &Value<'_>) -> Option<PairPolicy> {
+        let word = self.choice(value, &["availability", "safety"])?;
+        Some(if word == "availability" { PairPolicy::Availability } else { PairPolicy::Safety })
+    }
+
+    /// How long all must have been well before the graph goes back.
+    fn hold(&mut self, value: &Value<'_>) -> Option<Duration> {
+        let hold = crate::cli::parse_duration(&self.text(value)?).ok();
+        let hold = hold.filter(|hold| (Duration::from_secs(1)..=HOLD_MAX).contains(hold));
+        if hold.is_none() {
+            self.wrong(value, "a time from 1 s to 4 h is expected here", "failback_after = \"10 min\"");
+        }
+        hold
+    }
+
+    fn window(&mut self, value: &Value<'_>) -> Option<Window> {
+        let window = self.text(value)?.parse().ok();
+        if window.is_none() {
+            let help = "failback_window = \"01:00-05:00\"";
+            self.wrong(value, "two times of day are expected here", help);
+        }
+        window
     }
 
     fn links(&mut self, value: &Value<'_>) -> Vec<PairLink> {

@@ -7,10 +7,11 @@ use crate::configuration::shared::Active;
 use crate::node::Node;
 use gwp_cluster::apart::Apart;
 use gwp_cluster::driver::{Inputs, Look};
-use gwp_cluster::mirror::hub::Hub;
+use gwp_cluster::mirror::hub::{Hub, Lag};
 use gwp_console::{Outcome, PairCommand, Refusal};
 use gwp_core::PlanId;
 use gwp_engine::{HotDesk, HotFigures};
+use gwp_journal::asides;
 use gwp_redundancy::member::NodeId;
 use gwp_redundancy::message::{Report, Stance};
 use gwp_redundancy::node::{Command, Obstacle, Settings, State};
@@ -19,12 +20,27 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What is shown of the pair at this node, as it is now.
+pub struct Figures {
+    pub look: Look,
+    pub peer: NodeId,
+    pub is_redundant: bool,
+    /// The copy at the standby holds everything, and deliveries wait for it.
+    pub is_in_step: bool,
+    /// What the copy lacks; only the active knows.
+    pub lag: Option<Lag>,
+    /// Stores that were set aside here.
+    pub asides: usize,
+}
+
 /// The pair, for the control interface of this node.
 pub struct PairDesk {
     node: String,
     data: PathBuf,
     pub(super) me: NodeId,
     pub(super) settings: Settings,
+    /// How a majority comes about, and why so.
+    policy: String,
     pub(super) inputs: Inputs,
     now: Mutex<Now>,
 }
@@ -48,9 +64,9 @@ struct Now {
 }
 
 impl PairDesk {
-    pub fn new(node: &Node, me: NodeId, settings: Settings, inputs: Inputs) -> PairDesk {
-        let (node, data) = (node.id.clone(), node.data.clone());
-        PairDesk { node, data, me, settings, inputs, now: Mutex::default() }
+    pub fn new(node: &Node, settings: Settings, policy: String, inputs: Inputs) -> PairDesk {
+        let (data, now) = (node.data.clone(), Mutex::default());
+        PairDesk { node: node.id.clone(), data, me: settings.me, settings, policy, inputs, now }
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
@@ -123,10 +139,26 @@ impl PairDesk {
         self.now().apart = apart;
     }
 
+    /// `None` if the driver of the pair has ended.
+    pub async fn figures(&self) -> Option<Figures> {
+        let look = self.inputs.look().await?;
+        let data = self.data.clone();
+        let asides =
+            tokio::task::spawn_blocking(move || asides(&data).map_or(0, |all| all.len())).await.unwrap_or(0);
+        Some(Figures {
+            peer: self.me.peer(),
+            is_redundant: self.is_redundant(&look),
+            is_in_step: matches!(look.state, State::Paired | State::Standby),
+            lag: self.now().hub.as_ref().map(|hub| hub.figures().lag),
+            asides,
+            look,
+        })
+    }
+
     pub async fn status(&self) -> Outcome {
         let gone = || Refusal::Unavailable("the driver of the pair has ended".into());
-        let look = self.inputs.look().await.ok_or_else(gone)?;
-        Ok(self.shown(&look))
+        let figures = self.figures().await.ok_or_else(gone)?;
+        Ok(self.shown(&figures))
     }
 
     pub async fn command(&self, command: PairCommand) -> Outcome {
@@ -138,6 +170,18 @@ impl PairDesk {
                 (Command::Maintenance(true), "this node does not take over any more")
             }
             PairCommand::Maintenance(false) => (Command::Maintenance(false), "this node takes over again"),
+            PairCommand::Failback => {
+                if self.me == NodeId::Primary {
+                    let said = "this is the primary: ask the backup, if it is active";
+                    return Err(Refusal::Conflict(said.into()));
+                }
+                // Whoever wants this has looked at it.
+                self.inputs.command(Command::Acknowledge).await;
+                (Command::Switchover, "the graph moves back to the primary: see `gwp pair status`")
+            }
+            PairCommand::ClearLatch => {
+                (Command::Acknowledge, "the graph may move by itself again, where node.toml says so")
+            }
             PairCommand::ForceActivate => {
                 (Command::ForceActivate, "this node becomes active: see `gwp pair status`")
             }
@@ -179,7 +223,8 @@ impl PairDesk {
             && self.program(look).is_none()
     }
 
-    fn shown(&self, look: &Look) -> Value {
+    fn shown(&self, figures: &Figures) -> Value {
+        let look = &figures.look;
         let peer = self.me.peer();
         let ms = |ns: u64| ns / 1_000_000;
         let member = |name: &str, heard: &Option<(Report, u64)>| {
@@ -209,11 +254,18 @@ impl PairDesk {
             "member": self.me.to_string(),
             "state": look.state.name(),
             "service_level": look.state.service_level(),
-            "redundant": self.is_redundant(look),
+            "redundant": figures.is_redundant,
             "is_active": look.role.holds(),
             "epoch": (look.epoch > 0).then_some(look.epoch),
             "lease_left_ms": look.lease_left.map(ms),
             "does_not_stand": look.obstacle.filter(|why| !matches!(why, Obstacle::Role(_))).map(words::obstacle),
+            "policy": self.policy,
+            "alone": look.alone,
+            "switches": look.switches,
+            "asides": figures.asides,
+            "in_step": figures.is_in_step,
+            "lag": figures.lag.map(|lag| json!({ "changes": lag.changes, "bytes": lag.bytes, "ms": ms(lag.ns) })),
+            "second": look.wire.is_second.then(|| words::second(self.me)),
             "copy": copy,
             "clock_offset": apart.map(|apart| json!({
                 "ms": apart.offset_ns as f64 / 1e6,
@@ -222,6 +274,9 @@ impl PairDesk {
             "standby_reads": hot.as_ref().map(|hot| reads(&hot.figures())),
             "plan": plan.map(|plan| plan.to_string()),
             "program": self.program(look),
+            "failback": words::failback(&look.failback, look.role.holds() && self.me == NodeId::Backup),
+            "failback_in_ms": look.failback.due_in.map(ms),
+            "latched": look.failback.latched,
             "members": [member(&peer.to_string(), &look.peer), member("witness", &look.witness)],
             "links": links.collect::<Vec<_>>(),
             "datagrams_refused": refused,

@@ -10,8 +10,11 @@
 
 mod change;
 pub mod desk;
+pub mod failback;
 pub mod key;
+pub mod metrics;
 mod plan;
+pub mod policy;
 pub mod run;
 mod shadow;
 mod words;

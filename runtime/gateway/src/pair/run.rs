@@ -15,6 +15,7 @@ use super::key::{PairKey, boot_id};
 use super::plan::{self, Following};
 use super::shadow::{self, Reads};
 use super::words;
+use super::{failback, policy};
 use crate::cli::RunArgs;
 use crate::commands::run::{Ended, Graph, Listeners, Ready, not_taken};
 use crate::configuration::shared::Publisher;
@@ -37,11 +38,10 @@ use gwp_engine::pair::PairStart;
 use gwp_engine::release::Release;
 use gwp_engine::{Engine, GatewayClock, HotReader};
 use gwp_journal::{Opened, Replica, Store, StoreError, StoreOptions, asides};
-use gwp_redundancy::failback::FailbackMode;
 use gwp_redundancy::member::{Epoch, Member, NodeId};
 use gwp_redundancy::mirror::{ActiveSide, MirrorMode, Wish};
 use gwp_redundancy::node::{Configured, Event, Input, Role, Settings, StalePolicy};
-use gwp_redundancy::policy::{PairPolicy, Quorum};
+use gwp_redundancy::policy::Quorum;
 use gwp_redundancy::timing::Timing;
 use gwp_redundancy::token::{ActivationToken, Permit};
 use std::process::ExitCode;
@@ -166,16 +166,20 @@ impl<'a> PairNode<'a> {
         let key = PairKey::load(&member.key)?;
         std::fs::create_dir_all(&node.data)
             .with_context(|| format!("the data directory {} cannot be used", node.data.display()))?;
-        let own = plan::at_start(&node, given.as_ref())?;
-        let logged = last_epoch(&node)?;
         let mut listeners = Vec::new();
         for link in &member.links {
             let bound = TcpListener::bind(link.here).await;
             listeners.push(bound.with_context(|| format!("the peer cannot be served on {}", link.here))?);
         }
+        // A command that an earlier process had sent just before it died is at its device before the peer may send one:
+        // the margin that a lease gives it otherwise.
+        if policy::writes_devices(&node, given.as_ref()) {
+            tokio::time::sleep(Duration::from_nanos(key.timing.lease / 2)).await;
+        }
         let (keeper, exits) = exits();
         let keeper = Arc::new(keeper);
-        let settings = settings(me, member, key.timing);
+        let chosen = policy::choose(&node, member, given.as_ref())?;
+        let settings = settings(me, member, key.timing, chosen.quorum);
         let (driver, told) = driver::start(DriverConfig {
             settings,
             secret: key.secret.clone(),
@@ -185,17 +189,20 @@ impl<'a> PairNode<'a> {
             clock: gwp_engine::clock::boot,
             door: Box::new(EngineDoor(keeper.clone())),
         })?;
-        tracing::info!(node = %node.id, member = %me, links = member.links.len(), witness = settings.quorum == Quorum::Witnessed, "one of a pair");
+        tracing::info!(node = %node.id, member = %me, links = member.links.len(), witness = settings.quorum == Quorum::Witnessed, policy = chosen.why, "one of a pair");
+        driver.input(Input::Health(100));
+        // The votes that an earlier process held are free from here on; to look into its store takes longer.
+        let own = plan::at_start(&node, given.as_ref())?;
+        let logged = last_epoch(&node)?;
         for input in [
             Input::Configured(own.as_ref().ok().map(|plan| Configured { plan: *plan, at: Position::ZERO })),
-            Input::Health(100),
             Input::Logged(logged),
             Input::Opened,
             Input::Ready(true),
         ] {
             driver.input(input);
         }
-        let desk = Arc::new(PairDesk::new(&node, me, settings, driver.inputs()));
+        let desk = Arc::new(PairDesk::new(&node, settings, chosen.why, driver.inputs()));
         desk.set_plan(own.as_ref().ok().copied());
         if let Err(why) = own {
             tracing::warn!(%why, "this node cannot run a program yet");
@@ -205,6 +212,7 @@ impl<'a> PairNode<'a> {
         let timing = key.timing;
         let working = Working::default();
         tokio::spawn(moving(driver.inputs(), key.timing.beat, working.clone()));
+        failback::watch_window(&member.failback, driver.inputs());
         let gave_up = false;
         Ok(PairNode {
             args,
@@ -238,7 +246,7 @@ impl<'a> PairNode<'a> {
 
     /// Not active: copies what the active has, until an epoch is won.
     async fn standby(&mut self, end: &mut Stopping) -> anyhow::Result<End> {
-        let Some(listeners) = Listeners::bind(&self.node).await? else {
+        let Some(mut listeners) = Listeners::bind(&self.node).await? else {
             return Ok(End::Stop(ExitCode::FAILURE));
         };
         let clock = Arc::new(GatewayClock::new(None));
@@ -246,6 +254,7 @@ impl<'a> PairNode<'a> {
         let running = Running { node: self.node.id.clone(), status: Arc::clone(&status), clock };
         let (ends, mut asked) = watch::channel(false);
         let desk = Arc::new(NoGraph { peer: Some(self.desk.clone()), end: Some(ends) });
+        let metrics = listeners.metrics(&running, Some(self.desk.clone()))?;
         let control = listeners.control.serve(running, desk.clone(), desk)?;
         let alive = tokio::spawn(alive(Service::new()));
         let (stop, stopped) = watch::channel(false);
@@ -280,7 +289,7 @@ impl<'a> PairNode<'a> {
         // The copy must be whole before it is the store.
         stop.send_replace(true);
         let copied = follower.await.ok().flatten().map(Box::new);
-        [alive, judge, files].iter().for_each(JoinHandle::abort);
+        [alive, judge, files].iter().chain(&metrics).for_each(JoinHandle::abort);
         control.stop().await;
         Ok(match over {
             End::Won(won) => End::Won(Won { copy: copied, hot: reads.end(), ..won }),
@@ -566,10 +575,8 @@ async fn alive(service: Service) {
     }
 }
 
-fn settings(me: NodeId, member: &PairMember, timing: Timing) -> Settings {
-    let witnessed = member.links.iter().any(|link| link.witness.is_some());
-    let quorum = if witnessed { Quorum::Witnessed } else { Quorum::Pair(PairPolicy::Safety) };
-    Settings { me, quorum, timing, stale: StalePolicy::Allow, failback: FailbackMode::Manual }
+fn settings(me: NodeId, member: &PairMember, timing: Timing, quorum: Quorum) -> Settings {
+    Settings { me, quorum, timing, stale: StalePolicy::Allow, failback: member.failback.mode() }
 }
 
 fn links(me: NodeId, member: &PairMember) -> Vec<LinkAddresses> {

@@ -1,6 +1,7 @@
 //! What the machine of the pair says, in words for people.
 
-use gwp_redundancy::node::{Event, Obstacle, Refusal, SwitchCause, SwitchObstacle};
+use gwp_redundancy::member::NodeId;
+use gwp_redundancy::node::{Event, FailbackView, Obstacle, Refusal, SwitchCause, SwitchObstacle};
 
 pub fn obstacle(obstacle: Obstacle) -> String {
     match obstacle {
@@ -14,6 +15,34 @@ pub fn obstacle(obstacle: Obstacle) -> String {
         Obstacle::NoVoter => "it hears nobody who would vote for it".into(),
         Obstacle::PeerUnknown => "it does not know what its peer does".into(),
     }
+}
+
+/// When the graph would go back to the preferred node by itself. `is_away`: the other one is active, and says this.
+pub fn failback(view: &FailbackView, is_away: bool) -> String {
+    let seconds = |ns: u64| ns.div_ceil(1_000_000_000);
+    if view.latched {
+        return "latched after too many switches: nothing moves by itself until `gwp pair failback --clear`"
+            .into();
+    }
+    match (view.hold, view.due_in) {
+        (None, _) => "by hand: `gwp pair failback`".into(),
+        (Some(_), Some(0)) if view.waits_for_window => "when its time window opens".into(),
+        (Some(_), Some(ns)) if view.waits_for_window => {
+            format!("in {} s at the earliest, and when its time window opens", seconds(ns))
+        }
+        (Some(_), Some(ns)) => format!("in {} s, if all stays well", seconds(ns)),
+        (Some(hold), None) if is_away => {
+            format!("when the primary has held everything for {} s", seconds(hold))
+        }
+        (Some(hold), None) => format!("by itself, {} s after the primary is back", seconds(hold)),
+    }
+}
+
+/// Another process is heard in the place of this one.
+pub fn second(me: NodeId) -> String {
+    format!(
+        "another process says it is the {me}, and is heard: stop one of them, or mend `me` in its node.toml"
+    )
 }
 
 pub fn refusal(refusal: Refusal) -> String {

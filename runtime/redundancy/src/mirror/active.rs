@@ -203,6 +203,11 @@ impl ActiveSide {
         self.settle();
     }
 
+    /// For how many nanoseconds the oldest of what the peer lacks has waited for it; 0 = it lacks nothing.
+    pub fn waits_for(&self, now: Mono) -> u64 {
+        self.waiting.front().map_or(0, |(_, since)| now.since(*since))
+    }
+
     /// Time has come to `now`: what has waited T_solo for the peer, for whatever cause, makes
     /// the active ask to go on alone.
     pub fn tick(&mut self, now: Mono) {

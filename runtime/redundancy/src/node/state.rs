@@ -1,7 +1,7 @@
 //! What people are shown of a node.
 
 use super::{Node, Role, Settings};
-use crate::member::Epoch;
+use crate::member::{Epoch, NodeId};
 use crate::mono::Mono;
 
 /// State of a node in the words of the status, with what OPC UA calls it (Part 4, 6.6.2.4.2:
@@ -117,6 +117,19 @@ impl Node {
         self.role.holds() && self.holder.is_alone()
     }
 
+    /// When the graph would go back to the preferred node by itself.
+    pub fn failback(&self, now: Mono) -> FailbackView {
+        let can_move =
+            self.settings.me == NodeId::Backup && self.role == Role::Active && self.holder.peer_in_step;
+        let due_in = self.failback.due_in(now, self.holder.in_step_since);
+        FailbackView {
+            hold: self.failback.hold(),
+            due_in: due_in.filter(|_| can_move),
+            waits_for_window: self.failback.waits_for_window() == Some(true),
+            latched: self.failback.latched(),
+        }
+    }
+
     /// Whether a new configuration may be put in force here: only at the active, and with the
     /// peer in step unless the operator takes the peer's absence into account (`single`).
     pub fn may_configure(&self, single: bool) -> Result<(), ConfigureObstacle> {
@@ -126,6 +139,19 @@ impl Node {
             _ => Err(ConfigureObstacle::NotActive),
         }
     }
+}
+
+/// What people are shown of failback. Times are nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FailbackView {
+    /// How long all must have been well before, as it is now; `None` = only an operator moves the graph back.
+    pub hold: Option<u64>,
+    /// How much of that is left; `None` = there is nothing to move back, the preferred node is not ready, or it is latched.
+    pub due_in: Option<u64>,
+    /// Its time window is closed.
+    pub waits_for_window: bool,
+    /// Nothing moves by itself until an operator has looked at it.
+    pub latched: bool,
 }
 
 /// Why a configuration is not put in force.

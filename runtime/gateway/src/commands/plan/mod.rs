@@ -6,6 +6,7 @@ pub mod changes;
 use super::program;
 use crate::catalog;
 use crate::cli::{ElsewhereArgs, ProjectArgs};
+use crate::pair::policy;
 use crate::report::{self, counted};
 use gwp_core::source::{GroupDeclaration, GroupLoad};
 use gwp_plan::plan::ROW_BUILT_IN;
@@ -163,6 +164,7 @@ impl Forecast {
             counted(plan.groups.len(), "poll group"),
             counted(actors, "stage actor")
         ));
+        out.push_str(&format!("in a pair without a witness: {}\n", policy::sentence(&policy::derive(plan))));
         out
     }
 
@@ -172,6 +174,7 @@ impl Forecast {
             "tags": plan.tags.len(),
             "calcs": plan.calcs.len(),
             "poll_groups": plan.groups.len(),
+            "pair_without_witness": policy::sentence(&policy::derive(plan)),
             "sources": self.sources.iter().map(|source| serde_json::json!({
                 "name": source.name,
                 "driver": source.driver,
