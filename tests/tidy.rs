@@ -37,6 +37,7 @@ fn rooms_know_only_what_they_may() {
         ("gwp-cluster", &["gwp-core", "gwp-journal", "gwp-redundancy"]),
         ("gwp-driver-kit", core),
         ("gwp-driver-modbus", &["gwp-core", "gwp-driver-kit"]),
+        ("gwp-driver-s7", &["gwp-core", "gwp-driver-kit"]),
         ("gwp-driver-mqtt", &["gwp-core", "gwp-mqtt"]),
         ("gwp-sink-console", core),
         ("gwp-sink-file", core),

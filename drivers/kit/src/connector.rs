@@ -100,7 +100,8 @@ pub fn connector<W>(
 ) -> (Connector<W>, Supply<W>) {
     let (wires_tx, wires) = mpsc::channel(1);
     let (lost, lost_rx) = mpsc::channel(1);
-    let connector = Connector { dial, connect_timeout, backoff, wires: wires_tx, lost: lost_rx, presence, name };
+    let connector =
+        Connector { dial, connect_timeout, backoff, wires: wires_tx, lost: lost_rx, presence, name };
     (connector, Supply { wires, lost, hopeful: true })
 }
 

@@ -39,6 +39,12 @@ impl Readings {
         self.failed += 1;
     }
 
+    /// Qualifies the value of one point that has one.
+    pub fn mark(&mut self, index: usize, quality: Quality) {
+        let len = self.values.len();
+        self.qualities.set(index, quality, len);
+    }
+
     /// What the slot gave; when all points failed alike, just why.
     pub fn finish(self) -> Polled {
         let len = self.values.len();

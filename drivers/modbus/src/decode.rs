@@ -7,9 +7,9 @@
 use crate::address::Order;
 use crate::blocks::Block;
 use crate::point::{Form, Point};
+use gwp_core::Quality;
 use gwp_core::batch::{Blob, Kinds};
 use gwp_core::time::NS_PER_MS;
-use gwp_core::Quality;
 pub use gwp_driver_kit::readings::Readings;
 use std::sync::Arc;
 

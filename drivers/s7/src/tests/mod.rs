@@ -1,0 +1,1 @@
+//! The source against devices in memory.
