@@ -36,6 +36,7 @@ fn rooms_know_only_what_they_may() {
         ("gwp-redundancy", core),
         ("gwp-cluster", &["gwp-core", "gwp-journal", "gwp-redundancy"]),
         ("gwp-driver-kit", core),
+        ("gwp-driver-contract", core),
         ("gwp-driver-modbus", &["gwp-core", "gwp-driver-kit"]),
         ("gwp-driver-s7", &["gwp-core", "gwp-driver-kit"]),
         ("gwp-driver-mqtt", &["gwp-core", "gwp-mqtt"]),

@@ -37,27 +37,38 @@ pub enum Lost {
 /// Whether a source is connected, by any of its connections.
 pub struct Presence {
     cx: SourceContext,
-    /// Connections that are up, and what was reported last.
-    state: Mutex<(usize, Option<bool>)>,
+    state: Mutex<State>,
+}
+
+/// Connections of a source by what is known of them.
+struct State {
+    /// Not tried to the end yet.
+    untried: usize,
+    up: usize,
+    reported: Option<bool>,
 }
 
 impl Presence {
-    /// Nothing is connected yet, and nothing reported.
-    pub fn new(cx: SourceContext) -> Arc<Presence> {
-        Arc::new(Presence { cx, state: Mutex::default() })
+    /// Of so many connections, none of which has been tried yet.
+    pub fn new(cx: SourceContext, connections: usize) -> Arc<Presence> {
+        Arc::new(Presence { cx, state: Mutex::new(State { untried: connections, up: 0, reported: None }) })
     }
 
     /// One connection has changed from `before`.
     async fn changed(&self, before: Option<bool>, up: bool) {
         // Held over the report, so that reports come in the order of the changes.
         let mut state = self.state.lock().await;
+        if before.is_none() {
+            state.untried = state.untried.saturating_sub(1);
+        }
         match (before, up) {
-            (None | Some(false), true) => state.0 += 1,
-            (Some(true), false) => state.0 = state.0.saturating_sub(1),
+            (None | Some(false), true) => state.up += 1,
+            (Some(true), false) => state.up = state.up.saturating_sub(1),
             _ => {}
         }
-        let connected = state.0 > 0;
-        if state.1.replace(connected) != Some(connected) {
+        let connected = state.up > 0;
+        let is_known = connected || state.untried == 0;
+        if is_known && state.reported.replace(connected) != Some(connected) {
             self.cx.connected(connected).await;
         } else if up {
             self.again();

@@ -69,7 +69,7 @@ impl Source for ModbusSource {
                 self.dial.clone(),
                 self.link.connect_timeout,
                 backoff,
-                Presence::new(cx.clone()),
+                Presence::new(cx.clone(), 1),
             );
             let ns = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
             let mut poller = ModbusPoller {

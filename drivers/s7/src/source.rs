@@ -61,7 +61,7 @@ impl S7Source {
 impl Source for S7Source {
     fn run<'a>(&'a self, mut cx: SourceContext) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move {
-            let presence = Presence::new(cx.clone());
+            let presence = Presence::new(cx.clone(), self.link.connections);
             let sides = (0..self.link.connections).map(|number| {
                 // Each with its own spread, so that they do not knock at the PLC together.
                 let spread = format!("{} {number}", self.name);
