@@ -66,10 +66,12 @@ impl Lane {
         let timeout = self.timeout;
         let client = self.connect(timeout).await?;
         let result = match client.is_quiet().await {
-            Ok(()) => client.read(items, timeout).await,
+            Ok(()) => {
+                self.meter.requests.fetch_add(1, Relaxed);
+                client.read(items, timeout).await
+            }
             Err(fault) => Err(fault),
         };
-        self.meter.requests.fetch_add(1, Relaxed);
         if let Ok(values) = &result {
             let refused = values.iter().filter(|value| value.is_err()).count();
             self.meter.errors.fetch_add(refused as u64, Relaxed);
