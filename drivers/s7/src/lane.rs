@@ -64,7 +64,8 @@ impl Lane {
 
     async fn attempt(&mut self, items: &[Item]) -> Result<Values, Fault> {
         let timeout = self.timeout;
-        let client = self.connect(timeout).await?;
+        self.connect(timeout).await?;
+        let Some(client) = &mut self.client else { return Err(Fault::Unavailable) };
         let result = match client.is_quiet().await {
             Ok(()) => {
                 self.meter.requests.fetch_add(1, Relaxed);
