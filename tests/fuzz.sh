@@ -19,6 +19,7 @@ targets=(
   "fuzz_syntax dsl/syntax/fuzz 8192 pipelines/*.gwp dsl/syntax/tests/fixtures/*.gwp"
   "fuzz_frames sinks/journal/fuzz 4096"
   "fuzz_answers drivers/modbus/fuzz 1024"
+  "fuzz_s7 drivers/s7/fuzz 1024"
   "fuzz_node runtime/gateway/fuzz 4096 pipelines/*.toml"
 )
 

@@ -14,8 +14,6 @@ mod address;
 mod blocks;
 #[path = "../src/client.rs"]
 mod client;
-#[path = "../src/connector.rs"]
-mod connector;
 #[path = "../src/decode.rs"]
 mod decode;
 #[path = "../src/exception.rs"]

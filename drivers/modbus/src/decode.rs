@@ -7,10 +7,10 @@
 use crate::address::Order;
 use crate::blocks::Block;
 use crate::point::{Form, Point};
+use gwp_core::Quality;
 use gwp_core::batch::{Blob, Kinds};
-use gwp_core::scan::Polled;
 use gwp_core::time::NS_PER_MS;
-use gwp_core::{Column, Kind, Qualities, Quality};
+pub use gwp_driver_kit::readings::Readings;
 use std::sync::Arc;
 
 /// Values of one answer.
@@ -194,48 +194,7 @@ fn text(bytes: &[u8]) -> Arc<str> {
 
 /// Kinds of a group's values, worked out once.
 pub fn kinds(points: &[Point]) -> Kinds {
-    let kind = |point: &Point| point.plc_type.kind();
-    match points.first().map(kind) {
-        Some(first) if points.iter().all(|point| kind(point) == first) => Kinds::Same(first),
-        Some(_) => Kinds::Each(points.iter().map(kind).collect()),
-        None => Kinds::Same(Kind::Nothing),
-    }
-}
-
-/// The columns of one slot while they fill.
-#[derive(Debug)]
-pub struct Readings {
-    values: Column,
-    qualities: Qualities,
-    failed: usize,
-}
-
-impl Readings {
-    /// Room for a group of `len` points of these kinds. Each is to be decoded or failed.
-    pub fn new(kinds: Kinds, len: usize) -> Readings {
-        let values = Column { kinds, cells: vec![0; len], blobs: Vec::new() };
-        Readings { values, qualities: Qualities::Same(Quality::GOOD), failed: 0 }
-    }
-
-    /// Leaves one point without a value. Call it at most once per point.
-    pub fn fail(&mut self, index: usize, why: Quality) {
-        let len = self.values.len();
-        self.values.clear_at(index);
-        self.qualities.set(index, why, len);
-        self.failed += 1;
-    }
-
-    /// What the slot gave; when all points failed alike, just why.
-    pub fn finish(self) -> Polled {
-        let len = self.values.len();
-        if self.failed >= len && len > 0 {
-            let why = self.qualities.get(0);
-            if (0..len).all(|index| self.qualities.get(index) == why) {
-                return Polled::Failed(why);
-            }
-        }
-        Polled::Values { values: self.values, qualities: self.qualities }
-    }
+    gwp_driver_kit::readings::kinds(points.iter().map(|point| point.plc_type))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use crate::address::{Address, Table, parse};
 use crate::blocks::{Limits, coalesce};
 use crate::point::tests::{PLAIN, point};
 use crate::point::{Span, Traits};
+use gwp_core::scan::Polled;
 use gwp_core::source::PlcType;
-use gwp_core::{Timestamp, Value};
+use gwp_core::{Column, Kind, Qualities, Timestamp, Value};
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { registers_max: 125, coils_max: 2_000, gap_max: 16 };

@@ -4,7 +4,7 @@
 //! pure    address -> point -> blocks (coalescing) -> decode (programs per block)
 //!         write (a value as a request)
 //!         units (who answers) · owed (late answers) · group (refusals) · backoff
-//! shell   source -> link -> client (tokio-modbus) -> wire;  connector beside them
+//! shell   source -> link -> client (tokio-modbus) -> wire;  the kit's connector beside them
 //! ```
 //! Source of all numbers: MODBUS Application Protocol V1.1b3, MODBUS over
 //! Serial Line V1.02, MODBUS Messaging on TCP/IP V1.0b (modbus.org).
@@ -12,7 +12,6 @@
 mod address;
 mod blocks;
 mod client;
-mod connector;
 mod decode;
 mod exception;
 mod group;

@@ -15,7 +15,6 @@
 //! ```
 
 use crate::client::{Client, Fault};
-use crate::connector::{Lost, Supply};
 use crate::decode::Answer;
 use crate::owed::Owed;
 use crate::point::Span;
@@ -23,6 +22,7 @@ use crate::settings::Transport;
 use crate::write::WriteRequest;
 use gwp_core::Quality;
 use gwp_core::source::SourceMeter;
+use gwp_driver_kit::connector::{Lost, Supply};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

@@ -10,7 +10,8 @@ use crate::client::Framing;
 use crate::link::Timing;
 use crate::manifest::{RTU, RTU_TCP, TCP};
 use crate::wire::{Dial, SerialDial, TcpDial};
-use gwp_core::manifest::{Manifest, Place, SettingError, Settings};
+use gwp_core::manifest::{Manifest, SettingError, Settings};
+use gwp_driver_kit::settings::{error, host_and_port, present};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,10 +62,6 @@ pub struct DeviceSettings {
     pub limits: Limits,
 }
 
-fn error(name: &'static str, message: impl Into<String>, help: impl Into<String>) -> SettingError {
-    SettingError { place: Place::Setting(name), code: None, message: message.into(), help: help.into() }
-}
-
 /// The error of a source that is to run while its address is still a reference.
 pub fn unresolved(transport: Transport) -> SettingError {
     let name = if transport == Transport::Rtu { "port" } else { "address" };
@@ -108,36 +105,8 @@ impl LinkSettings {
     }
 }
 
-/// A required text; `None` with an error when it is missing, without one when it is a reference.
-fn present(
-    settings: &Settings,
-    name: &'static str,
-    help: &str,
-    errors: &mut Vec<SettingError>,
-) -> Option<String> {
-    if settings.is_unresolved(name) {
-        return None;
-    }
-    let text = settings.text(name).filter(|text| !text.trim().is_empty());
-    if text.is_none() {
-        errors.push(error(name, format!("`{name}` is missing"), help));
-    }
-    text.map(str::to_owned)
-}
-
 fn tcp_address(settings: &Settings, errors: &mut Vec<SettingError>) -> Option<String> {
-    const HELP: &str = "write `address = \"10.1.4.20:502\"`; 502 is the usual port";
-    let address = present(settings, "address", HELP, errors)?;
-    let port =
-        address.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(char::is_whitespace));
-    // An IPv6 address has colons of its own and stands in brackets.
-    let host_is_plain = port.is_some_and(|(host, _)| host.starts_with('[') == host.contains(':'));
-    let port = port.and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port != 0);
-    if !host_is_plain || port.is_none() {
-        errors.push(error("address", format!("`{address}` is no host and port"), HELP));
-        return None;
-    }
-    Some(address)
+    host_and_port(settings, "write `address = \"10.1.4.20:502\"`; 502 is the usual port", None, errors)
 }
 
 /// Characters on a serial line.
@@ -212,7 +181,7 @@ impl DeviceSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gwp_core::manifest::SettingValue;
+    use gwp_core::manifest::{Place, SettingValue};
 
     fn link(transport: Transport, pairs: &[(&str, SettingValue)]) -> (LinkSettings, Vec<SettingError>) {
         let mut settings = Settings::default();

@@ -3,7 +3,6 @@
 //! One task, one link, one queue. The connector keeps the link up beside it.
 
 use crate::client::Fault;
-use crate::connector::connector;
 use crate::decode::Answer;
 use crate::exception::{Exception, Treatment};
 use crate::group::{Group, Next, Outcome, REFUSALS_PER_SLOT};
@@ -19,6 +18,7 @@ use gwp_core::command::{Command, CommandFault};
 use gwp_core::scan::{Polled, Poller, run_polled};
 use gwp_core::source::{GroupDeclaration, Source, SourceContext, SourceError, SourceMeter};
 use gwp_core::{BoxFuture, Clock, Quality, TagId, Timestamp};
+use gwp_driver_kit::connector::{Presence, connector};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -69,7 +69,7 @@ impl Source for ModbusSource {
                 self.dial.clone(),
                 self.link.connect_timeout,
                 backoff,
-                cx.clone(),
+                Presence::new(cx.clone(), 1),
             );
             let ns = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
             let mut poller = ModbusPoller {

@@ -1,4 +1,5 @@
-//! Manifests of drivers and sinks that this version does not have: programs for them compile, as far as the language goes.
+//! Manifests of drivers and sinks of other crates and of later versions: programs for them compile, as far as the
+//! language goes.
 
 use super::{SINK_TRAITS, setting};
 use gwp_core::Manifest;
@@ -43,12 +44,12 @@ const fn source(
         commands,
         standby,
     });
-    Manifest { name, doc: "A driver of a later version.", settings, exclusive: None, role }
+    Manifest { name, doc: "A driver that these tests do not have.", settings, exclusive: None, role }
 }
 
 const fn sink(name: &'static str, settings: &'static [Setting], idempotent: bool) -> Manifest {
     let role = Role::Sink(SinkTraits { idempotent, ..SINK_TRAITS });
-    Manifest { name, doc: "A sink of a later version.", settings, exclusive: None, role }
+    Manifest { name, doc: "A sink that these tests do not have.", settings, exclusive: None, role }
 }
 
 const PLC: &[Setting] = &[ADDRESS, number("rack", "0"), number("slot", "1")];

@@ -85,7 +85,7 @@ fn driver_name(text: &str) -> Result<String, String> {
 }
 
 /// Drivers of other versions, whose sources become comments.
-const OF_OTHER_VERSIONS: [&str; 3] = ["s7", "opcua", "eip"];
+const OF_OTHER_VERSIONS: [&str; 2] = ["opcua", "eip"];
 
 /// A driver that nobody knows is a slip of the pen.
 fn known_driver(name: &str) -> anyhow::Result<()> {

@@ -10,7 +10,11 @@ use super::Imported;
 use super::draft::{Draft, Entry, Group, Source, Tag};
 use super::report::Report;
 use super::text::{self, Names, parsed_number};
+use crate::catalog;
 use address::Address;
+use gwp_core::manifest::{Declaration, Place, Settings};
+use gwp_core::source::{Driver, GroupDeclaration, PlcType, PointDeclaration, SourceDeclaration};
+use gwp_core::{GroupId, TagId};
 use rows::Row;
 use std::collections::HashMap;
 
@@ -40,6 +44,7 @@ pub fn import(csv: &str, options: &Options) -> anyhow::Result<Imported> {
     let mut source = Source { name: items.take(&options.source), driver, ..Source::default() };
     let mut reader = Reader {
         modbus: source.driver.starts_with("modbus"),
+        driver: catalog::driver(&source.driver),
         decimal_comma: table.decimal_comma,
         report: &mut report,
         words: false,
@@ -159,6 +164,8 @@ fn guessed(rows: &[Row]) -> &'static str {
 /// What rows share while they are read.
 struct Reader<'r> {
     modbus: bool,
+    /// The driver that will read the tags, if there is one in this version.
+    driver: Option<&'static dyn Driver>,
     decimal_comma: bool,
     report: &'r mut Report,
     /// A value takes several registers, so that their order matters.
@@ -183,6 +190,35 @@ fn plc_type(data_type: &str) -> Option<(&'static str, u32)> {
         "string" => ("string", 0),
         _ => return None,
     })
+}
+
+/// Whether a driver reads a value of this type at this place.
+fn reads(driver: &dyn Driver, address: &str, word: &str) -> Result<(), String> {
+    let Some(plc_type) = PlcType::ALL.into_iter().find(|plc_type| plc_type.word() == word) else {
+        return Ok(());
+    };
+    let point = PointDeclaration {
+        path: "tag".into(),
+        address: address.into(),
+        plc_type,
+        writable: false,
+        command: false,
+    };
+    let group = GroupDeclaration {
+        id: GroupId(0),
+        device: "device".into(),
+        device_settings: Settings::default(),
+        period_ns: 0,
+        phase_ns: 0,
+        tags: [TagId(0)].into(),
+        points: vec![point],
+    };
+    let item = Declaration { name: "device".into(), settings: Settings::default() };
+    let declaration = SourceDeclaration { item, groups: vec![group], device_time: false };
+    let errors = driver.check(&declaration);
+    let of_tag =
+        errors.into_iter().find(|error| matches!(error.place, Place::Address { .. } | Place::Type { .. }));
+    of_tag.map_or(Ok(()), |error| Err(error.message))
 }
 
 impl Reader<'_> {
@@ -260,6 +296,7 @@ impl Reader<'_> {
         if !self.modbus {
             let found = if default { None } else { plc_type(name) };
             let (word, _) = found.ok_or_else(|| format!("{} is no type here", described(written)))?;
+            self.driver.map_or(Ok(()), |driver| reads(driver, &row.address, word))?;
             return Ok((word, vec![row.address.clone()]));
         }
         let address = address::parse(&row.address).ok_or("this is no Modbus address")?;

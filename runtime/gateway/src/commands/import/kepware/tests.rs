@@ -39,10 +39,26 @@ fn semicolons_decimal_commas_and_windows_1252_are_read() {
 }
 
 #[test]
-fn a_source_without_a_driver_is_a_comment_that_holds_the_right_text() {
+fn a_siemens_export_becomes_a_program_that_compiles() {
     let found = imported(S7);
     assert_eq!(problems(&found.text), Vec::<String>::new(), "{}", found.text);
     golden("s7.gwp", &found.text);
+}
+
+#[test]
+fn what_the_driver_does_not_read_is_a_comment_and_costs_no_other_tag() {
+    let csv = S7.replace("DB20.DBD0", "DB20.DBX0.0");
+    let found = imported(&csv);
+    assert_eq!(problems(&found.text), Vec::<String>::new(), "{}", found.text);
+    assert!(found.text.contains("// Good: DWord at DB20.DBX0.0: "), "{}", found.text);
+    assert!(found.text.contains("tag Running at"), "{}", found.text);
+}
+
+#[test]
+fn a_source_without_a_driver_is_a_comment_that_holds_the_right_text() {
+    let options = Options { source: "plc".into(), driver: Some("eip".into()), file: "press.csv".into() };
+    let found = import(S7, &options).unwrap();
+    assert_eq!(problems(&found.text), Vec::<String>::new(), "{}", found.text);
     // what stands in the comment is a program itself
     let inner: String = found
         .text
@@ -52,7 +68,7 @@ fn a_source_without_a_driver_is_a_comment_that_holds_the_right_text() {
         .map(|line| format!("{}\n", line.trim_start_matches("//").strip_prefix(' ').unwrap_or_default()))
         .collect();
     assert!(
-        inner.contains("source plc : s7 {") && inner.contains("device Filler : Filler_tags() on plc"),
+        inner.contains("source plc : eip {") && inner.contains("device Filler : Filler_tags() on plc"),
         "{inner}"
     );
     let file = gwp_syntax::SourceMap::default().add("x", inner.clone());

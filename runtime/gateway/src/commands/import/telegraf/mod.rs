@@ -5,6 +5,7 @@ mod modbus;
 mod mqtt;
 mod outputs;
 mod planned;
+mod s7comm;
 mod section;
 
 use super::Imported;
@@ -133,7 +134,7 @@ fn plugins<'t>(import: &mut Import, kind: &str, value: &'t Spanned<DeValue<'t>>,
             match (kind, &**name) {
                 ("inputs", "modbus") => modbus::input(import, &section),
                 ("inputs", "opcua" | "opcua_listener") => planned::opcua(import, &section),
-                ("inputs", "s7comm") => planned::s7comm(import, &section),
+                ("inputs", "s7comm") => s7comm::s7comm(import, &section),
                 ("inputs", "mqtt_consumer") => mqtt::input(import, &section),
                 ("outputs", "mqtt") => outputs::mqtt(import, &section),
                 ("outputs", "sql") => outputs::sql(import, &section),

@@ -1,4 +1,4 @@
-//! Keeping a link connected, beside the scan slots and never inside one.
+//! Keeping a connection up, beside the scan slots and never inside one.
 //!
 //! ```text
 //!            ok: wire -> Supply                     lost (had answered)
@@ -9,7 +9,8 @@
 //! ```
 //! The polling side takes wires from a [`Supply`] and gives word when one is
 //! lost. A connection that is dropped on purpose and comes back at once is no
-//! change of `connected`.
+//! change of `connected`. A source with several connections is connected while
+//! one of them is: they share a [`Presence`].
 
 use crate::wire::{Dial, Wire};
 use gwp_core::backoff::Backoff;
@@ -18,7 +19,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 /// A connection attempt has failed; further ones follow with growing pauses.
 #[derive(Debug)]
@@ -33,43 +34,91 @@ pub enum Lost {
     Useless,
 }
 
+/// Whether a source is connected, by any of its connections.
+pub struct Presence {
+    cx: SourceContext,
+    state: Mutex<State>,
+}
+
+/// Connections of a source by what is known of them.
+struct State {
+    /// Not tried to the end yet.
+    untried: usize,
+    up: usize,
+    reported: Option<bool>,
+}
+
+impl Presence {
+    /// Of so many connections, none of which has been tried yet.
+    pub fn new(cx: SourceContext, connections: usize) -> Arc<Presence> {
+        Arc::new(Presence { cx, state: Mutex::new(State { untried: connections, up: 0, reported: None }) })
+    }
+
+    /// One connection has changed from `before`.
+    async fn changed(&self, before: Option<bool>, up: bool) {
+        // Held over the report, so that reports come in the order of the changes.
+        let mut state = self.state.lock().await;
+        if before.is_none() {
+            state.untried = state.untried.saturating_sub(1);
+        }
+        match (before, up) {
+            (None | Some(false), true) => state.up += 1,
+            (Some(true), false) => state.up = state.up.saturating_sub(1),
+            _ => {}
+        }
+        let connected = state.up > 0;
+        let is_known = connected || state.untried == 0;
+        if is_known && state.reported.replace(connected) != Some(connected) {
+            self.cx.connected(connected).await;
+        } else if up {
+            self.again();
+        }
+    }
+
+    /// A connection was opened and `connected` did not change.
+    fn again(&self) {
+        self.cx.meter.connects.fetch_add(1, Relaxed);
+    }
+}
+
 /// The connecting side.
-pub struct Connector {
-    dial: Arc<dyn Dial>,
+pub struct Connector<W = Wire> {
+    dial: Arc<dyn Dial<W>>,
     connect_timeout: Duration,
     backoff: Backoff,
-    wires: mpsc::Sender<Result<Wire, Down>>,
+    wires: mpsc::Sender<Result<W, Down>>,
     lost: mpsc::Receiver<Lost>,
-    cx: SourceContext,
+    presence: Arc<Presence>,
     name: Arc<str>,
 }
 
 /// The polling side.
 #[derive(Debug)]
-pub struct Supply {
-    wires: mpsc::Receiver<Result<Wire, Down>>,
+pub struct Supply<W = Wire> {
+    wires: mpsc::Receiver<Result<W, Down>>,
     lost: mpsc::Sender<Lost>,
     /// A wire may come at any moment: worth a wait. Else only a look.
     hopeful: bool,
 }
 
-/// Both sides for one link.
-pub fn connector(
+/// Both sides for one connection.
+pub fn connector<W>(
     name: Arc<str>,
-    dial: Arc<dyn Dial>,
+    dial: Arc<dyn Dial<W>>,
     connect_timeout: Duration,
     backoff: Backoff,
-    cx: SourceContext,
-) -> (Connector, Supply) {
+    presence: Arc<Presence>,
+) -> (Connector<W>, Supply<W>) {
     let (wires_tx, wires) = mpsc::channel(1);
     let (lost, lost_rx) = mpsc::channel(1);
-    let connector = Connector { dial, connect_timeout, backoff, wires: wires_tx, lost: lost_rx, cx, name };
+    let connector =
+        Connector { dial, connect_timeout, backoff, wires: wires_tx, lost: lost_rx, presence, name };
     (connector, Supply { wires, lost, hopeful: true })
 }
 
-impl Supply {
+impl<W> Supply<W> {
     /// The next wire; waits at most `patience`, and not at all once it is known that there is none.
-    pub async fn take(&mut self, patience: Duration) -> Option<Wire> {
+    pub async fn take(&mut self, patience: Duration) -> Option<W> {
         loop {
             let item = if self.hopeful {
                 tokio::time::timeout(patience, self.wires.recv()).await.ok().flatten()
@@ -94,7 +143,7 @@ impl Supply {
     }
 }
 
-impl Connector {
+impl<W> Connector<W> {
     /// Connects, and connects again whenever the wire is lost; ends with its [`Supply`].
     pub async fn run(mut self) {
         let mut up = None;
@@ -114,7 +163,7 @@ impl Connector {
                 }
                 Ok(wire) => {
                     if up == Some(true) {
-                        self.cx.meter.connects.fetch_add(1, Relaxed);
+                        self.presence.again();
                     } else {
                         tracing::info!(source = %self.name, "connected");
                         self.report(&mut up, true).await;
@@ -138,7 +187,7 @@ impl Connector {
         }
     }
 
-    async fn dial(&self) -> io::Result<Wire> {
+    async fn dial(&self) -> io::Result<W> {
         match tokio::time::timeout(self.connect_timeout, self.dial.dial()).await {
             Ok(result) => result,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -146,7 +195,7 @@ impl Connector {
     }
 
     async fn report(&self, up: &mut Option<bool>, now: bool) {
-        *up = Some(now);
-        self.cx.connected(now).await;
+        let before = up.replace(now);
+        self.presence.changed(before, now).await;
     }
 }
