@@ -180,6 +180,11 @@ fn one(args: &CampaignArgs, job: &Job, folder: &Path) -> Outcome {
     outcome
 }
 
+/// Whether a run has network, mounts and processes of its own.
+fn is_alone(job: &Job, proxy: bool) -> bool {
+    is_root() && (!proxy || job.scenario.needs == Needs::Root)
+}
+
 fn start(args: &CampaignArgs, job: &Job, proxy: bool, folder: &Path) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
     std::fs::create_dir_all(folder).map_err(text)?;
@@ -190,7 +195,7 @@ fn start(args: &CampaignArgs, job: &Job, proxy: bool, folder: &Path) -> Result<(
         command.args(["-n", "-10", "setpriv"]);
     }
     command.args(["--pdeathsig", "KILL"]);
-    if is_root() {
+    if is_alone(job, proxy) {
         command.args(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     }
     command.arg(me).args(["one", "--scenario", job.scenario.id, "--seed", &job.seed.to_string()]);

@@ -201,9 +201,9 @@ impl Plant {
             .stderr(Stdio::from(self.log("mosquitto.log")?));
         self.broker = Some(spawn(&mut command)?);
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.path("mosquitto.log").metadata().is_ok_and(|log| log.len() > 0)
-            && Instant::now() < deadline
-        {
+        let log = self.path("mosquitto.log");
+        let runs = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("running"));
+        while !runs() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
         let mut command = self.net.command(End::Plant, OsStr::new("stdbuf"));

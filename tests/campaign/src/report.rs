@@ -125,14 +125,15 @@ pub fn table(outcomes: &[Outcome]) -> String {
         by_scenario.entry(&outcome.scenario).or_default().push(outcome);
     }
     let mut text =
-        "| Scenario | Runs | Failover p50 / p99 / max ms | Longest gap ms | Missing | Doubled db / mqtt \
-        | Out of order | Wrong | Switches | Verdict |\n|---|---|---|---|---|---|---|---|---|---|\n"
+        "| Scenario | Runs | Failover p50 / p99 / max ms | Longest gap ms | No delivery ms | Missing \
+        | Doubled db / mqtt | Out of order | Wrong | Switches | Verdict |\n\
+        |---|---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for (scenario, runs) in by_scenario {
         let ran: Vec<&&Outcome> = runs.iter().filter(|run| run.skipped.is_none()).collect();
         if ran.is_empty() {
             let why = runs[0].skipped.clone().unwrap_or_default();
-            let _ = writeln!(text, "| {scenario} | 0 | - | - | - | - | - | - | - | not run: {why} |");
+            let _ = writeln!(text, "| {scenario} | 0 | - | - | - | - | - | - | - | - | not run: {why} |");
             continue;
         }
         let mut times: Vec<u64> = ran.iter().flat_map(|run| run.findings.failover_ms.clone()).collect();
@@ -143,12 +144,13 @@ pub fn table(outcomes: &[Outcome]) -> String {
         let verdict = if failed == 0 { "holds".into() } else { format!("**{failed} failed**") };
         let _ = writeln!(
             text,
-            "| {scenario} | {} | {} / {} / {} | {} | {} | {} / {} | {} | {} | {least} to {} | {verdict} |",
+            "| {scenario} | {} | {} / {} / {} | {} | {} | {} | {} / {} | {} | {} | {least} to {} | {verdict} |",
             ran.len(),
             percentile(&times, 50),
             percentile(&times, 99),
             percentile(&times, 100),
             most(|it| it.gap_ms),
+            most(|it| it.outage_ms),
             most(|it| it.missing),
             most(|it| it.doubled_rows),
             most(|it| it.doubled_messages),

@@ -190,6 +190,11 @@ impl Expect {
         Expect { switches: (least, most), ..self }
     }
 
+    /// Nobody need take over at once: the time until new samples says nothing.
+    pub fn unmeasured(self) -> Expect {
+        Expect { is_failover: false, ..self }
+    }
+
     /// Longer gaps by so much.
     pub fn longer(self, ms: u64) -> Expect {
         Expect { gap_ms: (self.gap_ms.0 + ms, self.gap_ms.1 + ms), ..self }

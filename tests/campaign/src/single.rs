@@ -95,7 +95,10 @@ fn carry_out(args: &OneArgs, scenario: &Scenario) -> Result<Outcome, String> {
     let net = if args.proxy {
         if is_root() {
             // The namespace of this run is new, and its loopback is down.
-            let _ = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+            let _ = Command::new("ip")
+                .stderr(std::process::Stdio::null())
+                .args(["link", "set", "lo", "up"])
+                .status();
         }
         Net::Proxies(Box::new(Proxies::make(args.seed)?))
     } else {

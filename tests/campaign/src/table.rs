@@ -58,7 +58,7 @@ fn processes() -> Vec<Scenario> {
             "S06",
             "active with 5 % of its time for 10 s",
             vec![Starve { who: Who::Active, percent: 5, ms: 10_000 }, Delivered],
-            Expect::failover().switches(0, 4).longer(10_000),
+            Expect::failover().switches(0, 4).longer(10_000).unmeasured(),
         ),
     ]
 }
@@ -98,7 +98,7 @@ fn networks() -> Vec<Scenario> {
             "S18",
             "all ways cut and healed in random order",
             vec![Swizzle, Heal, Delivered],
-            Expect::failover().switches(0, 4).longer(15_000),
+            Expect::failover().switches(0, 4).longer(15_000).unmeasured(),
         ),
     ]
 }
@@ -108,7 +108,7 @@ fn clocks_and_disks() -> Vec<Scenario> {
         let steps = vec![Fill(who), Pause(4_000, 5_000), Empty(who), Delivered];
         Scenario::new(id, what, steps, expect).on(Disk::Small)
     };
-    let waits = || Expect::failover().missing(Missing::Disturbed).switches(0, 2).longer(12_000);
+    let waits = || Expect::failover().missing(Missing::Disturbed).switches(0, 2).longer(12_000).unmeasured();
     let clock = |id, what, who| {
         let steps = vec![Clock { who, hours: 3 }, Pause(3_000, 4_000), Delivered];
         Scenario::new(id, what, steps, Expect::calm()).needs(Needs::Faketime)
@@ -124,7 +124,7 @@ fn clocks_and_disks() -> Vec<Scenario> {
             "S21a",
             "a sync of the active's files fails",
             vec![FailSync(Who::Active), Delivered],
-            Expect::failover().switches(1, 2).exits(&[3]).longer(2_000),
+            Expect::failover().switches(1, 2).exits(&[3]).longer(2_000).unmeasured(),
         )
         .needs(Needs::Strace),
         Scenario::new(
