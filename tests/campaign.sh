@@ -14,4 +14,5 @@ build=${GWP_CAMPAIGN_BUILD:-release}
 flags=()
 [ "$build" = debug ] || flags=(--release)
 cargo build --quiet --locked "${flags[@]}" -p gwp-gateway -p gwp-campaign
-exec "${CARGO_TARGET_DIR:-target}/$build/campaign" "$@"
+built=${CARGO_TARGET_DIR:-target}/$build
+exec "$built/campaign" --gwp "$(realpath "$built/gwp")" "$@"

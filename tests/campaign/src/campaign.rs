@@ -53,6 +53,9 @@ pub struct CampaignArgs {
     /// Where runs leave what they wrote; a run that holds leaves nothing but its figures
     #[arg(long, default_value = "target/campaign")]
     folder: PathBuf,
+    /// The gateway's binary; without it the one beside this tool, built if need be
+    #[arg(long)]
+    gwp: Option<PathBuf>,
     /// Keeps the folders of all runs
     #[arg(long)]
     keep: bool,
@@ -112,7 +115,8 @@ pub fn run(args: &CampaignArgs) -> Result<bool, String> {
         return Err("no scenario has this name; --list tells them".into());
     }
     // Built before anything is cut off from the world.
-    println!("gateway: {}", gwp_tests::gwp().display());
+    let gwp = args.gwp.clone().unwrap_or_else(gwp_tests::gwp);
+    println!("gateway: {}", gwp.display());
     let folder = std::path::absolute(&args.folder).map_err(|error| error.to_string())?;
     let folder = folder.join(format!("{}-{}", clock::utc() / 1_000_000_000, std::process::id()));
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -128,7 +132,7 @@ pub fn run(args: &CampaignArgs) -> Result<bool, String> {
         for _ in 0..args.jobs.max(1) {
             scope.spawn(|| {
                 while let Some(job) = jobs.get(next.fetch_add(1, SeqCst)) {
-                    let outcome = one(args, job, &folder);
+                    let outcome = one(args, job, &gwp, &folder);
                     let line = serde_json::to_string(&outcome).unwrap_or_default();
                     if let Ok(mut figures) = figures.lock() {
                         let _ = writeln!(figures, "{line}");
@@ -152,7 +156,7 @@ pub fn run(args: &CampaignArgs) -> Result<bool, String> {
 }
 
 /// A run as a process; its folder stays only if it failed.
-fn one(args: &CampaignArgs, job: &Job, folder: &Path) -> Outcome {
+fn one(args: &CampaignArgs, job: &Job, gwp: &Path, folder: &Path) -> Outcome {
     let id = job.scenario.id;
     let proxy = args.proxy || job.scenario.needs == Needs::Proxies;
     let name = job.control.map_or(id.to_owned(), |control| format!("{control:?}"));
@@ -162,11 +166,14 @@ fn one(args: &CampaignArgs, job: &Job, folder: &Path) -> Outcome {
         return Outcome { skipped: Some(why), ..unsaid() };
     }
     let folder = folder.join(format!("{name}-{}", job.seed));
-    let ended = start(args, job, proxy, &folder);
+    let ended = start(args, job, proxy, [gwp, &folder]);
+    let ended = match ended {
+        Ok(said) | Err(said) => said,
+    };
     let outcome = std::fs::read_to_string(folder.join("outcome.json"));
     let outcome = outcome.ok().and_then(|text| serde_json::from_str::<Outcome>(&text).ok());
     let mut outcome = outcome.unwrap_or_else(|| Outcome {
-        violations: vec![format!("the run ended without an outcome: {}", ended.err().unwrap_or_default())],
+        violations: vec![format!("the run ended without an outcome: {}", ended)],
         ..unsaid()
     });
     outcome.scenario.clone_from(&name);
@@ -185,7 +192,8 @@ fn is_alone(job: &Job, proxy: bool) -> bool {
     is_root() && (!proxy || job.scenario.needs == Needs::Root)
 }
 
-fn start(args: &CampaignArgs, job: &Job, proxy: bool, folder: &Path) -> Result<(), String> {
+/// Gives what it said.
+fn start(args: &CampaignArgs, job: &Job, proxy: bool, [gwp, folder]: [&Path; 2]) -> Result<String, String> {
     let text = |error: std::io::Error| error.to_string();
     std::fs::create_dir_all(folder).map_err(text)?;
     let me = std::env::current_exe().map_err(text)?;
@@ -199,7 +207,7 @@ fn start(args: &CampaignArgs, job: &Job, proxy: bool, folder: &Path) -> Result<(
         command.args(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     }
     command.arg(me).args(["one", "--scenario", job.scenario.id, "--seed", &job.seed.to_string()]);
-    command.arg("--gwp").arg(gwp_tests::gwp());
+    command.arg("--gwp").arg(gwp);
     command.arg("--folder").arg(folder).args(["--profile", &args.profile, "--standby", &args.standby]);
     command.args(["--slack", &args.slack.to_string()]);
     if proxy {
@@ -220,7 +228,7 @@ fn start(args: &CampaignArgs, job: &Job, proxy: bool, folder: &Path) -> Result<(
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    std::fs::read_to_string(folder.join("run.log")).map_err(text).and_then(Err)
+    std::fs::read_to_string(folder.join("run.log")).map_err(text)
 }
 
 fn tell(args: &CampaignArgs, job: &Job, outcome: &Outcome, folder: &Path) {
@@ -232,12 +240,13 @@ fn tell(args: &CampaignArgs, job: &Job, outcome: &Outcome, folder: &Path) {
     }
     text += if outcome.violations.is_empty() { "holds" } else { "FAILED" };
     text += &format!(
-        " ({} s, {} samples, {} switches, missing {}, stalled {}, gap {} ms, outage {} ms, failover {:?} ms, doubled {}/{})",
+        " ({} s, {} samples, {} switches, missing {}, stalled {}, late {}, gap {} ms, outage {} ms, failover {:?} ms, doubled {}/{})",
         outcome.seconds,
         outcome.samples,
         found.switches,
         found.missing,
         found.stalled,
+        found.late,
         found.gap_ms,
         found.outage_ms,
         found.failover_ms,

@@ -107,35 +107,46 @@ fn a_sound_log_is_sound() {
 #[test]
 fn a_missing_slot_is_found_and_told_from_one_in_a_fault() {
     let remove = |case: &mut Case| {
-        case.rows.retain(|row| row.time_ns != slot(7));
-        case.messages.retain(|message| message.time_ns != slot(7));
+        let is_lost = |it: &Arrival| it.time_ns == slot(7) || it.time_ns == slot(8);
+        case.rows.retain(|row| !is_lost(row));
+        case.messages.retain(|message| !is_lost(message));
     };
     let lost = spoilt(remove);
-    assert_eq!((lost.missing, lost.missing_undisturbed, lost.gap_ms), (3, 6, 200));
+    assert_eq!((lost.missing, lost.missing_undisturbed, lost.late, lost.gap_ms), (6, 12, 0, 300));
     let excused = spoilt(|case| {
         remove(case);
-        case.disturbed = Some((slot(6), slot(8)));
+        case.disturbed = Some((slot(7), slot(8)));
     });
-    assert_eq!((excused.missing, excused.missing_undisturbed), (3, 0));
+    assert_eq!((excused.missing, excused.missing_undisturbed), (6, 0));
     let stalled = spoilt(|case| {
         remove(case);
-        case.stalls = vec![(slot(6), slot(6) + 90_000_000), (slot(12), slot(13))];
+        case.stalls = vec![(slot(7), slot(7) + 90_000_000), (slot(12), slot(13))];
     });
-    assert_eq!((stalled.missing, stalled.missing_undisturbed, stalled.stalled), (0, 0, 3));
+    assert_eq!((stalled.missing, stalled.missing_undisturbed, stalled.stalled), (0, 0, 6));
     // A sample that is not good is no sample, and is counted apart.
     let bad = spoilt(|case| {
         for it in case.rows.iter_mut().chain(&mut case.messages).filter(|it| it.time_ns == slot(7)) {
+            if it.stream == COUNTER {
+                continue;
+            }
             (it.value, it.quality) = (None, "bad(timeout)".into());
         }
     });
-    assert_eq!((bad.missing, bad.bad), (3, 3));
+    assert_eq!((bad.missing, bad.bad), (2, 2));
+    // One slot that was over when the read before it ended is counted apart.
+    let late = spoilt(|case| {
+        case.rows.retain(|row| row.time_ns != slot(7));
+        case.messages.retain(|message| message.time_ns != slot(7));
+        case.truth.get_mut(&(1, 6)).expect("it was served").utc += DEVICE_PERIOD_NS;
+    });
+    assert_eq!((late.missing, late.late), (0, 3));
     let silent = spoilt(|case| case.rows.retain(|row| row.stream != COUNTER));
     assert_eq!(silent.missing_undisturbed, 1);
 }
 
 #[test]
 fn one_destination_that_lacks_a_sample_is_found() {
-    let lost = spoilt(|case| case.rows.retain(|row| (row.time_ns, &*row.stream) != (slot(7), COUNTER)));
+    let lost = spoilt(|case| case.rows.retain(|row| (row.time_ns, &*row.stream) != (slot(7), NAMES[0])));
     assert_eq!((lost.missing, lost.wrong), (1, 1));
     assert!(lost.told.iter().any(|told| told.contains("not at database")), "{lost:?}");
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub enum Control {
     /// Two nodes that know nothing of each other deliver at once.
     NoArbitration,
-    /// The database forgets which epoch and place it has.
+    /// The database forgets up to which place it has everything.
     CursorForgotten,
     /// The database acknowledges rows that it does not keep.
     RowsSwallowed,
@@ -40,16 +40,22 @@ impl Control {
 
     /// With the scenario that shows it.
     pub fn job(self) -> (Control, Scenario) {
-        let id = match self {
-            Control::NoArbitration | Control::RowsSwallowed => "S03",
-            Control::CursorForgotten => "S01",
-            Control::NoSync => "S22b",
+        let again = || vec![Step::Kill(Who::Active), Step::Delivered, Step::StartAll, Step::Redundant];
+        let steps = match self {
+            Control::NoArbitration | Control::RowsSwallowed => vec![Step::Pause(3_000, 4_000)],
+            // What was under way at one takeover may be nothing.
+            Control::CursorForgotten => (0..5).flat_map(|_| again()).collect(),
+            Control::NoSync => vec![
+                Step::Hold,
+                Step::Pause(3_000, 4_000),
+                Step::PowerCut(Who::Both),
+                Step::StartAll,
+                Step::Release,
+                Step::Delivered,
+            ],
         };
-        let scenario = crate::table::all().into_iter().find(|scenario| scenario.id == id);
-        (
-            self,
-            scenario.unwrap_or_else(|| Scenario::new("S03", "", vec![Step::Kill(Who::Both)], Expect::calm())),
-        )
+        let scenario = Scenario::new(self.name(), "a control of the checker", steps, Expect::failover());
+        (self, if self == Control::NoSync { scenario.on(Disk::Image) } else { scenario })
     }
 
     pub fn build(self, build: Build, folder: &Path) -> Result<Build, String> {
@@ -71,7 +77,8 @@ impl Control {
         let script = match self {
             Control::NoArbitration | Control::NoSync => return Ok(()),
             Control::CursorForgotten => {
-                "create trigger forget after update on gwp_cursor begin delete from gwp_cursor; end"
+                "create trigger forget after update of position_seq on gwp_cursor begin \
+                 update gwp_cursor set position_epoch = 0, position_seq = 0, part = 0; end"
             }
             Control::RowsSwallowed => {
                 "create trigger swallow before insert on samples_data when new.time_ns / 100000000 % 17 = 0 begin \

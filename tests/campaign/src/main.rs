@@ -67,7 +67,8 @@ fn main() -> std::process::ExitCode {
         None => campaign::run(&args.campaign),
         Some(Role::Device(device)) => device::run(device).map(|()| true),
         Some(Role::One(one)) => {
-            let scenario = table::all().into_iter().find(|scenario| scenario.id == one.scenario);
+            let listed = table::all().into_iter().find(|scenario| scenario.id == one.scenario);
+            let scenario = one.control.map(|control| control.job().1).or(listed);
             scenario
                 .ok_or("no such scenario".to_owned())
                 .and_then(|scenario| single::run(one, &scenario))

@@ -10,6 +10,9 @@ use std::fmt::Write as _;
 /// MQTT sink has under way at most, each with what two slots of all tags hold.
 const TWICE_PER_MOVE: u64 = 64 * 22;
 
+/// Samples that reads which were late may cost a run where time is not strict.
+const LATE_MAX: u64 = 200;
+
 /// One line of `runs.jsonl`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Outcome {
@@ -54,6 +57,7 @@ impl Findings {
             missing: self.missing.max(other.missing),
             bad: self.bad.max(other.bad),
             stalled: self.stalled.max(other.stalled),
+            late: self.late.max(other.late),
             missing_undisturbed: self.missing_undisturbed.max(other.missing_undisturbed),
             doubled_rows: self.doubled_rows.max(other.doubled_rows),
             doubled_messages: self.doubled_messages.max(other.doubled_messages),
@@ -88,6 +92,11 @@ pub fn violations(outcome: &Outcome, scenario: &Scenario, strict: Strictness) ->
         Missing::IfCold => !strict.is_hot,
         Missing::Disturbed => true,
     };
+    // On a busy machine a read is late now and then; on a quiet one it is the gateway that was.
+    never(
+        if strict.slack > 1 { found.late.saturating_sub(LATE_MAX) } else { found.late },
+        "slots skipped by late reads",
+    );
     if !may_miss {
         never(found.missing, "slots missing");
     }

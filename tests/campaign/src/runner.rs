@@ -56,6 +56,7 @@ pub struct Runner {
     /// Faults whose time until new samples is measured.
     pub marks: Vec<Mark>,
     first: Option<Mark>,
+    pub patience: Duration,
     stalls: Stalls,
     /// Clocks of nodes were moved.
     clocks_moved: bool,
@@ -74,6 +75,7 @@ impl Runner {
             held: None,
             marks: Vec::new(),
             first: None,
+            patience: PATIENCE,
             stalls: watch_stalls(),
             clocks_moved: false,
             notes: Vec::new(),
@@ -83,7 +85,7 @@ impl Runner {
 
     /// Waits for a condition, and looks after the nodes meanwhile.
     pub fn until(&mut self, what: &str, mut condition: impl FnMut(&Runner) -> bool) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         while !condition(self) {
             self.plant.supervise()?;
             if Instant::now() > deadline {

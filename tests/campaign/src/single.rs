@@ -9,7 +9,7 @@ use crate::scenario::{Needs, Scenario};
 use crate::spaces::Spaces;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(clap::Args, Debug)]
 pub struct OneArgs {
@@ -119,6 +119,10 @@ fn carry_out(args: &OneArgs, scenario: &Scenario) -> Result<Outcome, String> {
         None => build,
     };
     let mut runner = Runner::new(Plant::new(&args.folder, net, build)?, args.seed);
+    if args.control.is_some() {
+        // What is broken on purpose may well stand still.
+        runner.patience = Duration::from_secs(45);
+    }
     runner.begin()?;
     if let Some(control) = args.control {
         control.sabotage(&runner.plant)?;
