@@ -65,6 +65,9 @@ pub struct CampaignArgs {
     /// Runs with something broken on purpose, each of which must be found
     #[arg(long)]
     controls: bool,
+    /// Only the table of figures that were kept: files `runs.jsonl`, with commas
+    #[arg(long, value_delimiter = ',')]
+    table: Vec<PathBuf>,
     /// Lists the scenarios
     #[arg(long)]
     list: bool,
@@ -107,6 +110,13 @@ pub fn run(args: &CampaignArgs) -> Result<bool, String> {
         for scenario in scenarios::all() {
             println!("{:5} {}", scenario.id, scenario.what);
         }
+        return Ok(true);
+    }
+    if !args.table.is_empty() {
+        let texts = args.table.iter().map(std::fs::read_to_string).collect::<Result<Vec<_>, _>>();
+        let text = texts.map_err(|error| error.to_string())?.concat();
+        let outcomes: Result<Vec<Outcome>, _> = text.lines().map(serde_json::from_str).collect();
+        println!("{}", table(&outcomes.map_err(|error| error.to_string())?));
         return Ok(true);
     }
     let seed = args.seed.unwrap_or_else(|| clock::utc().unsigned_abs() / 1_000_000 % 1_000_000_000);

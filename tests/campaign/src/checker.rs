@@ -11,6 +11,8 @@ const TOLD: usize = 4;
 /// How far the time of a sample may lie from the moment its device served it.
 const EARLY_NS: i64 = 500_000_000;
 const LATE_NS: i64 = 5_000_000_000;
+/// How long the graph is about to move after what moves it.
+const MOVE_NS: i64 = 3_000_000_000;
 
 /// What arrived at one destination.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,7 @@ pub struct Evidence<'a> {
 
 /// Counts and what they are made of.
 #[derive(Clone, Default, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Findings {
     /// Slots without a good sample at a destination, the worst destination, all streams.
     pub missing: u64,
@@ -83,9 +86,10 @@ impl Findings {
     }
 }
 
-/// Samples of late hours that say so themselves are not out of order.
+/// What the standby of a pair had and the active had not says so: it is not the first sample of its slot, or comes
+/// behind newer ones.
 fn is_backfill(arrival: &Arrival) -> bool {
-    arrival.quality.contains("backfill")
+    arrival.repeat > 0
 }
 
 fn is_good(arrival: &Arrival) -> bool {
@@ -160,13 +164,19 @@ fn order_and_doubles(sink: &Sink, findings: &mut Findings) {
 fn values(sink: &Sink, evidence: &Evidence, findings: &mut Findings) {
     let kinds: HashMap<&str, &Stream> = evidence.streams.iter().map(|it| (it.name.as_str(), it)).collect();
     let mut starts: HashMap<&str, i64> = HashMap::new();
-    let mut numbers: HashMap<(u32, i64), u32> = HashMap::new();
+    let mut numbers: HashMap<(u32, i64, u32), u32> = HashMap::new();
+    let mut good: HashMap<(&str, i64), u32> = HashMap::new();
     for arrival in sink.arrivals {
         let Some(stream) = kinds.get(arrival.stream.as_str()) else {
             wrong(findings, sink, arrival, "nobody has this tag");
             continue;
         };
         let Some(value) = arrival.value else { continue };
+        if is_good(arrival)
+            && *good.entry((&arrival.stream, arrival.time_ns)).or_insert(arrival.repeat) != arrival.repeat
+        {
+            wrong(findings, sink, arrival, "a second good sample of its slot");
+        }
         match stream.kind {
             Kind::Counter => {
                 let start = arrival.time_ns - value * stream.period_ns;
@@ -189,7 +199,8 @@ fn values(sink: &Sink, evidence: &Evidence, findings: &mut Findings) {
                     wrong(findings, sink, arrival, "served at another time");
                 }
                 // All registers of a device are read in one request.
-                if *numbers.entry((device, arrival.time_ns)).or_insert(of.number) != of.number {
+                if *numbers.entry((device, arrival.time_ns, arrival.repeat)).or_insert(of.number) != of.number
+                {
                     wrong(findings, sink, arrival, "of another read than its neighbours");
                 }
             }
@@ -259,16 +270,18 @@ fn slots(sink: &Sink, evidence: &Evidence, findings: &mut Findings) {
     findings.late = findings.late.max(late);
 }
 
-/// One slot is absent behind a read that ended when the slot was over. Nobody writes down when the simulator was
+/// One slot is absent behind a read that came when it was nearly due itself. Nobody writes down when the simulator was
 /// read, so of its streams each single slot counts as such.
 fn is_late(first: &Arrival, second: &Arrival, stream: &Stream, evidence: &Evidence) -> bool {
-    if second.time_ns - first.time_ns != 2 * stream.period_ns {
+    // While the graph moves nothing is put down to the machine.
+    let moves = |mark: &Mark| (mark.utc - MOVE_NS..mark.utc + MOVE_NS).contains(&first.time_ns);
+    if second.time_ns - first.time_ns != 2 * stream.period_ns || evidence.marks.iter().any(moves) {
         return false;
     }
     let Kind::Device { device, .. } = stream.kind else { return true };
     let number = first.value.and_then(Encoded::of).map_or(0, |of| of.number);
     let served = evidence.truth.get(&(device, number));
-    served.is_some_and(|served| served.utc - first.time_ns >= stream.period_ns)
+    served.is_some_and(|served| served.utc - first.time_ns >= stream.period_ns * 3 / 4)
 }
 
 fn gap(first: &Arrival, second: &Arrival, stream: &Stream, evidence: &Evidence) -> u64 {

@@ -133,13 +133,19 @@ fn a_missing_slot_is_found_and_told_from_one_in_a_fault() {
         }
     });
     assert_eq!((bad.missing, bad.bad), (2, 2));
-    // One slot that was over when the read before it ended is counted apart.
+    // One slot that was nearly due when the read before it came is counted apart.
     let late = spoilt(|case| {
         case.rows.retain(|row| row.time_ns != slot(7));
         case.messages.retain(|message| message.time_ns != slot(7));
         case.truth.get_mut(&(1, 6)).expect("it was served").utc += DEVICE_PERIOD_NS;
     });
     assert_eq!((late.missing, late.late), (0, 3));
+    let moved = spoilt(|case| {
+        case.rows.retain(|row| row.time_ns != slot(7));
+        case.messages.retain(|message| message.time_ns != slot(7));
+        case.marks.push(Mark { boot: slot(5) as u64, utc: slot(5) });
+    });
+    assert_eq!((moved.missing, moved.late), (3, 0));
     let silent = spoilt(|case| case.rows.retain(|row| row.stream != COUNTER));
     assert_eq!(silent.missing_undisturbed, 1);
 }
@@ -168,14 +174,13 @@ fn what_comes_out_of_order_is_found_but_for_backfill() {
     assert!(swapped.disordered > 0);
     let late = spoilt(|case| {
         let mut row = case.rows.remove(3 * 5);
-        row.quality = "uncertain(backfill)".into();
+        row.repeat = 1;
         case.rows.push(row);
     });
     assert_eq!(late.disordered, 0);
     // A node that is not active any more brings something new that lies behind what was delivered.
     let zombie = spoilt(|case| {
-        let mut message = case.messages[30].clone();
-        (message.repeat, message.position) = (1, Some([1, 3, 0, 0]));
+        let message = case.messages.remove(30);
         case.messages.push(message);
     });
     assert!(zombie.disordered > 0);
@@ -215,6 +220,12 @@ fn wrong_values_are_found() {
         case.truth.values_mut().for_each(|served| served.utc -= 10_000_000_000);
     });
     assert!(old.wrong > 0, "values of another time");
+    let again = wrong(|all| {
+        let mut second = all[21].clone();
+        second.repeat = 1;
+        all.push(second);
+    });
+    assert_eq!(again, 2, "a second good sample of a slot");
     let other = spoilt(|case| case.rows[23].value = Some(8));
     assert_eq!(other.wrong, 2, "not the number of its slot, and another one at the broker");
 }

@@ -338,10 +338,7 @@ impl Runner {
     fn apply_and_kill(&mut self) -> Result<(), String> {
         let text =
             std::fs::read_to_string(self.plant.path("plant.gwp")).map_err(|error| error.to_string())?;
-        let changed = text.replace(
-            "source sim : simulator { scan = 100 ms }",
-            "source sim : simulator { scan = 100 ms\n  tag more at \"counter 0..9 step 1\" : dint\n}",
-        );
+        let changed = text.replace("device m[1..3]", "device m[1..4]");
         std::fs::write(self.plant.path("plant.gwp"), changed).map_err(|error| error.to_string())?;
         let active = self.active;
         let out = self.plant.ask(active, &["apply", "plant.gwp"])?;

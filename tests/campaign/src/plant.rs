@@ -31,6 +31,8 @@ pub struct Build {
     pub gwp: PathBuf,
     pub profile: String,
     pub load: bool,
+    /// The standby reads, too.
+    pub hot: bool,
     pub mqtt: bool,
     pub disk: Disk,
     /// Nodes run under a clock of their own, which a file moves.
@@ -117,7 +119,10 @@ impl Plant {
         if !made.status.success() {
             return Err(format!("pair keys: {}", String::from_utf8_lossy(&made.stderr)));
         }
-        self.write("plant.gwp", &program::text(&self.database(), self.build.load, self.build.mqtt))?;
+        self.write(
+            "plant.gwp",
+            &program::text(&self.database(), self.build.load, self.build.mqtt, self.build.hot),
+        )?;
         for (node, name) in NAMES.iter().enumerate() {
             self.make_disk(node)?;
             let small = self.build.disk == Disk::Small;

@@ -50,12 +50,13 @@ pub fn streams(load: bool) -> Vec<Stream> {
 }
 
 /// The text of `plant.gwp`.
-pub fn text(database: &Path, load: bool, mqtt: bool) -> String {
+pub fn text(database: &Path, load: bool, mqtt: bool, hot: bool) -> String {
+    let standby = if hot { ", standby = hot" } else { "" };
     let mut text = "gateway plant {}\n".to_owned();
     for device in 1..=DEVICES {
         let _ = writeln!(
             text,
-            "source plc{device} : modbus_tcp {{\n  address = node(\"plc{device}\"), unit_id = 1, scan = 100 ms, timeout = 300 ms"
+            "source plc{device} : modbus_tcp {{\n  address = node(\"plc{device}\"), unit_id = 1, scan = 100 ms, timeout = 300 ms{standby}"
         );
         for register in 0..PAIRS {
             let _ = writeln!(text, "  tag r{register} at \"hr {}\" : dint", 2 * register);
@@ -65,7 +66,7 @@ pub fn text(database: &Path, load: bool, mqtt: bool) -> String {
     let counter = "{ tag x at \"counter 0..1000000000 step 1\" : dint }";
     let _ = writeln!(
         text,
-        "source sim : simulator {{ scan = 100 ms }}\ndevice m[1..{SIMULATED}] on sim {counter}"
+        "source sim : simulator {{ scan = 100 ms{standby} }}\ndevice m[1..{SIMULATED}] on sim {counter}"
     );
     let mut heads = "m[*]".to_owned();
     for device in 1..=DEVICES {

@@ -108,6 +108,7 @@ fn carry_out(args: &OneArgs, scenario: &Scenario) -> Result<Outcome, String> {
         gwp: args.gwp.clone(),
         profile: args.profile.clone(),
         load: scenario.load,
+        hot: args.standby == "hot",
         mqtt: ["mosquitto", "mosquitto_sub", "stdbuf"].iter().all(|tool| has(tool)),
         disk: scenario.disk,
         fake_clock: scenario.needs == Needs::Faketime,
