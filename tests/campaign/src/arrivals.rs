@@ -54,6 +54,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Arrivals {
     folder: PathBuf,
     newest: [Arc<AtomicI64>; 2],
+    /// Newest slot at the database when its arrivals began to be kept.
+    pub begin: i64,
 }
 
 fn text(error: rusqlite::Error) -> String {
@@ -68,7 +70,7 @@ fn reader(database: &Path) -> rusqlite::Result<Connection> {
 
 impl Arrivals {
     pub fn new(folder: &Path) -> Result<Arrivals, String> {
-        Ok(Arrivals { folder: folder.to_owned(), newest: Default::default() })
+        Ok(Arrivals { folder: folder.to_owned(), newest: Default::default(), begin: 0 })
     }
 
     fn log(&self, feed: Feed) -> PathBuf {
@@ -100,6 +102,8 @@ impl Arrivals {
         let writer = Connection::open(database).map_err(text)?;
         writer.busy_timeout(PATIENCE).map_err(text)?;
         writer.execute_batch(SPY).map_err(text)?;
+        let newest = "select max(time_ns) from samples_data";
+        self.begin = writer.query_row(newest, [], |row| row.get(0)).map_err(text)?;
         let mut log = File::create(self.log(Feed::Database)).map_err(|error| error.to_string())?;
         let (newest, database) = (self.newest[Feed::Database as usize].clone(), database.to_owned());
         std::thread::spawn(move || {

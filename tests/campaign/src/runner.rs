@@ -196,10 +196,10 @@ impl Runner {
     /// What the run has shown.
     pub fn outcome(&self, scenario: &Scenario, whole: i64) -> Result<Outcome, String> {
         let (database, arrivals) = (self.plant.database(), &self.plant.arrivals);
-        let (rows, mut messages) = (arrivals.rows(&database)?, arrivals.messages());
-        // Both from where the database was watched.
-        let begin = rows.iter().map(|row| row.time_ns).min().unwrap_or(0);
-        messages.retain(|message| message.time_ns >= begin);
+        let (mut rows, mut messages) = (arrivals.rows(&database)?, arrivals.messages());
+        // Both from where the database was watched; what is older may have come before.
+        rows.retain(|row| row.time_ns > arrivals.begin);
+        messages.retain(|message| message.time_ns > arrivals.begin);
         let commits = arrivals.commits(&database)?;
         let truth = read_truth(&self.plant.truths());
         let stalls = self.stalls.lock().map(|stalls| stalls.clone()).unwrap_or_default();

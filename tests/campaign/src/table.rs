@@ -193,7 +193,8 @@ fn operations() -> Vec<Scenario> {
             "S38",
             "crashes at random moments of a move",
             vec![CrashInMove { times: 4 }],
-            Expect::failover().missing(Missing::IfCold).switches(4, 12).longer(8_000),
+            // Now and then both are down.
+            Expect::failover().missing(Missing::Disturbed).switches(4, 12).longer(8_000),
         ),
     ]
 }
