@@ -1,0 +1,108 @@
+//! Runs in which something is broken on purpose, by means from outside: the checker must find it, or its silence
+//! elsewhere means nothing.
+
+use crate::plant::{Build, Disk, Plant, tool};
+use crate::report::Outcome;
+use crate::scenario::{Expect, Scenario, Step, Who};
+use rusqlite::Connection;
+use std::path::Path;
+use std::time::Duration;
+
+/// What is broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Control {
+    /// Two nodes that know nothing of each other deliver at once.
+    NoArbitration,
+    /// The database forgets up to which place it has everything.
+    CursorForgotten,
+    /// The database acknowledges rows that it does not keep.
+    RowsSwallowed,
+    /// Nothing is synced, and the power of both nodes is cut.
+    NoSync,
+}
+
+/// Answers every sync at once.
+const NO_SYNC: &str = "int fsync(int f) { (void)f; return 0; }\nint fdatasync(int f) { (void)f; return 0; }\n\
+    int msync(void *a, unsigned long n, int f) { (void)a; (void)n; (void)f; return 0; }\n";
+
+impl Control {
+    pub const ALL: [Control; 4] =
+        [Control::NoArbitration, Control::CursorForgotten, Control::RowsSwallowed, Control::NoSync];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Control::NoArbitration => "no-arbitration",
+            Control::CursorForgotten => "cursor-forgotten",
+            Control::RowsSwallowed => "rows-swallowed",
+            Control::NoSync => "no-sync",
+        }
+    }
+
+    /// With the scenario that shows it.
+    pub fn job(self) -> (Control, Scenario) {
+        let again = || vec![Step::Kill(Who::Active), Step::Delivered, Step::StartAll, Step::Redundant];
+        let steps = match self {
+            Control::NoArbitration | Control::RowsSwallowed => vec![Step::Pause(3_000, 4_000)],
+            // What was under way at one takeover may be nothing.
+            Control::CursorForgotten => (0..5).flat_map(|_| again()).collect(),
+            Control::NoSync => vec![
+                Step::Hold,
+                Step::Pause(3_000, 4_000),
+                Step::PowerCut(Who::Both),
+                Step::StartAll,
+                Step::Release,
+                Step::Delivered,
+            ],
+        };
+        let scenario = Scenario::new(self.name(), "a control of the checker", steps, Expect::failover());
+        (self, if self == Control::NoSync { scenario.on(Disk::Image) } else { scenario })
+    }
+
+    pub fn build(self, build: Build, folder: &Path) -> Result<Build, String> {
+        match self {
+            Control::NoArbitration => Ok(Build { is_single: true, ..build }),
+            Control::CursorForgotten | Control::RowsSwallowed => Ok(build),
+            Control::NoSync => {
+                let (source, library) = (folder.join("nosync.c"), folder.join("nosync.so"));
+                std::fs::write(&source, NO_SYNC).map_err(|error| error.to_string())?;
+                let (source, out) = (source.to_string_lossy(), library.to_string_lossy());
+                tool("cc", &["-shared", "-fPIC", "-o", &out, &source])?;
+                Ok(Build { preload: Some(library), disk: Disk::Image, ..build })
+            }
+        }
+    }
+
+    /// Breaks it, once the pair runs.
+    pub fn sabotage(self, plant: &Plant) -> Result<(), String> {
+        let script = match self {
+            Control::NoArbitration | Control::NoSync => return Ok(()),
+            Control::CursorForgotten => {
+                "create trigger forget after update of position_seq on gwp_cursor begin \
+                 update gwp_cursor set position_epoch = 0, position_seq = 0, part = 0; end"
+            }
+            Control::RowsSwallowed => {
+                "create trigger swallow before insert on samples_data when new.time_ns / 100000000 % 17 = 0 begin \
+                 delete from spy_rows where time_ns = new.time_ns; select raise(ignore); end"
+            }
+        };
+        let writer = Connection::open(plant.database()).map_err(|error| error.to_string())?;
+        writer.busy_timeout(Duration::from_secs(30)).map_err(|error| error.to_string())?;
+        writer.execute_batch(script).map_err(|error| error.to_string())
+    }
+
+    /// What is wrong with a control: that it was not found.
+    pub fn judge(self, outcome: &Outcome) -> Vec<String> {
+        let found = &outcome.findings;
+        let is_found = match self {
+            Control::NoArbitration => found.doubled_messages + found.doubled_rows + found.disordered > 0,
+            Control::CursorForgotten => found.doubled_rows > 0,
+            Control::RowsSwallowed => found.missing > 0 || found.wrong > 0,
+            Control::NoSync => !outcome.violations.is_empty(),
+        };
+        if is_found {
+            Vec::new()
+        } else {
+            vec![format!("the checker did not find it: {:?}", outcome.violations)]
+        }
+    }
+}
