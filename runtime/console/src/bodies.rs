@@ -245,7 +245,7 @@ fn options_schema(first: &str, of_first: Value) -> Value {
             "confirm_within_s": { "type": ["integer", "null"], "minimum": min, "maximum": max },
             "removed": { "type": "string", "enum": ["drain", "keep", "discard"] },
             "expected": or_null(text(1, ID_CHARS_MAX)),
-            "single": { "type": "boolean", "description": "in a pair: also with the peer away, or not able to run it; it takes the program over when it is back" },
+            "single": { "type": "boolean" },
         }),
     );
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {

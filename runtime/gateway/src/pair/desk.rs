@@ -96,6 +96,10 @@ impl PairDesk {
         self.now().problem = problem.map(Into::into);
     }
 
+    pub(super) fn problem(&self) -> Option<String> {
+        self.now().problem.as_deref().map(str::to_owned)
+    }
+
     /// Who is active, by what the copy says.
     pub fn set_active(&self, active: Option<Active>) {
         self.now().active = active;

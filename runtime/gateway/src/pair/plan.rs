@@ -31,22 +31,22 @@ use tokio::sync::watch;
 /// How often it is looked again whether a program can run here that could not.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What a node would run by itself, or why it cannot.
+/// What a node would run by itself, or why it cannot: the rule of [`Begin`](crate::configuration::start::Begin).
 ///
 /// # Errors
 /// Its history cannot be read.
 pub fn at_start(node: &Node, given: Option<&Given>) -> anyhow::Result<Result<PlanId, String>> {
-    if let Some(given) = given {
-        return Ok(prepared(node, &given.plan));
+    let history = History::open(&node.data)?;
+    let is_new = |given: &&Given| history.state.seen.as_ref() != Some(&fingerprint(&given.files));
+    match (given, history.current()?) {
+        (Some(given), current) if current.is_none() || is_new(&given) => Ok(prepared(node, &given.plan)),
+        (_, Some((_, bundle))) => Ok(judge(node, &bundle)),
+        _ => Ok(Err(NOTHING.into())),
     }
-    Ok(match History::open(&node.data)?.current()? {
-        Some((_, bundle)) => judge(node, &bundle),
-        None => Err(
-            "nothing has been in force here yet, and no files are named: it takes over what its peer runs"
-                .into(),
-        ),
-    })
 }
+
+const NOTHING: &str =
+    "nothing has been in force here yet, and no files are named: it takes over what its peer runs";
 
 /// Whether a program can run on this node, and as which plan.
 fn judge(node: &Node, bundle: &Bundle) -> Result<PlanId, String> {
@@ -137,7 +137,11 @@ impl Following {
         }
         last.clone_from(&state);
         let mut history = History::open(&self.node.data)?;
+        let own = history.state.current.clone();
         let active = shared::take_over(&mut history, &kept)?;
+        if let Some(own) = own.filter(|own| kept.ids().is_ok_and(|ids| !ids.contains(own))) {
+            tracing::warn!(kept_as = %own, "what was in force on this node last is not in the history of the active, whose program it takes over: `gwp history ID` shows it");
+        }
         let pending = history.state.pending.clone();
         let read = |id: &Option<String>| -> anyhow::Result<Option<(String, Bundle)>> {
             let Some(id) = id else { return Ok(None) };
@@ -178,7 +182,8 @@ impl Following {
 
     /// Judges what was taken over, until it is ended.
     pub async fn judge(self: Arc<Self>) {
-        let (mut taken, mut told) = (self.taken.subscribe(), Told::default());
+        let problem = self.desk.problem();
+        let (mut taken, mut told) = (self.taken.subscribe(), Told { problem, ..Told::default() });
         loop {
             let again = async {
                 match told.problem {
@@ -190,7 +195,10 @@ impl Following {
                 changed = taken.changed() => if changed.is_err() { return },
                 () = again => {}
             }
-            let Some(now) = taken.borrow_and_update().clone() else { continue };
+            let Some(now) = taken.borrow_and_update().clone() else {
+                self.look_again(&mut told).await;
+                continue;
+            };
             // What is new is not known to be wrong.
             self.inputs.send(Input::Ready(true));
             let (node, of) = (self.node.clone(), now.clone());
@@ -200,6 +208,19 @@ impl Following {
             });
             let Ok((current, pending)) = judged.await else { continue };
             self.tell(&now, current, pending, &mut told);
+        }
+    }
+
+    /// Nothing was taken over yet, and what this node would run by itself could not run: it may by now.
+    async fn look_again(&self, told: &mut Told) {
+        let (node, given) = (self.node.clone(), self.given.clone());
+        let look = tokio::task::spawn_blocking(move || at_start(&node, given.as_ref())).await;
+        if let Ok(Ok(Ok(plan))) = look {
+            tracing::info!(%plan, "this node can run its program");
+            self.inputs.send(Input::Configured(Some(Configured { plan, ..Configured::default() })));
+            self.desk.set_plan(Some(plan));
+            self.desk.set_problem(None);
+            *told = Told { newest: Some(plan), ..Told::default() };
         }
     }
 
@@ -222,7 +243,8 @@ impl Following {
         let plan = match in_force {
             Ok(plan) => plan,
             Err(why) => {
-                if told.problem.as_ref() != Some(&why) {
+                // Of what was about to be in force the same may have been said.
+                if told.newest.is_some() || told.problem.as_ref() != Some(&why) {
                     tracing::error!(id = %id(of), %why, "the program that is in force cannot run here: this node is no standby");
                     self.cannot(&why);
                 }

@@ -255,10 +255,11 @@ impl Node {
 
 #[cfg(all(test, not(mutants)))]
 mod tests {
+    use super::Obstacle;
     use crate::failback::FailbackMode;
     use crate::member::NodeId::Primary;
     use crate::mono::Mono;
-    use crate::node::{Input, Node, Output, Settings, StalePolicy};
+    use crate::node::{Configured, Input, Node, Output, Role, Settings, StalePolicy};
     use crate::policy::{PairPolicy, Quorum};
     use crate::timing::Timing;
     use crate::token::ActivationToken;
@@ -289,6 +290,30 @@ mod tests {
             }
         }
         panic!("it does not become active: {node:?}");
+    }
+
+    #[test]
+    fn who_cannot_run_the_program_does_not_stand() {
+        let quorum = Quorum::Pair(PairPolicy::Availability);
+        let (stale, failback) = (StalePolicy::Allow, FailbackMode::Manual);
+        let settings = Settings { me: Primary, quorum, timing: Timing::DEFAULT, stale, failback };
+        let promise = Promise { epoch: 1, holder: Some(Primary) };
+        let disk = Superblock { promise, led: 1, whole: 1, ..Superblock::default() };
+        let mut node = Node::boot(settings, disk, Mono(1));
+        let mut out = Vec::new();
+        node.step(Mono(2), Input::Opened, &mut out);
+        node.step(Mono(2), Input::Configured(None), &mut out);
+        let ticks = |node: &mut Node, from: u64| {
+            for tick in from..from + 1_000 {
+                let now = Mono(tick * 50_000_000);
+                node.step(now, Input::Moved { sequencer: true, store: true }, &mut Vec::new());
+            }
+            node.may_stand(Mono((from + 1_000) * 50_000_000))
+        };
+        assert_eq!(ticks(&mut node, 1), Err(Obstacle::Configuration));
+        assert_eq!(node.role(), Role::Starting);
+        node.step(Mono(1_001 * 50_000_000), Input::Configured(Some(Configured::default())), &mut out);
+        assert_eq!(node.role(), Role::Candidate);
     }
 
     #[test]
