@@ -77,7 +77,12 @@ pub struct Plant {
 }
 
 impl Plant {
-    /// Files of a new pair, which runs a program, with a line of `[vars]` for each node; nothing runs yet.
+    /// Files of a new pair; nothing runs yet.
+    pub fn new(profile: &str) -> Plant {
+        Plant::with(profile, PROGRAM, ["", ""])
+    }
+
+    /// The same with another program, and a line of `[vars]` for each node.
     pub fn with(profile: &str, program: &str, vars: [&str; 2]) -> Plant {
         let folder = tempfile::tempdir().expect("a folder");
         let plant = Plant { folder, nodes: [None, None], witness: None };
@@ -106,7 +111,7 @@ impl Plant {
 
     /// A pair that is redundant, and delivers to a database where each arrival is kept.
     pub fn redundant(profile: &str) -> Plant {
-        Plant::redundant_with(profile, PROGRAM, ["", ""])
+        Plant::new(profile).started(&[])
     }
 
     /// The same with another program, and a line of `[vars]` for each node.

@@ -146,15 +146,23 @@ fn second(batch: &Arc<Batch>) -> Arc<Batch> {
     batch
 }
 
-/// The newest records of a log, with the plans that number them, and whether those are all.
+/// The newest records of a log.
+pub struct Newest {
+    /// With the plans that number them.
+    pub records: Vec<(PlanId, Arc<Record>)>,
+    /// Those are all.
+    pub is_whole: bool,
+}
+
+/// Reads them.
 ///
 /// # Errors
-/// It cannot be read.
-pub fn newest(log: &mut LogReader) -> Result<(Vec<(PlanId, Arc<Record>)>, bool), StoreError> {
+/// They cannot be read.
+pub fn newest(log: &mut LogReader) -> Result<Newest, StoreError> {
     let records = log.newest_records(COMPARED_BYTES_MAX)?;
     let first = records.first().map(|(_, record)| &record.fact);
     let is_whole = matches!(first, None | Some(Fact::Activated { previous: Position::ZERO, .. }));
-    Ok((records, is_whole))
+    Ok(Newest { records, is_whole })
 }
 
 /// Takes note of records of the log that are numbered by `plan`.

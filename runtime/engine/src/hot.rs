@@ -12,7 +12,7 @@
 //! by two runs of the source. The other way, to start a second run and to compare what both give, needs a further
 //! connection to each device just when the network is in trouble.
 
-use crate::admission::{Admission, GroupTags, group_tags, newest, note};
+use crate::admission::{Admission, GroupTags, Newest, group_tags, newest, note};
 use crate::clock::{Disciplined, GatewayClock};
 use crate::limits::{OFFERS_LOOKED, STAGE_STOP, TICK_EVERY};
 use crate::reading::{GoodTags, SlotReading};
@@ -304,7 +304,7 @@ impl HotDesk {
     /// It cannot be read.
     pub fn compare(&self, log: &mut LogReader) -> Result<(), StoreError> {
         self.forget();
-        let (records, is_whole) = newest(log)?;
+        let Newest { records, is_whole } = newest(log)?;
         self.arrived(&records);
         let mut state = self.state();
         if is_whole {

@@ -14,7 +14,7 @@
 //!
 //! What was read elsewhere comes in by [`Engine::admit`]: what the log lacks of it, once.
 
-use crate::admission::{Admission, group_tags, newest, note};
+use crate::admission::{Admission, Newest, group_tags, newest, note};
 use crate::engine::{Begun, Engine, EngineConfig, StartError};
 use crate::exits::Exits;
 use crate::graph::{RunningSource, Shared};
@@ -139,7 +139,7 @@ impl InPair {
             return Ok(());
         }
         let (id, tags, mut held) = (plan.id(), group_tags(plan), HeldIndex::default());
-        let (records, is_whole) = newest(log)?;
+        let Newest { records, is_whole } = newest(log)?;
         note(&mut held, &records, (id, &tags), |_| {});
         if is_whole {
             held.has_whole_log();
