@@ -1,7 +1,8 @@
 //! What people and programs are shown of a pair, and what one without a witness may do by itself.
 
 use crate::pair_plant::{PROGRAM, Plant, port};
-use crate::{refused, said};
+use crate::said;
+use gwp_tests::{PATIENCE, until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -66,7 +67,7 @@ fn without_a_witness_the_program_says_what_a_standby_may() {
         let (name, text) = (format!("{name}.toml"), plant.read(&format!("{name}.toml")));
         let (before, after) = text.split_once(", witness = \"").expect("a witness");
         let (_, after) = after.split_once('"').expect("its address");
-        plant.write(&name, &format!("{before}{after}"));
+        plant.write(&name, &format!("{before}{after}policy = \"availability\"\n"));
     }
     plant = plant.started(&[]);
     let active = plant.wait_until_redundant();
@@ -79,14 +80,18 @@ fn without_a_witness_the_program_says_what_a_standby_may() {
     plant.wait_for_rows();
 
     // With a destination that would get everything twice it may not, whatever is wanted.
-    let (program, machine) = (format!("{}.gwp", NAMES[active]), format!("{}.toml", NAMES[active]));
+    let program = format!("{}.gwp", NAMES[active]);
     plant.write(
         &program,
         &format!("{PROGRAM}sink files : csv {{ path = \"a.csv\" }}\nflow more = m[*] -> files\n"),
     );
-    plant.write(&machine, &format!("{}policy = \"availability\"\n", plant.read(&machine)));
-    let text = refused(&plant.ask(&["run", &program, "--node", &machine, "--quiet"]), 2);
-    assert!(text.contains("not allowed for this program") && text.contains("`files`"), "{text}");
+    plant.start(active);
+    until("the program to be refused", PATIENCE, || {
+        plant.log(active).contains("is not allowed with this program")
+    });
+    plant.kill(active);
+    let log = plant.log(active);
+    assert!(log.contains("sink `files`") && !log.contains("sink `out`"), "{log}");
     let text = said(&plant.ask(&["plan", &program]));
     assert!(text.contains("in a pair without a witness: safety"), "{text}");
     plant.finish(1 - active);

@@ -10,6 +10,15 @@ const WAIT: Duration = gwp_tests::PATIENCE;
 
 #[test]
 fn a_service_manager_hears_that_it_is_ready_alive_reloading_and_stopping() {
+    hears(&[]);
+}
+
+#[test]
+fn it_hears_the_same_of_the_worker_of_a_guard() {
+    hears(&["--guard"]);
+}
+
+fn hears(more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let program = "source s : simulator { scan = 100 ms\n  tag a at \"constant 1\" : int\n}\nsink o : csv { path = \"o.csv\" }\nflow f = s -> o\n";
@@ -26,6 +35,7 @@ fn a_service_manager_hears_that_it_is_ready_alive_reloading_and_stopping() {
         Command::new(gwp())
             .current_dir(folder)
             .args(["run", "p.gwp", "--quiet"])
+            .args(more)
             .env("NOTIFY_SOCKET", &socket)
             .env("WATCHDOG_USEC", "400000")
             .stderr(Stdio::null()),

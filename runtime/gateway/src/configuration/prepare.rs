@@ -25,7 +25,7 @@ pub struct Components {
 /// # Errors
 /// Everything that is wrong, a line each.
 pub fn components(plan: &Plan, node: &Node) -> Result<Components, Vec<String>> {
-    let mut errors = Vec::new();
+    let mut errors: Vec<String> = crate::pair::policy::forbids(node, plan).into_iter().collect();
     let sources = (0..plan.sources.len()).filter_map(|at| source(plan, at, node, &mut errors)).collect();
     let sinks = plan.sinks.iter().filter_map(|declared| sink(plan, declared, node, &mut errors)).collect();
     if errors.is_empty() { Ok(Components { sources, sinks }) } else { Err(errors) }

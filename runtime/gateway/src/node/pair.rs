@@ -8,7 +8,7 @@
 //!   { here = "10.0.1.1:9470", peer = "10.0.1.2:9470", witness = "10.0.1.9:9470" },
 //!   { here = "10.0.2.1:9470", peer = "10.0.2.2:9470" },
 //! ]
-//! policy = "safety"              # without a witness: "availability" where the program allows it (as without this line)
+//! policy = "safety"              # as without this line; without a witness also "availability", where the program allows it
 //! failback = "auto"              # or "manual" (as without this line): `gwp pair failback` moves the graph back
 //! failback_after = "10 min"      # how long the primary must have held everything; "5 min" without this line
 //! failback_window = "01:00-05:00"  # and only then, by the clock on the wall; at any time without this line
@@ -36,7 +36,7 @@ pub struct PairMember {
     pub key: PathBuf,
     pub links: Vec<PairLink>,
     pub failback: Failback,
-    /// Without a witness; `None` = what the program allows.
+    /// Without a witness; `None` = safety.
     pub policy: Option<PairPolicy>,
 }
 

@@ -40,7 +40,7 @@ pub struct PairDesk {
     pub(super) me: NodeId,
     pub(super) settings: Settings,
     /// How a majority comes about, and why so.
-    policy: String,
+    policy: &'static str,
     pub(super) inputs: Inputs,
     now: Mutex<Now>,
 }
@@ -64,9 +64,9 @@ struct Now {
 }
 
 impl PairDesk {
-    pub fn new(node: &Node, settings: Settings, policy: String, inputs: Inputs) -> PairDesk {
-        let (data, now) = (node.data.clone(), Mutex::default());
-        PairDesk { node: node.id.clone(), data, me: settings.me, settings, policy, inputs, now }
+    pub fn new(node: &Node, settings: Settings, policy: &'static str, inputs: Inputs) -> PairDesk {
+        let (node, data) = (node.id.clone(), node.data.clone());
+        PairDesk { node, data, me: settings.me, settings, policy, inputs, now: Mutex::default() }
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {

@@ -1,90 +1,88 @@
-//! What a pair without a witness may do by itself: derived from what its sinks can, or told to be careful.
+//! What a pair without a witness may do by itself: careful, unless `node.toml` wants otherwise and no program that runs
+//! here would be harmed by it.
 
 use crate::catalog;
 use crate::configuration::history::History;
 use crate::configuration::start::{Given, compiled};
 use crate::node::{Node, PairMember};
-use anyhow::bail;
-use gwp_plan::Plan;
+use gwp_plan::{Plan, SinkPlan};
 use gwp_redundancy::policy::{PairPolicy, Quorum, SinkAbility, Unsafe};
 use std::sync::Arc;
 
-/// How a majority comes about here, and why it is so.
-pub struct Chosen {
-    pub quorum: Quorum,
-    pub why: String,
-}
-
-/// What a pair without a witness may do with this program; otherwise why it must be careful.
+/// What a pair without a witness may do with this program.
 ///
 /// # Errors
 /// Everything that two actives at once would harm.
 pub fn derive(plan: &Plan) -> Result<PairPolicy, Vec<Unsafe>> {
-    let ability = |sink: &gwp_plan::SinkPlan| {
+    let ability = |sink: &SinkPlan| {
         let traits = catalog::sink(&sink.driver).and_then(|driver| driver.manifest().sink());
         // A sink that this gwp does not know can nothing.
         (traits.is_some_and(|traits| traits.idempotent), traits.is_some_and(|traits| traits.fencing))
     };
-    let of = |sink| {
+    let abilities = plan.sinks.iter().map(|sink| {
         let (idempotent, fencing) = ability(sink);
         SinkAbility { name: &sink.name, idempotent, fencing }
-    };
-    let sinks: Vec<SinkAbility<'_>> = plan.sinks.iter().map(of).collect();
-    PairPolicy::derive(&sinks, !plan.writes.is_empty())
+    });
+    PairPolicy::derive(&abilities.collect::<Vec<_>>(), !plan.writes.is_empty())
 }
 
-/// In one sentence.
+/// In one sentence, for who plans a pair.
 pub fn sentence(derived: &Result<PairPolicy, Vec<Unsafe>>) -> String {
     match derived {
-        Err(why) => format!(
-            "safety: a silent peer is not taken for a dead one, as {}",
-            why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        ),
-        Ok(_) => "availability: the standby takes over when its peer is silent, as no sink is harmed by two \
-                  actives and nothing writes to devices"
-            .into(),
+        Err(why) => format!("safety, a silent peer is not taken for a dead one, as {}", listed(why)),
+        Ok(_) => {
+            "`policy = \"availability\"` is allowed: no sink is harmed by two actives, and nothing writes to \
+                  devices"
+                .into()
+        }
     }
 }
 
-/// For this node.
-///
-/// # Errors
-/// `node.toml` wants what the program forbids, or what was in force last cannot be read.
-pub fn choose(node: &Node, member: &PairMember, given: Option<&Given>) -> anyhow::Result<Chosen> {
-    if member.links.iter().any(|link| link.witness.is_some()) {
-        return Ok(Chosen { quorum: Quorum::Witnessed, why: "a witness votes".into() });
-    }
-    if member.policy == Some(PairPolicy::Safety) {
-        let why = "safety: node.toml says so; a silent peer is not taken for a dead one".into();
-        return Ok(Chosen { quorum: Quorum::Pair(PairPolicy::Safety), why });
-    }
-    let derived = match plan_of(node, given)? {
-        Some(plan) => derive(&plan),
-        None => Ok(PairPolicy::Safety),
-    };
-    if let (Some(PairPolicy::Availability), Err(why)) = (member.policy, &derived) {
-        let why: Vec<String> = why.iter().map(ToString::to_string).collect();
-        bail!(
-            "`policy = \"availability\"` is not allowed for this program: {}. Use a witness, or leave `policy` out",
-            why.join("; ")
-        );
-    }
-    let why = sentence(&derived);
-    Ok(Chosen { quorum: Quorum::Pair(derived.unwrap_or(PairPolicy::Safety)), why })
+/// Why this node may not run a program, if its `node.toml` wants more than the program allows.
+pub fn forbids(node: &Node, plan: &Plan) -> Option<String> {
+    let member = node.pair.as_ref().filter(|member| is_available(member))?;
+    let why = derive(plan).err()?;
+    let of = if member.is_primary { "primary" } else { "backup" };
+    Some(format!(
+        "`policy = \"availability\"` of the {of} is not allowed with this program: {}. Use a witness, or leave `policy` out",
+        listed(&why)
+    ))
 }
 
-/// What this node would run, as far as there is anything.
-fn plan_of(node: &Node, given: Option<&Given>) -> anyhow::Result<Option<Arc<Plan>>> {
-    if let Some(given) = given {
-        return Ok(Some(given.plan.clone()));
-    }
-    let current = History::open(&node.data)?.current()?;
-    current.map(|(id, bundle)| compiled(&id, &bundle)).transpose()
+fn listed(why: &[Unsafe]) -> String {
+    why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Whether the program writes to devices; one that cannot be read may.
+fn is_witnessed(member: &PairMember) -> bool {
+    member.links.iter().any(|link| link.witness.is_some())
+}
+
+fn is_available(member: &PairMember) -> bool {
+    !is_witnessed(member) && member.policy == Some(PairPolicy::Availability)
+}
+
+/// How a majority comes about at this node, and why so. A program that does not allow it does not run here.
+pub fn choose(member: &PairMember) -> (Quorum, &'static str) {
+    if is_witnessed(member) {
+        (Quorum::Witnessed, "a witness votes")
+    } else if is_available(member) {
+        let said = "availability: the standby takes over when its peer is silent; node.toml says so, and the program allows it";
+        (Quorum::Pair(PairPolicy::Availability), said)
+    } else {
+        let said = "safety: a silent peer is not taken for a dead one; `gwp plan` says whether `policy = \"availability\"` is allowed";
+        (Quorum::Pair(PairPolicy::Safety), said)
+    }
+}
+
+/// Whether what this node ran last, or is given, writes to devices; what cannot be read may.
 pub fn writes_devices(node: &Node, given: Option<&Given>) -> bool {
-    plan_of(node, given).map_or(true, |plan| plan.is_some_and(|plan| !plan.writes.is_empty()))
+    let last = || -> anyhow::Result<Option<Arc<Plan>>> {
+        let current = History::open(&node.data)?.current()?;
+        current.map(|(id, bundle)| compiled(&id, &bundle)).transpose()
+    };
+    let writes = |plan: &Plan| !plan.writes.is_empty();
+    let given = given.is_some_and(|given| writes(&given.plan));
+    given || last().map_or(true, |plan| plan.is_some_and(|plan| writes(&plan)))
 }
 
 #[cfg(test)]

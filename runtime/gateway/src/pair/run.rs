@@ -166,6 +166,7 @@ impl<'a> PairNode<'a> {
         let key = PairKey::load(&member.key)?;
         std::fs::create_dir_all(&node.data)
             .with_context(|| format!("the data directory {} cannot be used", node.data.display()))?;
+        let own = plan::at_start(&node, given.as_ref())?;
         let mut listeners = Vec::new();
         for link in &member.links {
             let bound = TcpListener::bind(link.here).await;
@@ -178,8 +179,8 @@ impl<'a> PairNode<'a> {
         }
         let (keeper, exits) = exits();
         let keeper = Arc::new(keeper);
-        let chosen = policy::choose(&node, member, given.as_ref())?;
-        let settings = settings(me, member, key.timing, chosen.quorum);
+        let (quorum, policy) = policy::choose(member);
+        let settings = settings(me, member, key.timing, quorum);
         let (driver, told) = driver::start(DriverConfig {
             settings,
             secret: key.secret.clone(),
@@ -189,20 +190,16 @@ impl<'a> PairNode<'a> {
             clock: gwp_engine::clock::boot,
             door: Box::new(EngineDoor(keeper.clone())),
         })?;
-        tracing::info!(node = %node.id, member = %me, links = member.links.len(), witness = settings.quorum == Quorum::Witnessed, policy = chosen.why, "one of a pair");
+        tracing::info!(node = %node.id, member = %me, links = member.links.len(), witness = settings.quorum == Quorum::Witnessed, policy, "one of a pair");
+        let configured = own.as_ref().ok().map(|plan| Configured { plan: *plan, at: Position::ZERO });
+        driver.input(Input::Configured(configured));
         driver.input(Input::Health(100));
         // The votes that an earlier process held are free from here on; to look into its store takes longer.
-        let own = plan::at_start(&node, given.as_ref())?;
         let logged = last_epoch(&node)?;
-        for input in [
-            Input::Configured(own.as_ref().ok().map(|plan| Configured { plan: *plan, at: Position::ZERO })),
-            Input::Logged(logged),
-            Input::Opened,
-            Input::Ready(true),
-        ] {
+        for input in [Input::Logged(logged), Input::Opened, Input::Ready(true)] {
             driver.input(input);
         }
-        let desk = Arc::new(PairDesk::new(&node, settings, chosen.why, driver.inputs()));
+        let desk = Arc::new(PairDesk::new(&node, settings, policy, driver.inputs()));
         desk.set_plan(own.as_ref().ok().copied());
         if let Err(why) = own {
             tracing::warn!(%why, "this node cannot run a program yet");
