@@ -30,6 +30,8 @@ pub struct Arrival {
     pub quality: String,
     /// Where in the gateway's order its message stands; the database does not say.
     pub position: Option<[u64; 4]>,
+    /// It says that it may come behind newer ones.
+    pub is_backfill: bool,
 }
 
 /// A transaction at the database: epoch of who made it, and how far it went.
@@ -37,10 +39,10 @@ pub type Commit = [i64; 4];
 
 /// What keeps each row and each commit that arrives, in order.
 const SPY: &str = "begin immediate;
-    create table spy_rows (n integer primary key, time_ns, tag, repeat, quality, value);
+    create table spy_rows (n integer primary key, time_ns, tag, repeat, quality, value, backfill);
     create trigger spy_on_rows before insert on samples_data begin
-        insert into spy_rows (time_ns, tag, repeat, quality, value)
-        values (new.time_ns, new.tag, new.repeat, new.quality, new.value); end;
+        insert into spy_rows (time_ns, tag, repeat, quality, value, backfill)
+        values (new.time_ns, new.tag, new.repeat, new.quality, new.value, ifnull(new.backfill, 0)); end;
     create table spy_commits (n integer primary key, epoch, position_epoch, position_seq, part);
     create trigger spy_on_commits after update of position_seq on gwp_cursor begin
         insert into spy_commits (epoch, position_epoch, position_seq, part)
@@ -141,7 +143,7 @@ impl Arrivals {
             Some((n.parse::<i64>().ok()?, at.parse::<u64>().ok()?))
         });
         let connection = reader(database).map_err(text)?;
-        let sql = "select n, time_ns, path, repeat, word, value from spy_rows \
+        let sql = "select n, time_ns, path, repeat, word, value, backfill from spy_rows \
             join samples_tags on samples_tags.id = tag left join samples_qualities on code = quality order by n";
         let mut query = connection.prepare(sql).map_err(text)?;
         let (mut at, mut next) = (0, seen.next());
@@ -160,6 +162,7 @@ impl Arrivals {
                 quality: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
                 value: row.get::<_, Option<i64>>(5)?,
                 position: None,
+                is_backfill: row.get(6)?,
             })
         });
         rows.map_err(text)?.collect::<Result<_, _>>().map_err(text)
@@ -198,6 +201,7 @@ fn samples(line: &str) -> Vec<Arrival> {
         value: value.as_i64(),
         quality: message["quality"][stream].as_str().unwrap_or("good").to_owned(),
         position,
+        is_backfill: message["backfill"].as_bool().unwrap_or(false),
     });
     sample.collect()
 }

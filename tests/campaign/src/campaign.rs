@@ -36,7 +36,7 @@ pub struct CampaignArgs {
     #[arg(long, default_value = "default", value_parser = ["fast", "default"])]
     profile: String,
     /// Whether the standby reads devices; with `hot` no slot may be missing
-    #[arg(long, default_value = "cold", value_parser = ["hot", "cold"])]
+    #[arg(long, default_value = "hot", value_parser = ["hot", "cold"])]
     standby: String,
     /// The first seed; without it the clock gives one
     #[arg(long)]
@@ -250,7 +250,7 @@ fn tell(args: &CampaignArgs, job: &Job, outcome: &Outcome, folder: &Path) {
     }
     text += if outcome.violations.is_empty() { "holds" } else { "FAILED" };
     text += &format!(
-        " ({} s, {} samples, {} switches, missing {}, stalled {}, late {}, gap {} ms, outage {} ms, failover {:?} ms, doubled {}/{})",
+        " ({} s, {} samples, {} switches, missing {}, stalled {}, late {}, gap {} ms, outage {} ms, failover {:?} ms, doubled {}/{}, backfill {})",
         outcome.seconds,
         outcome.samples,
         found.switches,
@@ -261,7 +261,8 @@ fn tell(args: &CampaignArgs, job: &Job, outcome: &Outcome, folder: &Path) {
         found.outage_ms,
         found.failover_ms,
         found.doubled_rows,
-        found.doubled_messages
+        found.doubled_messages,
+        found.backfilled
     );
     for note in &outcome.notes {
         text += &format!("\n    {note}");

@@ -3,7 +3,7 @@
 
 use crate::arrivals::{Arrival, Commit};
 use crate::device::{Encoded, Truth};
-use crate::program::{Kind, Stream};
+use crate::program::{DEVICE_PERIOD_NS, Kind, Stream};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Faults of one kind that are told at full length.
@@ -57,13 +57,15 @@ pub struct Findings {
     pub bad: u64,
     /// Not counted in the others: absent while the machine let nobody run.
     pub stalled: u64,
-    /// Not counted in the others: absent because the read before was late by more than a period.
+    /// Not counted in the others: single slots absent where devices were read late.
     pub late: u64,
     /// Missing outside of what was disturbed.
     pub missing_undisturbed: u64,
     pub doubled_rows: u64,
     pub doubled_messages: u64,
     pub disordered: u64,
+    /// Samples that say that they may come behind newer ones; such are not out of order.
+    pub backfilled: u64,
     pub wrong: u64,
     /// Transactions of an epoch after those of a higher one.
     pub interleaved: u64,
@@ -84,12 +86,6 @@ impl Findings {
             self.told.push(words());
         }
     }
-}
-
-/// What the standby of a pair had and the active had not says so: it is not the first sample of its slot, or comes
-/// behind newer ones.
-fn is_backfill(arrival: &Arrival) -> bool {
-    arrival.repeat > 0
 }
 
 fn is_good(arrival: &Arrival) -> bool {
@@ -126,6 +122,8 @@ fn order_and_doubles(sink: &Sink, findings: &mut Findings) {
     let mut seen: HashMap<(&str, i64, u32), ()> = HashMap::new();
     let mut last: HashMap<&str, (i64, u32)> = HashMap::new();
     let mut highest: Option<[u64; 4]> = None;
+    let backfilled = sink.arrivals.iter().filter(|arrival| arrival.is_backfill).count() as u64;
+    findings.backfilled = findings.backfilled.max(backfilled);
     for arrival in sink.arrivals {
         let stream = arrival.stream.as_str();
         if seen.insert((stream, arrival.time_ns, arrival.repeat), ()).is_some() {
@@ -145,7 +143,7 @@ fn order_and_doubles(sink: &Sink, findings: &mut Findings) {
         highest = highest.max(arrival.position);
         let before = last.get(stream).copied();
         let is_older = before.is_some_and(|before| (arrival.time_ns, arrival.repeat) <= before);
-        if (is_older || is_behind) && !is_backfill(arrival) {
+        if (is_older || is_behind) && !arrival.is_backfill {
             findings.disordered += 1;
             let count = findings.disordered;
             findings.tell(count, || {
@@ -225,6 +223,7 @@ fn slots(sink: &Sink, evidence: &Evidence, findings: &mut Findings) {
         }
     }
     let (mut missing, mut bad, mut stalled, mut late) = (0, 0, 0, 0);
+    let late_reads = late_reads(evidence.truth);
     for stream in evidence.streams {
         let Some(found) = by_stream.get(stream.name.as_str()) else {
             findings.missing_undisturbed += 1;
@@ -243,7 +242,7 @@ fn slots(sink: &Sink, evidence: &Evidence, findings: &mut Findings) {
                 let near = |stall: &(i64, i64)| {
                     (stall.0 - stream.period_ns..=stall.1 + stream.period_ns).contains(&slot)
                 };
-                if is_late(pair[0], pair[1], stream, evidence) {
+                if is_late(pair[0], pair[1], stream, evidence.marks, &late_reads) {
                     late += 1;
                     slot += stream.period_ns;
                     continue;
@@ -270,18 +269,23 @@ fn slots(sink: &Sink, evidence: &Evidence, findings: &mut Findings) {
     findings.late = findings.late.max(late);
 }
 
-/// One slot is absent behind a read that came when it was nearly due itself. Nobody writes down when the simulator was
-/// read, so of its streams each single slot counts as such.
-fn is_late(first: &Arrival, second: &Arrival, stream: &Stream, evidence: &Evidence) -> bool {
+/// When devices were read late by half a period or more, whatever the slot: in order.
+fn late_reads(truth: &Truth) -> Vec<i64> {
+    let is_late = |at: &i64| at.rem_euclid(DEVICE_PERIOD_NS) >= DEVICE_PERIOD_NS / 2;
+    let mut late: Vec<i64> = truth.values().map(|served| served.utc).filter(is_late).collect();
+    late.sort_unstable();
+    late
+}
+
+/// One slot is absent, and some device was read late round about it: the machine let nobody run in time.
+fn is_late(first: &Arrival, second: &Arrival, stream: &Stream, marks: &[Mark], late_reads: &[i64]) -> bool {
     // While the graph moves nothing is put down to the machine.
     let moves = |mark: &Mark| (mark.utc - MOVE_NS..mark.utc + MOVE_NS).contains(&first.time_ns);
-    if second.time_ns - first.time_ns != 2 * stream.period_ns || evidence.marks.iter().any(moves) {
+    if second.time_ns - first.time_ns != 2 * stream.period_ns || marks.iter().any(moves) {
         return false;
     }
-    let Kind::Device { device, .. } = stream.kind else { return true };
-    let number = first.value.and_then(Encoded::of).map_or(0, |of| of.number);
-    let served = evidence.truth.get(&(device, number));
-    served.is_some_and(|served| served.utc - first.time_ns >= stream.period_ns * 3 / 4)
+    let next = late_reads.partition_point(|at| *at < first.time_ns);
+    late_reads.get(next).is_some_and(|at| *at < second.time_ns + stream.period_ns)
 }
 
 fn gap(first: &Arrival, second: &Arrival, stream: &Stream, evidence: &Evidence) -> u64 {

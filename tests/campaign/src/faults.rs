@@ -60,8 +60,10 @@ impl Runner {
             Step::Starve { who, percent, ms } => self.starve(who, percent, ms, moves),
             Step::Cut(part) => {
                 let ways = self.ways(part);
+                self.mark(false);
+                self.trouble(&ways, Trouble { is_cut: true, ..Trouble::default() })?;
                 self.mark(moves);
-                self.trouble(&ways, Trouble { is_cut: true, ..Trouble::default() })
+                Ok(())
             }
             Step::Lose { percent } => {
                 self.mark(moves);
@@ -312,7 +314,8 @@ impl Runner {
         let lock = Connection::open(self.plant.database()).map_err(text)?;
         lock.busy_timeout(Duration::from_secs(30)).map_err(text)?;
         lock.execute_batch("begin immediate").map_err(text)?;
-        let broker = self.plant.broker().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let broker =
+            self.plant.broker.as_ref().and_then(|broker| Pid::from_raw(i32::try_from(broker.id()).ok()?));
         if let Some(broker) = broker {
             kill_process(broker, Signal::STOP).map_err(|error| error.to_string())?;
         }

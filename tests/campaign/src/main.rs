@@ -34,6 +34,8 @@ mod runner;
 #[cfg(target_os = "linux")]
 mod scenario;
 #[cfg(target_os = "linux")]
+mod servers;
+#[cfg(target_os = "linux")]
 mod single;
 #[cfg(target_os = "linux")]
 mod spaces;

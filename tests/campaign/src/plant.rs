@@ -6,7 +6,6 @@ use crate::program;
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,8 +63,9 @@ pub struct Plant {
     pub exits: Vec<Exit>,
     nodes: [Node; 2],
     witness: Option<Child>,
-    broker: Option<Child>,
-    others: Vec<Child>,
+    pub broker: Option<Child>,
+    /// Devices, and who listens at the broker.
+    pub others: Vec<Child>,
 }
 
 impl Plant {
@@ -96,7 +96,7 @@ impl Plant {
         self.folder.join(name)
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), String> {
+    pub fn write(&self, name: &str, text: &str) -> Result<(), String> {
         std::fs::write(self.path(name), text).map_err(|error| format!("{name}: {error}"))
     }
 
@@ -162,7 +162,7 @@ impl Plant {
         tool("mount", &["-o", "loop", &image.to_string_lossy(), &self.disk(node).to_string_lossy()])
     }
 
-    fn log(&self, name: &str) -> Result<File, String> {
+    pub fn log(&self, name: &str) -> Result<File, String> {
         let file = File::options().create(true).append(true).open(self.path(name));
         file.map_err(|error| format!("{name}: {error}"))
     }
@@ -171,67 +171,6 @@ impl Plant {
         let mut command = self.net.command(end, self.build.gwp.as_os_str());
         command.current_dir(&self.folder).args(args).stdin(Stdio::null());
         command
-    }
-
-    fn start_devices(&mut self) -> Result<(), String> {
-        let me = std::env::current_exe().map_err(|error| error.to_string())?;
-        for device in 1..=2 {
-            let mut command = self.net.command(End::Plant, me.as_os_str());
-            command.args(["device", "--listen", &self.net.server(device).to_string()]);
-            command.args(["--device", &device.to_string()]).arg("--truth").arg(self.truth(device));
-            self.others.push(spawn(&mut command)?);
-        }
-        Ok(())
-    }
-
-    fn truth(&self, device: u16) -> PathBuf {
-        self.path(&format!("truth-{device}.log"))
-    }
-
-    pub fn truths(&self) -> Vec<PathBuf> {
-        vec![self.truth(1), self.truth(2)]
-    }
-
-    fn start_broker(&mut self) -> Result<(), String> {
-        let address = self.net.server(0);
-        let (host, port) = (address.ip().to_string(), address.port().to_string());
-        let text = format!(
-            "listener {port} {host}\nallow_anonymous true\npersistence false\nmax_queued_messages 0\nuser root\n"
-        );
-        self.write("mosquitto.conf", &text)?;
-        let mut command = self.net.command(End::Plant, OsStr::new("mosquitto"));
-        command.args(["-c", "mosquitto.conf"]).current_dir(&self.folder);
-        command
-            .stdout(Stdio::from(self.log("mosquitto.log")?))
-            .stderr(Stdio::from(self.log("mosquitto.log")?));
-        self.broker = Some(spawn(&mut command)?);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let log = self.path("mosquitto.log");
-        let runs = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("running"));
-        while !runs() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let mut command = self.net.command(End::Plant, OsStr::new("stdbuf"));
-        command.args([
-            "-oL",
-            "mosquitto_sub",
-            "-h",
-            &host,
-            "-p",
-            &port,
-            "-q",
-            "1",
-            "-t",
-            "gwp/#",
-            "-F",
-            "%p",
-        ]);
-        let mut child = spawn(command.stdout(Stdio::piped()))?;
-        if let Some(lines) = child.stdout.take() {
-            self.arrivals.listen(lines)?;
-        }
-        self.others.push(child);
-        Ok(())
     }
 
     pub fn start(&mut self, node: usize) -> Result<(), String> {
@@ -312,11 +251,6 @@ impl Plant {
     /// The process of a node; 0 when it does not run.
     pub fn pid(&self, node: usize) -> u32 {
         self.nodes[node].process.as_ref().map_or(0, Child::id)
-    }
-
-    /// The process of the broker.
-    pub fn broker(&self) -> Option<u32> {
-        self.broker.as_ref().map(Child::id)
     }
 
     pub fn signal(&self, node: usize, signal: Signal) {
@@ -421,7 +355,8 @@ impl Drop for Plant {
 /// Where Debian has it.
 pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
-fn spawn(command: &mut Command) -> Result<Child, String> {
+/// Starts a process.
+pub fn spawn(command: &mut Command) -> Result<Child, String> {
     command.stdin(Stdio::null()).spawn().map_err(|error| format!("{command:?}: {error}"))
 }
 

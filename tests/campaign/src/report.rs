@@ -62,6 +62,7 @@ impl Findings {
             doubled_rows: self.doubled_rows.max(other.doubled_rows),
             doubled_messages: self.doubled_messages.max(other.doubled_messages),
             disordered: self.disordered.max(other.disordered),
+            backfilled: self.backfilled.max(other.backfilled),
             wrong: self.wrong.max(other.wrong),
             interleaved: self.interleaved.max(other.interleaved),
             gap_ms: self.gap_ms.max(other.gap_ms),
