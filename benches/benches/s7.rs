@@ -22,7 +22,7 @@ use gwp_core::source::{
 use gwp_core::stop::stop_pair;
 use gwp_core::{BoxFuture, Clock, GroupId, TagId, Timestamp};
 use protocol::frame::{self, Tsaps, Unit};
-use protocol::telegram::{self, Area, Item};
+use protocol::telegram::{self, Agreement, Area, Item};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -46,7 +46,8 @@ fn packet(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(packet)
 }
 
-/// Answers the reads of one connection: one item each, all bytes 1.
+/// Answers the reads of one connection: one item each, all bytes 1. It agrees to as many open requests as are
+/// wanted, as an S7-1500 does to several: the loop wants one, the driver what it always wants.
 fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     loop {
@@ -60,7 +61,8 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
             _ if request[17] == 0xF0 => {
                 let [high, low] = PDU.to_be_bytes();
                 let [a, b] = reference(11);
-                vec![0x32, 3, 0, 0, a, b, 0, 8, 0, 0, 0, 0, 0xF0, 0, 0, 1, 0, 1, high, low]
+                let jobs = request[20];
+                vec![0x32, 3, 0, 0, a, b, 0, 8, 0, 0, 0, 0, 0xF0, 0, 0, jobs, 0, jobs, high, low]
             }
             _ => {
                 let count = u16::from_be_bytes([request[23], request[24]]);
@@ -81,7 +83,7 @@ fn bare(port: u16, time: Duration) -> std::io::Result<f64> {
     stream.set_nodelay(true)?;
     stream.write_all(&frame::connect(Tsaps { local: 0x100, remote: 0x102 }))?;
     packet(&mut stream)?;
-    stream.write_all(&frame::data(&telegram::setup(0, PDU)))?;
+    stream.write_all(&frame::data(&telegram::setup(0, Agreement { pdu: PDU, jobs: 1 })))?;
     packet(&mut stream)?;
     let (start, mut values, mut sum) = (Instant::now(), 0, 0u64);
     while start.elapsed() < time {

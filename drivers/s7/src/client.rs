@@ -1,4 +1,4 @@
-//! One connection to a PLC: one request, one answer, in an agreed time.
+//! One connection to a PLC: requests and their answers, in an agreed time.
 //!
 //! Every answer carries the number of its request. What does not fit, comes late or is cut off ends
 //! the connection, and late bytes end with it; so nothing of one exchange reaches a later one.
@@ -6,7 +6,7 @@
 use crate::protocol::Malformed;
 use crate::protocol::frame::{self, HEADER, OVERHEAD, PACKET_MAX, Tsaps, Unit};
 use crate::protocol::refusal::{HeaderError, ReturnCode};
-use crate::protocol::telegram::{self, Item, PDU_MAX, Telegram};
+use crate::protocol::telegram::{self, Agreement, Item, JOBS_MAX, PDU_MAX, Telegram};
 use gwp_core::BoxFuture;
 use gwp_driver_kit::wire::{Dial, Wire};
 use std::io;
@@ -46,7 +46,7 @@ pub struct Client {
     /// Bytes that have come and are not used yet; at most one packet and what came with it.
     buffer: Vec<u8>,
     reference: u16,
-    pdu: u16,
+    agreed: Agreement,
 }
 
 impl Client {
@@ -55,7 +55,8 @@ impl Client {
     /// # Errors
     /// The stream's own, or a sentence on what the PLC refused.
     pub async fn connect(wire: Wire, tsaps: Tsaps, pdu: u16) -> io::Result<Client> {
-        let mut client = Client { wire, buffer: Vec::new(), reference: 0, pdu };
+        let wanted = Agreement { pdu, jobs: JOBS_MAX };
+        let mut client = Client { wire, buffer: Vec::new(), reference: 0, agreed: wanted };
         client.wire.write_all(&frame::connect(tsaps)).await?;
         let packet = client.packet().await.map_err(in_handshake)?;
         match frame::unit(&packet).map_err(|error| in_handshake(error.into()))? {
@@ -67,19 +68,19 @@ impl Client {
             }
             Unit::Data { .. } => return Err(io::Error::other("the PLC sends data before it is connected")),
         }
-        client.pdu = client.agree(pdu).await.map_err(in_handshake)?;
+        client.agreed = client.agree(wanted).await.map_err(in_handshake)?;
         Ok(client)
     }
 
-    async fn agree(&mut self, pdu: u16) -> Result<u16, Fault> {
+    async fn agree(&mut self, wanted: Agreement) -> Result<Agreement, Fault> {
         let reference = self.next_reference();
-        let answer = self.exchange(telegram::setup(reference, pdu)).await?;
-        Ok(checked(&answer, reference)?.pdu(pdu)?)
+        self.send(&telegram::setup(reference, wanted)).await?;
+        Ok(checked(&self.telegram().await?, reference)?.agreement(wanted)?)
     }
 
-    /// The PDU agreed on, in bytes.
-    pub fn pdu(&self) -> u16 {
-        self.pdu
+    /// What is agreed on with the PLC.
+    pub fn agreed(&self) -> Agreement {
+        self.agreed
     }
 
     /// Makes sure that nothing has come that nobody asked for. Waits for nothing.
@@ -91,14 +92,24 @@ impl Client {
         Ok(())
     }
 
-    /// Reads items; one result for each.
-    pub async fn read(&mut self, items: &[Item], timeout: Duration) -> Result<Values, Fault> {
+    /// Asks for the values of items and does not wait for them; gives the number of the request.
+    pub async fn ask(&mut self, items: &[Item]) -> Result<u16, Fault> {
         let reference = self.next_reference();
         let request = telegram::read(reference, items);
         self.fits(request.len())?;
-        let answer = in_time(timeout, self.exchange(request)).await?;
-        let values = checked(&answer, reference)?.values(items)?;
-        Ok(values.into_iter().map(|value| value.map(<[u8]>::to_vec)).collect())
+        self.send(&request).await?;
+        Ok(reference)
+    }
+
+    /// The next answer, whichever request it belongs to.
+    pub async fn answer(&mut self, timeout: Duration) -> Result<Vec<u8>, Fault> {
+        in_time(timeout, self.telegram()).await
+    }
+
+    /// Reads items; one result for each.
+    pub async fn read(&mut self, items: &[Item], timeout: Duration) -> Result<Values, Fault> {
+        let reference = in_time(timeout, self.ask(items)).await?;
+        values_of(&self.answer(timeout).await?, reference, items)
     }
 
     /// Gives one item a value.
@@ -111,12 +122,13 @@ impl Client {
         let reference = self.next_reference();
         let request = telegram::write(reference, item, bytes);
         self.fits(request.len())?;
-        let answer = in_time(timeout, self.exchange(request)).await?;
-        Ok(checked(&answer, reference)?.written()?)
+        in_time(timeout, self.send(&request)).await?;
+        Ok(checked(&self.answer(timeout).await?, reference)?.written()?)
     }
 
     fn fits(&self, bytes: usize) -> Result<(), Fault> {
-        if bytes > usize::from(self.pdu) { Err(Fault::TooLong(self.pdu)) } else { Ok(()) }
+        let pdu = self.agreed.pdu;
+        if bytes > usize::from(pdu) { Err(Fault::TooLong(pdu)) } else { Ok(()) }
     }
 
     fn next_reference(&mut self) -> u16 {
@@ -124,9 +136,12 @@ impl Client {
         self.reference
     }
 
-    /// Sends a telegram and gives the next one that comes.
-    async fn exchange(&mut self, request: Vec<u8>) -> Result<Vec<u8>, Fault> {
-        self.wire.write_all(&frame::data(&request)).await?;
+    async fn send(&mut self, telegram: &[u8]) -> Result<(), Fault> {
+        Ok(self.wire.write_all(&frame::data(telegram)).await?)
+    }
+
+    /// The next whole telegram.
+    async fn telegram(&mut self) -> Result<Vec<u8>, Fault> {
         let mut answer = Vec::new();
         loop {
             let packet = self.packet().await?;
@@ -174,6 +189,23 @@ impl Client {
 
 async fn in_time<T>(timeout: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     tokio::time::timeout(timeout, work).await.unwrap_or(Err(Fault::Timeout))
+}
+
+/// The number of the request that an answer belongs to.
+///
+/// # Errors
+/// It is none.
+pub fn number_of(answer: &[u8]) -> Result<u16, Fault> {
+    Ok(telegram::parse(answer)?.reference)
+}
+
+/// What an answer says of each item of its request.
+///
+/// # Errors
+/// It refuses the request as a whole, or is the answer to another one.
+pub fn values_of(answer: &[u8], reference: u16, items: &[Item]) -> Result<Values, Fault> {
+    let values = checked(answer, reference)?.values(items)?;
+    Ok(values.into_iter().map(|value| value.map(<[u8]>::to_vec)).collect())
 }
 
 /// An answer with the number of its request, that does not refuse it.

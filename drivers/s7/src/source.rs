@@ -3,9 +3,9 @@
 //! One task. The requests of a slot are shared by the connections that are up; a connector keeps
 //! each of them up beside the slots.
 
-use crate::client::{Client, Fault, Values};
+use crate::client::{Client, Fault};
 use crate::group::{Group, ROUNDS_MAX};
-use crate::lane::Lane;
+use crate::lane::{Lane, Outcome, Queue};
 use crate::pack::Request;
 use crate::point::{Point, Span};
 use crate::prepare::Prepared;
@@ -22,7 +22,7 @@ use gwp_driver_kit::connector::{Presence, connector};
 use gwp_driver_kit::wire::Dial;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One prepared S7 source.
@@ -135,9 +135,6 @@ struct Plc {
     clock: Arc<dyn Clock>,
 }
 
-/// One request and what came of it.
-type Outcome = (Request, Result<Values, Fault>);
-
 impl Plc {
     /// Reads one poll group once.
     async fn read(&mut self, group: &mut Group) -> Polled {
@@ -191,22 +188,10 @@ impl Plc {
     /// Shares requests between the connections that are up; each goes on until its first fault.
     /// Gives what came of them, and those that were not sent.
     async fn ask(&mut self, requests: Vec<Request>) -> (Vec<Outcome>, VecDeque<Request>) {
-        let queue = Mutex::new(VecDeque::from(requests));
-        let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let work = self.lanes.iter_mut().filter(|lane| lane.is_up()).map(async |lane| {
-            let mut outcomes = Vec::new();
-            while let Some(request) = take() {
-                let result = lane.read(&request.items()).await;
-                let goes_on = matches!(result, Ok(_) | Err(Fault::Refused(_)));
-                outcomes.push((request, result));
-                if !goes_on {
-                    break;
-                }
-            }
-            outcomes
-        });
+        let queue = Queue::new(requests);
+        let work = self.lanes.iter_mut().filter(|lane| lane.is_up()).map(|lane| lane.work(&queue));
         let outcomes = join_all(work).await.into_iter().flatten().collect();
-        (outcomes, queue.into_inner().unwrap_or_else(PoisonError::into_inner))
+        (outcomes, queue.left())
     }
 
     /// Gives the group what came of a request; the quality that follows when the connection is at fault.

@@ -27,6 +27,8 @@ pub const VALUE_HEAD: usize = 4;
 
 /// Sizes of a PDU that are asked for or taken.
 pub const PDU_MAX: u16 = 960;
+/// Requests that may be open at a time at most; many PLCs allow one only.
+pub const JOBS_MAX: u16 = 4;
 /// An answer with less is refused: not even a request for one item with a value would fit.
 pub const PDU_MIN: u16 = 64;
 
@@ -118,10 +120,19 @@ fn job(reference: u16, parameters: &[u8], data: &[u8]) -> Vec<u8> {
     [&[PROTOCOL, JOB, 0, 0, a, b, c, d, e, f], parameters, data].concat()
 }
 
-/// Asks for a PDU of `pdu` bytes and one job at a time.
-pub fn setup(reference: u16, pdu: u16) -> Vec<u8> {
-    let [high, low] = pdu.to_be_bytes();
-    job(reference, &[SETUP, 0, 0, 1, 0, 1, high, low], &[])
+/// What both ends agree on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Agreement {
+    /// Bytes of a telegram at most.
+    pub pdu: u16,
+    /// Requests that may be open at a time.
+    pub jobs: u16,
+}
+
+/// Asks for an agreement.
+pub fn setup(reference: u16, wanted: Agreement) -> Vec<u8> {
+    let ([a, b], [c, d]) = (wanted.jobs.to_be_bytes(), wanted.pdu.to_be_bytes());
+    job(reference, &[SETUP, 0, a, b, a, b, c, d], &[])
 }
 
 /// Asks for the values of up to [`ITEMS_MAX`] items.
@@ -171,19 +182,20 @@ pub fn parse(bytes: &[u8]) -> Result<Telegram<'_>, Malformed> {
 }
 
 impl<'b> Telegram<'b> {
-    /// The PDU size that counts, when `asked` was asked for.
+    /// What counts, when `wanted` was asked for.
     ///
     /// # Errors
-    /// It is no answer to a setup, or the size is of no use.
-    pub fn pdu(&self, asked: u16) -> Result<u16, Malformed> {
-        let [SETUP, _, _, _, _, _, high, low] = *self.parameters else {
+    /// It is no answer to a setup, or the size of a PDU is of no use.
+    pub fn agreement(&self, wanted: Agreement) -> Result<Agreement, Malformed> {
+        let [SETUP, _, a, b, c, d, e, f] = *self.parameters else {
             return Err(Malformed::new("no answer to a setup"));
         };
-        let pdu = u16::from_be_bytes([high, low]).min(asked);
+        let [out, back, pdu] = [[a, b], [c, d], [e, f]].map(u16::from_be_bytes);
+        let pdu = pdu.min(wanted.pdu);
         if pdu < PDU_MIN {
             return Err(Malformed::new(format!("a PDU of {pdu} bytes is too small")));
         }
-        Ok(pdu)
+        Ok(Agreement { pdu, jobs: out.min(back).clamp(1, wanted.jobs.max(1)) })
     }
 
     /// Bytes of each item, or why there are none.

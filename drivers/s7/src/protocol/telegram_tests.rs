@@ -15,7 +15,10 @@ fn answer(parameters: &[u8], data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn requests_have_the_known_bytes() {
-    assert_eq!(setup(1, 480), [0x32, 1, 0, 0, 0, 1, 0, 8, 0, 0, 0xF0, 0, 0, 1, 0, 1, 0x01, 0xE0]);
+    assert_eq!(
+        setup(1, Agreement { pdu: 480, jobs: 1 }),
+        [0x32, 1, 0, 0, 0, 1, 0, 8, 0, 0, 0xF0, 0, 0, 1, 0, 1, 0x01, 0xE0]
+    );
     let items = [item(Area::Blocks, 10, 2, 4), item(Area::Timers, 0, 5, 1)];
     assert_eq!(
         read(0x0102, &items),
@@ -91,14 +94,17 @@ fn an_answer_to_another_request_is_none() {
 fn the_answer_to_a_setup_counts() {
     let size = |pdu: u16, asked| {
         let [high, low] = pdu.to_be_bytes();
-        let bytes = answer(&[0xF0, 0, 0, 1, 0, 1, high, low], &[]);
-        parse(&bytes).unwrap().pdu(asked)
+        let bytes = answer(&[0xF0, 0, 0, 3, 0, 2, high, low], &[]);
+        parse(&bytes).unwrap().agreement(Agreement { pdu: asked, jobs: 8 }).map(|agreed| {
+            assert_eq!(agreed.jobs, 2, "what both directions allow");
+            agreed.pdu
+        })
     };
     assert_eq!(size(240, 960), Ok(240));
     assert_eq!(size(960, 480), Ok(480), "a PLC may not give more than was asked for");
     assert!(size(20, 960).is_err());
     let bytes = answer(&[4, 1], &[]);
-    assert!(parse(&bytes).unwrap().pdu(960).is_err());
+    assert!(parse(&bytes).unwrap().agreement(Agreement { pdu: 960, jobs: 1 }).is_err());
 }
 
 #[test]
@@ -130,7 +136,7 @@ proptest! {
         }
         let items: Vec<Item> = counts.iter().map(|count| item(Area::Blocks, 1, 0, *count)).collect();
         if let Ok(telegram) = parse(&bytes) {
-            let _ = (telegram.pdu(960), telegram.written());
+            let _ = (telegram.agreement(Agreement { pdu: 960, jobs: 4 }), telegram.written());
             if let Ok(values) = telegram.values(&items) {
                 prop_assert_eq!(values.len(), items.len());
                 for (value, item) in values.iter().zip(&items) {

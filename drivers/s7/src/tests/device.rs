@@ -145,6 +145,8 @@ pub struct Device {
     behaviour: Arc<Mutex<Behaviour>>,
     /// Bytes of the PDU it agrees to at most.
     pub pdu: u16,
+    /// Requests it takes at a time.
+    pub jobs: u8,
     pub asked: Arc<Mutex<Vec<Asked>>>,
     pub connections: Arc<AtomicUsize>,
 }
@@ -160,6 +162,7 @@ impl Device {
         Device {
             behaviour: Arc::new(Mutex::new(behaviour)),
             pdu,
+            jobs: 1,
             asked: Arc::default(),
             connections: Arc::default(),
         }
@@ -191,7 +194,9 @@ impl Device {
                     let asked = u16::from_be_bytes([unit[19], unit[20]]);
                     let [high, low] = asked.min(self.pdu).to_be_bytes();
                     let head = [0x32, 3, 0, 0, unit[7], unit[8], 0, 8, 0, 0, 0, 0];
-                    vec![Act::Send(packet(&[&head[..], &[0xF0, 0, 0, 1, 0, 1, high, low]].concat()))]
+                    vec![Act::Send(packet(
+                        &[&head[..], &[0xF0, 0, 0, self.jobs, 0, self.jobs, high, low]].concat(),
+                    ))]
                 }
                 _ => {
                     let asked = {

@@ -133,3 +133,24 @@ async fn answers_in_single_bytes_and_in_parts_are_whole() {
         check_words(&running.good_slot(0, 1).await, 7, 100);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn as_many_requests_are_open_as_the_plc_takes_and_answers_may_come_in_any_order() {
+    let mut held: Vec<u8> = Vec::new();
+    let mut count = 0;
+    // Three answers together, the last one first.
+    let behaviour = move |asked: &Asked| {
+        held = [asked.answer(), std::mem::take(&mut held)].concat();
+        count += 1;
+        if count % 3 == 0 { vec![Act::Send(std::mem::take(&mut held))] } else { Vec::new() }
+    };
+    let mut device = Device::new(240, behaviour);
+    device.jobs = 3;
+    let addresses = words(7, 900);
+    let mut running =
+        start(&[("timeout", ms(100))], &[(1_000, &as_points(&addresses))], MemoryDial::new(&device));
+    for _ in 0..3 {
+        check_words(&running.good_slot(0, 1).await, 7, 900);
+    }
+    assert_eq!(device.requests(), 3 * 9);
+}
