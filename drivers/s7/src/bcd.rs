@@ -39,7 +39,7 @@ pub fn of_number(number: i64, bytes: usize, signed: bool) -> Option<Vec<u8>> {
     let mut rest = number.unsigned_abs();
     let mut all = vec![0; bytes];
     for byte in all.iter_mut().rev() {
-        *byte = (((rest / 10 % 10) << 4) | (rest % 10)) as u8;
+        *byte = (rest / 10 % 10 * 16 + rest % 10) as u8;
         rest /= 100;
     }
     if number < 0

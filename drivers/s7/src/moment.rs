@@ -82,9 +82,9 @@ pub fn to_date_and_time(time: Timestamp) -> Option<Vec<u8>> {
     if !SHORT_YEARS.contains(&year) {
         return None;
     }
-    let two = |number: u32| (((number / 10 % 10) << 4) | (number % 10)) as u8;
+    let two = |number: u32| (number / 10 % 10 * 16 + number % 10) as u8;
     let (ms, year_digits) = (ns / 1_000_000, u32::try_from(year % 100).ok()?);
-    let last = ((ms % 10) << 4) as u8 | weekday(year, month, day)?;
+    let last = (ms % 10 * 16) as u8 | weekday(year, month, day)?;
     Some(vec![
         two(year_digits),
         two(month),

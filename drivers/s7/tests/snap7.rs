@@ -212,6 +212,9 @@ async fn a_server_that_is_killed_and_comes_back() {
     running.stop().await;
 }
 
+/// Address, type and value of a write; area and first byte where the server shows it, and how.
+type Change<'a> = (&'a str, PlcType, Value, (&'a str, u32), &'a str);
+
 #[tokio::test]
 async fn what_is_written_is_in_the_server() {
     if !enabled() {
@@ -220,7 +223,7 @@ async fn what_is_written_is_in_the_server() {
     let mut peer = Peer::start(0);
     let time = Timestamp(1_709_251_198_123_000_000);
     use PlcType::*;
-    let changes: Vec<(&str, PlcType, Value, (&str, u32), &str)> = vec![
+    let changes: Vec<Change<'_>> = vec![
         ("DB100.DBB1", Usint, Value::Int(254), ("db 100", 1), "fe"),
         ("DB100.DBW3", Int, Value::Int(-2), ("db 100", 3), "fffe"),
         ("DB100.DBD5", Dint, Value::Int(-2), ("db 100", 5), "fffffffe"),

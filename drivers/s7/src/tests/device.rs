@@ -48,7 +48,7 @@ impl AskedItem {
         if matches!(self.area, 0x1C | 0x1D) {
             let number = |at: u16| self.address as u16 + at;
             let digits =
-                |number: u16| [(number / 100 % 10) as u8, (number / 10 % 10 << 4 | number % 10) as u8];
+                |number: u16| [(number / 100 % 10) as u8, (number / 10 % 10 * 16 + number % 10) as u8];
             return (0..self.count).flat_map(|at| digits(number(at))).collect();
         }
         (self.start()..).take(usize::from(self.count)).map(|address| memory(self.block, address)).collect()
