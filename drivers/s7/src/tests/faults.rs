@@ -106,9 +106,9 @@ async fn an_address_the_plc_lacks_spoils_no_other() {
     running.slot(0).await;
     for _ in 0..3 {
         let batch = running.slot(0).await.batch();
-        for index in 0..points.len() {
+        for (index, (address, _)) in points.iter().enumerate() {
             let expected = if matches!(index, 30..=32) { Quality::UNKNOWN_ADDRESS } else { Quality::GOOD };
-            assert_eq!(batch.qualities.get(index), expected, "{}", points[index].0);
+            assert_eq!(batch.qualities.get(index), expected, "{address}");
         }
     }
     let before = running.meter.errors.load(Relaxed);
