@@ -4,6 +4,7 @@ use crate::address::{Address, AddressError, LONG_TEXT_MAX, STRING_MAX, Width};
 use crate::format::Format;
 use crate::protocol::telegram::Area;
 use gwp_core::source::PlcType;
+use std::fmt;
 
 /// Consecutive bytes of one area or block; timers or counters where those are counted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -29,6 +30,21 @@ impl Span {
     /// Bytes of its values.
     pub const fn bytes(self) -> usize {
         self.count as usize * self.unit()
+    }
+}
+
+/// For logs: `DB10, bytes 2 to 5`, `flags 20 to 21`.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.area {
+            Area::Blocks => write!(f, "DB{}, bytes", self.block)?,
+            Area::Inputs => f.write_str("inputs")?,
+            Area::Outputs => f.write_str("outputs")?,
+            Area::Flags => f.write_str("flags")?,
+            Area::Counters => f.write_str("counters")?,
+            Area::Timers => f.write_str("timers")?,
+        }
+        write!(f, " {} to {}", self.start, self.end().saturating_sub(1))
     }
 }
 
@@ -323,6 +339,7 @@ pub(crate) mod tests {
         assert_eq!(point("DB1.DBB7 char", PlcType::String).form, Form::Chars { len: 1 });
         assert_eq!(point("T4", PlcType::Udint).span.bytes(), 2);
         assert_eq!(point("DB1.DBB7 dtl", PlcType::Time).span.count, 12);
+        assert_eq!(point("DB1.DBD7", PlcType::Real).span.to_string(), "DB1, bytes 7 to 10");
     }
 
     #[test]

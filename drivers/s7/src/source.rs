@@ -236,8 +236,8 @@ impl Plc {
     }
 
     fn warn(&self, refused: Option<Span>, why: &impl Display) {
-        if let Some(Span { area, block, start, count }) = refused {
-            tracing::warn!(source = %self.name, ?area, block, start, count, %why, "the PLC refuses an address");
+        if let Some(place) = refused {
+            tracing::warn!(source = %self.name, %place, %why, "the PLC refuses an address");
         }
     }
 
