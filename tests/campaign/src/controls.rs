@@ -49,10 +49,14 @@ impl Control {
     /// With the scenario that shows it.
     pub fn job(self) -> (Control, Scenario) {
         let again = || vec![Step::Kill(Who::Active), Step::Delivered, Step::StartAll, Step::Redundant];
+        let forgetting = || {
+            let (kill, rest) = (Step::Kill(Who::Active), [Step::Delivered, Step::StartAll, Step::Redundant]);
+            [kill, Step::ForgetCursor].into_iter().chain(rest)
+        };
         let steps = match self {
             Control::NoArbitration | Control::RowsSwallowed => vec![Step::Pause(3_000, 4_000)],
             // What was under way at one takeover may be nothing.
-            Control::CursorForgotten => (0..5).flat_map(|_| again()).collect(),
+            Control::CursorForgotten => (0..6).flat_map(|_| forgetting()).collect(),
             Control::NoShadow => again(),
             Control::NoSync => vec![
                 Step::Hold,
@@ -85,10 +89,8 @@ impl Control {
     /// Breaks it, once the pair runs.
     pub fn sabotage(self, plant: &Plant) -> Result<(), String> {
         let script = match self {
-            Control::NoArbitration | Control::NoShadow | Control::NoSync => return Ok(()),
-            Control::CursorForgotten => {
-                "create trigger forget after update of position_seq on gwp_cursor begin \
-                 update gwp_cursor set position_epoch = 0, position_seq = 0, part = 0; end"
+            Control::NoArbitration | Control::CursorForgotten | Control::NoShadow | Control::NoSync => {
+                return Ok(());
             }
             Control::RowsSwallowed => {
                 "create trigger swallow before insert on samples_data when new.time_ns / 100000000 % 17 = 0 begin \

@@ -93,6 +93,13 @@ impl Runner {
                 self.held = None;
                 Ok(())
             }
+            Step::ForgetCursor => {
+                let script = "update gwp_cursor set position_epoch = 0, position_seq = 0, part = 0";
+                let text = |error: rusqlite::Error| error.to_string();
+                let database = Connection::open(self.plant.database()).map_err(text)?;
+                database.busy_timeout(ms(5_000)).map_err(text)?;
+                database.execute_batch(script).map_err(text)
+            }
             Step::Wipe(who) => {
                 for node in self.nodes(who) {
                     std::fs::remove_dir_all(self.plant.data(node)).map_err(|error| error.to_string())?;
