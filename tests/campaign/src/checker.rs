@@ -269,9 +269,9 @@ fn slots(sink: &Sink, evidence: &Evidence, findings: &mut Findings) {
     findings.late = findings.late.max(late);
 }
 
-/// When devices were read late by half a period or more, whatever the slot: in order.
+/// When devices were read late by a quarter of a period or more, whatever the slot: in order.
 fn late_reads(truth: &Truth) -> Vec<i64> {
-    let is_late = |at: &i64| at.rem_euclid(DEVICE_PERIOD_NS) >= DEVICE_PERIOD_NS / 2;
+    let is_late = |at: &i64| at.rem_euclid(DEVICE_PERIOD_NS) >= DEVICE_PERIOD_NS / 4;
     let mut late: Vec<i64> = truth.values().map(|served| served.utc).filter(is_late).collect();
     late.sort_unstable();
     late
