@@ -57,7 +57,7 @@ pub struct Findings {
     pub bad: u64,
     /// Not counted in the others: absent while the machine let nobody run.
     pub stalled: u64,
-    /// Not counted in the others: single slots absent where devices were read late.
+    /// Not counted in the others: one slot or two absent where devices were read late.
     pub late: u64,
     /// Missing outside of what was disturbed.
     pub missing_undisturbed: u64,
@@ -269,19 +269,19 @@ fn slots(sink: &Sink, evidence: &Evidence, findings: &mut Findings) {
     findings.late = findings.late.max(late);
 }
 
-/// When devices were read late by half a period or more, whatever the slot: in order.
+/// When devices were read late by a quarter of a period or more, whatever the slot: in order.
 fn late_reads(truth: &Truth) -> Vec<i64> {
-    let is_late = |at: &i64| at.rem_euclid(DEVICE_PERIOD_NS) >= DEVICE_PERIOD_NS / 2;
+    let is_late = |at: &i64| at.rem_euclid(DEVICE_PERIOD_NS) >= DEVICE_PERIOD_NS / 4;
     let mut late: Vec<i64> = truth.values().map(|served| served.utc).filter(is_late).collect();
     late.sort_unstable();
     late
 }
 
-/// One slot is absent, and some device was read late round about it: the machine let nobody run in time.
+/// One slot or two are absent, and some device was read late round about it: the machine let nobody run in time.
 fn is_late(first: &Arrival, second: &Arrival, stream: &Stream, marks: &[Mark], late_reads: &[i64]) -> bool {
     // While the graph moves nothing is put down to the machine.
     let moves = |mark: &Mark| (mark.utc - MOVE_NS..mark.utc + MOVE_NS).contains(&first.time_ns);
-    if second.time_ns - first.time_ns != 2 * stream.period_ns || marks.iter().any(moves) {
+    if second.time_ns - first.time_ns > 3 * stream.period_ns || marks.iter().any(moves) {
         return false;
     }
     let next = late_reads.partition_point(|at| *at < first.time_ns);

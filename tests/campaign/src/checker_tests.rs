@@ -135,13 +135,13 @@ fn a_missing_slot_is_found_and_told_from_one_in_a_fault() {
     let late = spoilt(|case| {
         case.rows.retain(|row| row.time_ns != slot(7));
         case.messages.retain(|message| message.time_ns != slot(7));
-        case.truth.get_mut(&(1, 6)).expect("it was served").utc += DEVICE_PERIOD_NS / 2;
+        case.truth.get_mut(&(1, 6)).expect("it was served").utc += DEVICE_PERIOD_NS / 4;
     });
     assert_eq!((late.missing, late.late), (0, 3));
     let moved = spoilt(|case| {
         case.rows.retain(|row| row.time_ns != slot(7));
         case.messages.retain(|message| message.time_ns != slot(7));
-        case.truth.get_mut(&(1, 6)).expect("it was served").utc += DEVICE_PERIOD_NS / 2;
+        case.truth.get_mut(&(1, 6)).expect("it was served").utc += DEVICE_PERIOD_NS / 4;
         case.marks.push(Mark { boot: slot(5) as u64, utc: slot(5) });
     });
     assert_eq!((moved.missing, moved.late), (3, 0));

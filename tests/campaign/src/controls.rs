@@ -17,6 +17,8 @@ pub enum Control {
     CursorForgotten,
     /// The database acknowledges rows that it does not keep.
     RowsSwallowed,
+    /// The standby reads nothing, and the active dies.
+    NoShadow,
     /// Nothing is synced, and the power of both nodes is cut.
     NoSync,
 }
@@ -26,14 +28,20 @@ const NO_SYNC: &str = "int fsync(int f) { (void)f; return 0; }\nint fdatasync(in
     int msync(void *a, unsigned long n, int f) { (void)a; (void)n; (void)f; return 0; }\n";
 
 impl Control {
-    pub const ALL: [Control; 4] =
-        [Control::NoArbitration, Control::CursorForgotten, Control::RowsSwallowed, Control::NoSync];
+    pub const ALL: [Control; 5] = [
+        Control::NoArbitration,
+        Control::CursorForgotten,
+        Control::RowsSwallowed,
+        Control::NoShadow,
+        Control::NoSync,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Control::NoArbitration => "no-arbitration",
             Control::CursorForgotten => "cursor-forgotten",
             Control::RowsSwallowed => "rows-swallowed",
+            Control::NoShadow => "no-shadow",
             Control::NoSync => "no-sync",
         }
     }
@@ -41,10 +49,15 @@ impl Control {
     /// With the scenario that shows it.
     pub fn job(self) -> (Control, Scenario) {
         let again = || vec![Step::Kill(Who::Active), Step::Delivered, Step::StartAll, Step::Redundant];
+        let forgetting = || {
+            let (kill, rest) = (Step::Kill(Who::Active), [Step::Delivered, Step::StartAll, Step::Redundant]);
+            [kill, Step::ForgetCursor].into_iter().chain(rest)
+        };
         let steps = match self {
             Control::NoArbitration | Control::RowsSwallowed => vec![Step::Pause(3_000, 4_000)],
             // What was under way at one takeover may be nothing.
-            Control::CursorForgotten => (0..5).flat_map(|_| again()).collect(),
+            Control::CursorForgotten => (0..6).flat_map(|_| forgetting()).collect(),
+            Control::NoShadow => again(),
             Control::NoSync => vec![
                 Step::Hold,
                 Step::Pause(3_000, 4_000),
@@ -62,6 +75,7 @@ impl Control {
         match self {
             Control::NoArbitration => Ok(Build { is_single: true, ..build }),
             Control::CursorForgotten | Control::RowsSwallowed => Ok(build),
+            Control::NoShadow => Ok(Build { hot: false, ..build }),
             Control::NoSync => {
                 let (source, library) = (folder.join("nosync.c"), folder.join("nosync.so"));
                 std::fs::write(&source, NO_SYNC).map_err(|error| error.to_string())?;
@@ -75,10 +89,8 @@ impl Control {
     /// Breaks it, once the pair runs.
     pub fn sabotage(self, plant: &Plant) -> Result<(), String> {
         let script = match self {
-            Control::NoArbitration | Control::NoSync => return Ok(()),
-            Control::CursorForgotten => {
-                "create trigger forget after update of position_seq on gwp_cursor begin \
-                 update gwp_cursor set position_epoch = 0, position_seq = 0, part = 0; end"
+            Control::NoArbitration | Control::CursorForgotten | Control::NoShadow | Control::NoSync => {
+                return Ok(());
             }
             Control::RowsSwallowed => {
                 "create trigger swallow before insert on samples_data when new.time_ns / 100000000 % 17 = 0 begin \
@@ -97,6 +109,9 @@ impl Control {
             Control::NoArbitration => found.doubled_messages + found.doubled_rows + found.disordered > 0,
             Control::CursorForgotten => found.doubled_rows > 0,
             Control::RowsSwallowed => found.missing > 0 || found.wrong > 0,
+            Control::NoShadow => {
+                found.missing > 0 && outcome.violations.iter().any(|it| it.contains("slots missing"))
+            }
             Control::NoSync => !outcome.violations.is_empty(),
         };
         if is_found {

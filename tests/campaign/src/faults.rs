@@ -93,6 +93,13 @@ impl Runner {
                 self.held = None;
                 Ok(())
             }
+            Step::ForgetCursor => {
+                let script = "update gwp_cursor set position_epoch = 0, position_seq = 0, part = 0";
+                let text = |error: rusqlite::Error| error.to_string();
+                let database = Connection::open(self.plant.database()).map_err(text)?;
+                database.busy_timeout(ms(5_000)).map_err(text)?;
+                database.execute_batch(script).map_err(text)
+            }
             Step::Wipe(who) => {
                 for node in self.nodes(who) {
                     std::fs::remove_dir_all(self.plant.data(node)).map_err(|error| error.to_string())?;
@@ -232,20 +239,21 @@ impl Runner {
         Ok(())
     }
 
-    /// Every sync from now on fails, until the node has ended of it or 30 s are over.
+    /// One sync of each thread fails, until one has failed and the node had time to see it.
     fn fail_sync(&mut self, who: Who, moves: bool) -> Result<(), String> {
         let nth = self.random.between(1, 20);
         for node in self.nodes(who) {
-            let (pid, ends) = (self.plant.pid(node).to_string(), self.plant.exits.len());
+            let (pid, log) =
+                (self.plant.pid(node).to_string(), self.plant.path(&format!("{}.strace", NAMES[node])));
             let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "KILL", "strace", "-f", "-q", "-p", &pid, "-o", "/dev/null"]);
+            command.args(["--pdeathsig", "KILL", "strace", "-f", "-q", "-p", &pid, "-o"]).arg(&log);
             command.args(["-e", "trace=fsync,fdatasync", "-e"]);
             command.arg(format!("inject=fsync,fdatasync:error=EIO:when={nth}"));
             self.mark(moves);
             let spawned = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
             let mut strace = spawned.map_err(|error| error.to_string())?;
-            let waited =
-                self.until("the node to end of a failed sync", |runner| runner.plant.exits.len() > ends);
+            let failed = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("INJECTED"));
+            let waited = self.until("a sync to fail", |_| failed()).and_then(|()| self.pause(ms(1_000)));
             let _ = strace.kill();
             let _ = strace.wait();
             waited?;
@@ -270,11 +278,21 @@ impl Runner {
         Ok(())
     }
 
+    /// An operator orders it again when the pair was not in step for a moment.
     fn order_switchover(&mut self) -> Result<(), String> {
-        let active = self.active;
-        self.mark(true);
-        let out = self.plant.ask(active, &["pair", "switchover"])?;
-        if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
+        let mut refused = String::new();
+        for _ in 0..5 {
+            self.mark(true);
+            let out = self.plant.ask(self.active, &["pair", "switchover"])?;
+            if out.status.success() {
+                return Ok(());
+            }
+            self.marks.pop();
+            refused = String::from_utf8_lossy(&out.stderr).into_owned();
+            self.notes.push(format!("refused: {}", refused.trim()));
+            self.wait_until_redundant()?;
+        }
+        Err(refused)
     }
 
     fn switchover(&mut self) -> Result<(), String> {

@@ -81,6 +81,8 @@ pub enum Step {
     Hold,
     /// They take again.
     Release,
+    /// The database forgets how far it has everything; a control.
+    ForgetCursor,
     /// A node loses its store while it is down.
     Wipe(Who),
     /// Datagrams of somebody else, so many.

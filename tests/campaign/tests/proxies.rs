@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 fn a_pair_holds_what_it_promises_on_broken_networks() {
     let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/campaign-proxies");
     let mut command = Command::new(env!("CARGO_BIN_EXE_campaign"));
-    command.args(["--proxy", "--jobs", "3", "--slack", "10", "--folder", folder]);
+    command.args(["--proxy", "--jobs", "2", "--slack", "10", "--folder", folder]);
     command.args(["--scenario", "S07,S08,S09,S10,S15,S16"]).stdin(Stdio::null());
     let out = command.output().expect("the campaign runs");
     let said = String::from_utf8_lossy(&out.stdout);
