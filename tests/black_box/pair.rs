@@ -263,10 +263,7 @@ fn a_second_primary_stays_out_and_the_first_one_goes_on() {
 #[test]
 fn the_graph_goes_back_to_the_primary_by_itself() {
     let mut plant = Plant::new("default");
-    for name in ["primary.toml", "backup.toml"] {
-        let text = plant.read(name);
-        plant.write(name, &format!("{text}failback = \"auto\"\nfailback_after = \"2 s\"\n"));
-    }
+    plant.tell_pair("failback = \"auto\"\nfailback_after = \"2 s\"\n");
     plant = plant.started(&[]);
     until("the primary to be the active", PATIENCE, || plant.wait_until_redundant() == PRIMARY);
     let refused = plant.order_refused(PRIMARY, "failback");

@@ -138,6 +138,14 @@ impl Plant {
         std::fs::write(self.path(name), text).expect("a file is written");
     }
 
+    /// Adds lines to the `[pair]` of both nodes.
+    pub fn tell_pair(&self, lines: &str) {
+        for name in NAMES {
+            let (name, text) = (format!("{name}.toml"), self.read(&format!("{name}.toml")));
+            self.write(&name, &text.replace("[pair]\n", &format!("[pair]\n{lines}")));
+        }
+    }
+
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }

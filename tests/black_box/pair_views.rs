@@ -67,8 +67,9 @@ fn without_a_witness_the_program_says_what_a_standby_may() {
         let (name, text) = (format!("{name}.toml"), plant.read(&format!("{name}.toml")));
         let (before, after) = text.split_once(", witness = \"").expect("a witness");
         let (_, after) = after.split_once('"').expect("its address");
-        plant.write(&name, &format!("{before}{after}policy = \"availability\"\n"));
+        plant.write(&name, &format!("{before}{after}"));
     }
+    plant.tell_pair("policy = \"availability\"\n");
     plant = plant.started(&[]);
     let active = plant.wait_until_redundant();
     let (_, text) = plant.shown(active);
