@@ -4,7 +4,7 @@
 mod support;
 
 use gwp_core::record::SlotMark;
-use gwp_core::{Batch, Fact, GroupId, Position, TagId, Timestamp};
+use gwp_core::{Batch, Fact, GroupId, PlanId, Position, TagId, Timestamp};
 use gwp_engine::exits::exits;
 use gwp_engine::limits::TICK_EVERY;
 use gwp_engine::{Engine, HotReader, PairStart, Release};
@@ -12,7 +12,7 @@ use gwp_journal::Store;
 use gwp_redundancy::mirror::fill::From;
 use std::path::Path;
 use std::sync::Arc;
-use support::{MS, config, gate, plan, until};
+use support::{MS, config, gate, plan, stopped, until};
 
 const TAGS: usize = 3;
 const PERIOD_MS: i64 = 20;
@@ -48,8 +48,14 @@ async fn the_log_goes_on_with_the_slots_that_were_read_meanwhile() {
     let (second, _) = config(plan, dir.path(), &[]);
     let hot = HotReader::start(second.plan.clone(), vec![(0, second.sources[0].clone())]);
     let desk = hot.desk();
+    // While the clocks of the nodes are too far apart nothing counts.
+    assert_eq!(desk.set_offset(-PERIOD_MS * MS / 4), 1);
+    let (before, logged) = (desk.figures().readings, first.last().seq);
+    until("slots", || first.last().seq > logged + 10).await;
+    assert_eq!((desk.figures().readings, desk.figures().off_grid), (before, 1));
+    assert_eq!(desk.set_offset(PERIOD_MS * MS / 4 - 1), 0);
     until("slots of both", || desk.figures().readings >= 5).await;
-    first.stop().await;
+    stopped(first).await;
     let newest_of_first = slots(dir.path()).last().unwrap().1.number;
     // Slots that only the standby reads.
     let before = desk.figures().readings;
@@ -68,7 +74,7 @@ async fn the_log_goes_on_with_the_slots_that_were_read_meanwhile() {
     assert_eq!(desk.figures().readings, 0, "the log has them");
     until("more slots", || engine.last().seq > kept as u64 + 20).await;
 
-    // A slot before all that the log knows is not taken, one behind its end is.
+    // Of what the peer has read the log takes what it lacks.
     let of = |number: u64| {
         let tags: Arc<[TagId]> = (1..=TAGS as u32).map(TagId).collect();
         let time = Timestamp(number as i64 * PERIOD_MS * MS);
@@ -77,21 +83,26 @@ async fn the_log_goes_on_with_the_slots_that_were_read_meanwhile() {
         Fact::Samples { slot: SlotMark { number, skipped: 0 }, batch }
     };
     let admitted = engine.admit(From::Fill, id, &[of(newest_of_first), of(7)]).await;
-    assert_eq!((admitted.appended, admitted.held, admitted.refused), (0, 1, 1));
+    assert_eq!((admitted.appended, admitted.held, admitted.refused, admitted.upto.epoch), (1, 1, 0, 3));
     let admitted = engine.admit(From::Rejoin, id, &[of(7)]).await;
-    assert_eq!((admitted.appended, admitted.upto.epoch), (1, 3));
-    engine.stop().await;
+    assert_eq!((admitted.appended, admitted.held), (0, 1), "once");
+    let other = engine.admit(From::Fill, PlanId::default(), &[of(8)]).await;
+    assert_eq!((other.appended, other.refused), (0, 1), "of another plan");
+    stopped(engine).await;
 
     let mut slots = slots(dir.path());
-    let rejoined = slots.iter().position(|slot| slot.1.number == 7).unwrap();
-    let (_, _, _, batch) = slots.remove(rejoined);
-    assert_eq!(batch.repeats, [1; TAGS], "it is marked");
+    let filled = slots.iter().position(|slot| slot.1.number == 7).unwrap();
+    let (_, _, _, batch) = slots.remove(filled);
+    assert!(batch.backfill && batch.repeats.is_empty(), "it comes behind newer ones");
     for pair in slots.windows(2) {
         let (before, now) = (&pair[0].1, &pair[1].1);
         assert_eq!(now.number, before.number + 1 + u64::from(now.skipped), "{pair:?}");
     }
     assert!(slots.iter().all(|(_, slot, value, batch)| {
-        *value == Some(slot.number as i64) && batch.repeats.is_empty() && batch.len() == TAGS
+        *value == Some(slot.number as i64)
+            && !batch.backfill
+            && batch.repeats.is_empty()
+            && batch.len() == TAGS
     }));
     let begins = slots.iter().position(|slot| slot.0 == 3).unwrap();
     assert_eq!(slots[begins - 1].1.number, newest_of_first);
