@@ -7,10 +7,6 @@
 //! The server only counts bytes and sends a ready answer, so it costs both sides little. The driver's slots
 //! are always due: it reads as fast as it can, with columns, qualities and slots; the loop has none of these.
 
-#[path = "../../drivers/s7/src/protocol/mod.rs"]
-#[allow(dead_code)]
-mod protocol;
-
 use gwp_core::command::Commands;
 use gwp_core::edge::Edge;
 use gwp_core::limits::SOURCE_CREDIT_SAMPLES;
@@ -21,8 +17,8 @@ use gwp_core::source::{
 };
 use gwp_core::stop::stop_pair;
 use gwp_core::{BoxFuture, Clock, GroupId, TagId, Timestamp};
-use protocol::frame::{self, Tsaps, Unit};
-use protocol::telegram::{self, Agreement, Area, Item};
+use gwp_driver_s7::protocol::frame::{self, Tsaps, Unit};
+use gwp_driver_s7::protocol::telegram::{self, Agreement, Area, Item};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

@@ -22,7 +22,7 @@ mod moment;
 mod pack;
 mod point;
 mod prepare;
-mod protocol;
+pub mod protocol;
 mod settings;
 mod source;
 mod write;

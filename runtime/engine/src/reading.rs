@@ -191,6 +191,6 @@ mod tests {
         assert_eq!(repeats(reading([true; 3]).into_fact(0, true)), (vec![1; 3], 0));
         let late = reading([true; 3]).flagged().into_fact(0, false);
         assert!(SlotReading::of(&late, |_| None).unwrap().is_backfill());
-        assert_eq!(repeats(late).0, []);
+        assert_eq!(repeats(late).0, Vec::<u32>::new());
     }
 }
