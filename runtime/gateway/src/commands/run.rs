@@ -287,6 +287,10 @@ impl Graph<'_> {
         service.tell("STOPPING=1");
         tasks.iter().chain(&metrics).for_each(JoinHandle::abort);
         engine.stop().await;
+        // In a pair its port is bound again at once.
+        for task in metrics {
+            let _ = task.await;
+        }
         desk.close();
         control.stop().await;
         Ok(how)

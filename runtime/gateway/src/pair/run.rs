@@ -287,6 +287,8 @@ impl<'a> PairNode<'a> {
         stop.send_replace(true);
         let copied = follower.await.ok().flatten().map(Box::new);
         [alive, judge, files].iter().chain(&metrics).for_each(JoinHandle::abort);
+        // Its port is bound again at once.
+        end_all(metrics).await;
         control.stop().await;
         Ok(match over {
             End::Won(won) => End::Won(Won { copy: copied, hot: reads.end(), ..won }),
@@ -373,10 +375,7 @@ impl<'a> PairNode<'a> {
             End::Lost => bail!("what this node had under way does not end: the process does"),
             End::Stop(_) | End::Won(_) => {}
         }
-        tasks.iter().for_each(JoinHandle::abort);
-        for task in tasks {
-            let _ = task.await;
-        }
+        end_all(tasks).await;
         self.desk.set_hub(None);
         self.bind_again().await?;
         Ok(match ended? {
@@ -530,6 +529,14 @@ impl<'a> PairNode<'a> {
             self.listeners.push(bound.with_context(|| format!("the peer cannot be served on {here}"))?);
         }
         Ok(())
+    }
+}
+
+/// Ends tasks, and waits until what they had is free.
+async fn end_all(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+    for task in tasks {
+        task.abort();
+        let _ = task.await;
     }
 }
 
