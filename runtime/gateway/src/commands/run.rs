@@ -288,7 +288,7 @@ impl Graph<'_> {
         tasks.iter().chain(&metrics).for_each(JoinHandle::abort);
         engine.stop().await;
         // In a pair its port is bound again at once.
-        for task in metrics {
+        if let Some(task) = metrics {
             let _ = task.await;
         }
         desk.close();
