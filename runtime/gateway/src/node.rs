@@ -486,7 +486,7 @@ mod tests {
         let after = std::time::Duration::from_secs(600);
         assert_eq!(node.pair.unwrap().failback, Failback::Auto { after, window });
         for (wrong, help) in [
-            ("failback = \"always\"", "`auto`"),
+            ("failback = \"always\"", "auto, manual"),
             ("failback = \"auto\"\nfailback_after = \"5 h\"", "10 min"),
             ("failback = \"auto\"\nfailback_window = \"at night\"", "01:00-05:00"),
             ("failback_after = \"10 min\"", "failback = \"auto\""),
