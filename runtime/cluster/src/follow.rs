@@ -92,6 +92,7 @@ enum FollowError {
 /// opened.
 pub async fn follow(follower: Follower, mut stop: watch::Receiver<bool>) -> Option<Replica> {
     let (mut next, mut replica, mut said) = (0, None, String::new());
+    let mut is_doubtful = false;
     loop {
         let mut heard = follower.heard.clone();
         tokio::select! {
@@ -103,7 +104,7 @@ pub async fn follow(follower: Follower, mut stop: watch::Receiver<bool>) -> Opti
         };
         next = next.wrapping_add(1);
         // A frame that is being written is written to its end: only waiting is cut short.
-        match once(&follower, peer, &mut replica, &mut stop).await {
+        match once(&follower, peer, (&mut replica, &mut is_doubtful), &mut stop).await {
             Ok(()) => said.clear(),
             Err(error) => {
                 follower.copied.forget();
@@ -155,18 +156,24 @@ async fn until<T>(stop: &mut watch::Receiver<bool>, work: impl Future<Output = T
     }
 }
 
-/// Follows over one connection.
+/// The disk has refused to take a frame. What is read of it after that may come from memory and not be on it: the copy
+/// is made anew, as a whole. It is a copy and nothing else, so nothing is lost with it.
+fn is_of_disk(ended: &Result<(), FollowError>) -> bool {
+    matches!(ended, Err(FollowError::Store(_) | FollowError::Task(_)))
+}
+
+/// Follows over one connection. A copy that is doubtful is not joined with, but made anew.
 async fn once(
     follower: &Follower,
     peer: SocketAddr,
-    replica: &mut Option<Replica>,
+    (replica, is_doubtful): (&mut Option<Replica>, &mut bool),
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), FollowError> {
     let Some(connected) = until(stop, follower.keys.connect(peer)).await else { return Ok(()) };
     let (mut to, mut from) = bulk::split(connected?, SILENT_MAX);
     let standing = with(follower, replica, |replica| replica.standing()).await?;
     let join = match &standing {
-        Some(standing) => Join {
+        Some(standing) if !*is_doubtful => Join {
             epoch: follower.heard.borrow().active_epoch,
             incarnation: standing.incarnation,
             place: standing.place,
@@ -174,7 +181,7 @@ async fn once(
             complete: true,
             history: standing.history.clone(),
         },
-        None => Join {
+        _ => Join {
             epoch: follower.heard.borrow().active_epoch,
             incarnation: [0; 16],
             place: Place::ZERO,
@@ -194,7 +201,9 @@ async fn once(
                 Ok(())
             })
             .await?;
-            frames(follower, replica, (&mut to, &mut from), stop).await
+            let ended = frames(follower, replica, (&mut to, &mut from), stop).await;
+            *is_doubtful |= is_of_disk(&ended);
+            ended
         }
         Message::SetAside { above } => {
             follower.copied.forget();
@@ -212,10 +221,13 @@ async fn once(
         Message::Resync { after, hash } => {
             follower.copied.forget();
             tracing::info!(%after, "copying the whole store of the active");
-            match pieces(follower, replica, (after, hash), (&mut to, &mut from), stop).await? {
-                true => frames(follower, replica, (&mut to, &mut from), stop).await,
-                false => Ok(()),
+            if !pieces(follower, replica, (after, hash), (&mut to, &mut from), stop).await? {
+                return Ok(());
             }
+            *is_doubtful = false;
+            let ended = frames(follower, replica, (&mut to, &mut from), stop).await;
+            *is_doubtful |= is_of_disk(&ended);
+            ended
         }
         Message::Refused { why } => Err(FollowError::Refused(why)),
         _ => Err(FollowError::OutOfTurn),
