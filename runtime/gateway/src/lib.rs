@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 pub mod configuration;
 pub mod control;
+mod duration;
 mod guard;
 mod log;
 pub mod metrics;

@@ -14,9 +14,12 @@
 //! right one. Nothing of this file is ever sent to a peer.
 
 // Named, so that it is found also by the fuzz target that takes this file by its path.
+#[path = "node/failback.rs"]
+mod failback;
 #[path = "node/pair.rs"]
 mod pair;
 
+pub use failback::Failback;
 pub use pair::{PairLink, PairMember, WitnessMember};
 
 use gwp_journal::SpacePolicy;
@@ -422,7 +425,6 @@ impl Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pair::failback::Failback;
 
     fn read(text: &str) -> (Node, Vec<String>) {
         let mut sources = SourceMap::default();

@@ -1,9 +1,10 @@
 //! `gwp apply`, `confirm`, `history`, `rollback`, and `plan --against`: changes of a running gateway.
 
 use super::{plan, program};
-use crate::cli::{GatewayArgs, ProjectArgs, parse_duration};
+use crate::cli::{GatewayArgs, ProjectArgs};
 use crate::configuration::bundle::{File, files_of, may_use};
 use crate::control::client::{Answer, ask};
+use crate::duration::parse_duration;
 use crate::report;
 use anyhow::{Context, bail};
 use gwp_compile::normal_path;

@@ -69,7 +69,7 @@ pub enum TokenCommand {
         #[arg(long)]
         role: Role,
         /// It lets nobody in after this time, for example 90d [default: never ends]
-        #[arg(long, value_name = "TIME", value_parser = crate::cli::parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = crate::duration::parse_duration)]
         expires: Option<Duration>,
     },
     /// Remove a token; it lets nobody in any more

@@ -15,7 +15,7 @@ pub struct WitnessArgs {
     /// Its file: `[witness]` with `key` and `listen`, `[node]` with `data`
     file: PathBuf,
     /// Stop by itself after this time, for example 10s, 5min
-    #[arg(long = "for", value_parser = crate::cli::parse_duration, value_name = "TIME")]
+    #[arg(long = "for", value_parser = crate::duration::parse_duration, value_name = "TIME")]
     run_for: Option<Duration>,
 }
 

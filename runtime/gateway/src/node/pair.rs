@@ -18,8 +18,8 @@
 //! listen = ["0.0.0.0:9470"]
 //! ```
 
+use super::failback::{Failback, HOLD, HOLD_MAX, Window};
 use super::{NodeReader, Value};
-use crate::pair::failback::{Failback, HOLD, HOLD_MAX, Window};
 use gwp_redundancy::policy::PairPolicy;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -95,7 +95,7 @@ impl NodeReader<'_> {
 
     /// How long all must have been well before the graph goes back.
     fn hold(&mut self, value: &Value<'_>) -> Option<Duration> {
-        let hold = crate::cli::parse_duration(&self.text(value)?).ok();
+        let hold = crate::duration::parse_duration(&self.text(value)?).ok();
         let hold = hold.filter(|hold| (Duration::from_secs(1)..=HOLD_MAX).contains(hold));
         if hold.is_none() {
             self.wrong(value, "a time from 1 s to 4 h is expected here", "failback_after = \"10 min\"");
