@@ -8,7 +8,7 @@
 
 use crate::net::{End, LinkPlan, Trouble, Troubles, Way};
 use crate::random::Random;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -72,12 +72,17 @@ pub struct Proxies {
     state: State,
 }
 
-/// Free for TCP and UDP, below the ports that systems give away, so that it stays free while a node is down.
+/// Free for TCP and UDP, below the ports that systems give away, so that it stays free while a node is down; and given
+/// only once by this process, as runs side by side hold none of theirs yet.
 fn port(random: &mut Random) -> Result<SocketAddr, String> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     for _ in 0..1_000 {
         let port = u16::try_from(random.between(12_000, 31_000)).unwrap_or(12_000);
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
-        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+        if UdpSocket::bind(address).is_ok()
+            && TcpListener::bind(address).is_ok()
+            && GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port)
+        {
             return Ok(address);
         }
     }
