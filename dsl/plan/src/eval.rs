@@ -89,6 +89,13 @@ impl Latest {
         }
     }
 
+    /// Takes over sample `index` of a batch, unless it comes as backfill behind a newer one.
+    pub fn take_unless_old(&mut self, slot: usize, batch: &Batch, index: usize) {
+        if !batch.backfill || batch.times.get(index) >= self.slots[slot].time {
+            self.take(slot, batch, index);
+        }
+    }
+
     /// Whether sample `index` of a batch is what the slot has already, whenever it was. A text counts as another one.
     pub fn has(&self, slot: usize, batch: &Batch, index: usize) -> bool {
         let Slot { cell, quality, kind, .. } = self.slots[slot];

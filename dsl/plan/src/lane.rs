@@ -276,7 +276,8 @@ impl Lane {
                 return;
             }
         }
-        let arrival = !self.progress.keeps_order(batch.group);
+        // What comes as backfill is of its own time, also where else what arrives is the present.
+        let arrival = !self.progress.keeps_order(batch.group) && !batch.backfill;
         self.take(batch, full, arrival);
         let derived = self.circuits_compute(false);
         self.route(batch, BatchKind { in_log: true, full, arrival }, out);
@@ -347,7 +348,7 @@ impl Lane {
         if !full {
             for (index, tag) in batch.tags.iter().enumerate() {
                 if let Some(slot) = self.slots.get(*tag) {
-                    self.latest.take(slot, batch, index);
+                    self.latest.take_unless_old(slot, batch, index);
                 }
             }
             for (index, tag) in batch.tags.iter().enumerate() {
@@ -365,7 +366,7 @@ impl Lane {
         // Where samples may come late, older ones may still be under way.
         let alone = !self.progress.may_be_late(batch.group);
         for &(index, slot) in &reads.stages {
-            self.latest.take(slot, batch, index as usize);
+            self.latest.take_unless_old(slot, batch, index as usize);
         }
         for to in &reads.circuits {
             let one = &mut self.circuits[to.circuit as usize];

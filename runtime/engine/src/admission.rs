@@ -7,12 +7,15 @@
 //! ```
 //! The rules are those of `gwp_redundancy::mirror::fill`; here is the log's side of them. A source's own reading is
 //! compared only until the source is past what the log holds: from there on its slots only rise.
+//!
+//! What makes something happen, commands and orders to alarms, is never taken of a peer: it would happen late.
 
 use crate::limits::COMPARED_BYTES_MAX;
 use crate::reading::{GoodTags, SlotReading};
 use gwp_core::{Batch, Fact, GroupId, PlanId, Position, Record, TagId};
 use gwp_journal::{LogReader, StoreError};
 use gwp_plan::Plan;
+use gwp_plan::plan::Origin;
 use gwp_redundancy::mirror::fill::{From, admit};
 use gwp_redundancy::mirror::{Held, HeldIndex, Reading};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,12 +30,39 @@ pub fn group_tags(plan: &Plan) -> GroupTags {
     groups.filter(|(_, group)| group.period_ns > 0).map(|(id, group)| (id, group.tags.clone())).collect()
 }
 
+/// Tags whose samples make something happen.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ActingTags(BTreeSet<TagId>);
+
+impl ActingTags {
+    /// Commands of a plan, and orders to its alarms.
+    pub fn of(plan: &Plan) -> ActingTags {
+        let orders = (0u32..).map(TagId).zip(&plan.tags).filter(|(_, tag)| tag.origin == Origin::Orders);
+        let commands = plan.writes.iter().map(|write| write.command);
+        ActingTags(commands.chain(orders.map(|(id, _)| id)).collect())
+    }
+
+    /// The batch without their samples, and how many those are.
+    pub fn without(&self, batch: &Arc<Batch>) -> (Arc<Batch>, usize) {
+        let acts = |tag: &TagId| self.0.contains(tag);
+        if self.0.is_empty() || !batch.tags.iter().any(acts) {
+            return (batch.clone(), 0);
+        }
+        let rest = (0u32..).zip(batch.tags.iter()).filter(|(_, tag)| !acts(tag));
+        let (indexes, tags): (Vec<u32>, Vec<TagId>) = rest.map(|(index, tag)| (index, *tag)).unzip();
+        let withheld = batch.len() - indexes.len();
+        (Arc::new(batch.select(&indexes, tags.into())), withheld)
+    }
+}
+
 /// What becomes of a reading of the peer.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Verdict {
     Append(Fact),
     /// The log has all of it that is good.
     Held,
+    /// It would make something happen, late.
+    Withheld,
     /// It is of another plan, or so old that whether the log has it is not known in memory.
     Refused,
 }
@@ -42,6 +72,7 @@ pub struct Admission {
     /// The plan that numbers tags and groups.
     plan: PlanId,
     tags: GroupTags,
+    acting: ActingTags,
     held: HeldIndex<GoodTags>,
     /// Groups whose next reading may be one that the log holds.
     joining: BTreeSet<GroupId>,
@@ -49,13 +80,17 @@ pub struct Admission {
 
 impl Admission {
     /// For a log of which `held` knows the newest records.
-    pub fn new(plan: PlanId, tags: GroupTags, held: HeldIndex<GoodTags>) -> Admission {
-        Admission { plan, tags, held, joining: BTreeSet::new() }
+    pub fn new(plan: &Plan, id: PlanId, held: HeldIndex<GoodTags>) -> Admission {
+        Admission::of_tags(id, group_tags(plan), ActingTags::of(plan), held)
+    }
+
+    fn of_tags(plan: PlanId, tags: GroupTags, acting: ActingTags, held: HeldIndex<GoodTags>) -> Admission {
+        Admission { plan, tags, acting, held, joining: BTreeSet::new() }
     }
 
     /// Another plan is in force: slots before it are not known by its numbers.
-    pub fn follow(&mut self, plan: PlanId, tags: GroupTags) {
-        *self = Admission::new(plan, tags, HeldIndex::default());
+    pub fn follow(&mut self, plan: &Plan, id: PlanId) {
+        *self = Admission::new(plan, id, HeldIndex::default());
     }
 
     /// Sources of these groups have read before the epoch began: their next readings are compared with the log.
@@ -85,9 +120,10 @@ impl Admission {
         }
         let Some(reading) = self.reading(fact) else {
             return match (from, fact) {
-                (From::Rejoin, Fact::Samples { slot, batch }) => {
-                    Verdict::Append(Fact::Samples { slot: *slot, batch: second(batch) })
-                }
+                (From::Rejoin, Fact::Samples { slot, batch }) => match self.acting.without(batch) {
+                    (rest, 1..) if rest.is_empty() => Verdict::Withheld,
+                    (rest, _) => Verdict::Append(Fact::Samples { slot: *slot, batch: second(&rest) }),
+                },
                 _ => Verdict::Held,
             };
         };
@@ -221,7 +257,8 @@ mod tests {
     }
 
     fn log_of(facts: &[Fact]) -> Admission {
-        let mut admission = Admission::new(PLAN, [(GROUP, tags())].into(), HeldIndex::default());
+        let acting = ActingTags([TagId(7), TagId(8)].into());
+        let mut admission = Admission::of_tags(PLAN, [(GROUP, tags())].into(), acting, HeldIndex::default());
         facts.iter().for_each(|fact| assert_eq!(admission.own(fact.clone()).as_ref(), Some(fact)));
         admission
     }
@@ -270,9 +307,31 @@ mod tests {
     }
 
     #[test]
-    fn another_plan_begins_with_nothing_known() {
+    fn what_makes_something_happen_is_not_taken_of_a_peer() {
         let mut log = log_of(&[read(3, &[true; 2])]);
-        log.follow(PlanId([2; 16]), [(GROUP, tags())].into());
+        let loose = |tags: &[u32]| {
+            let values = Column::uniform(Kind::Int, tags.iter().map(|tag| u64::from(*tag)).collect());
+            let tags = tags.iter().copied().map(TagId).collect();
+            let batch = Arc::new(Batch::uniform(GroupId::NONE, tags, Timestamp(1), values));
+            Fact::Samples { slot: SlotMark::default(), batch }
+        };
+        assert_eq!(log.peer(&loose(&[7]), From::Rejoin, PLAN), Verdict::Withheld);
+        assert_eq!(log.peer(&loose(&[7, 8]), From::Rejoin, PLAN), Verdict::Withheld);
+        let Verdict::Append(rest) = log.peer(&loose(&[7, 9]), From::Rejoin, PLAN) else { panic!() };
+        assert_eq!(told(&rest), (0, 0, vec![9], true));
+        let Fact::Samples { batch, .. } = rest else { panic!() };
+        assert_eq!((batch.values.cells.as_slice(), batch.backfill), (&[9][..], true));
+        assert_eq!(
+            log.peer(&loose(&[9]), From::Fill, PLAN),
+            Verdict::Held,
+            "a shadow has none without a slot"
+        );
+    }
+
+    #[test]
+    fn another_plan_begins_with_nothing_known() {
+        let (tags, held) = ([(GROUP, tags())].into(), HeldIndex::default());
+        let mut log = Admission::of_tags(PlanId([2; 16]), tags, ActingTags::default(), held);
         assert_eq!(log.peer(&read(3, &[true; 2]), From::Fill, PLAN), Verdict::Refused);
         assert_eq!(log.peer(&read(3, &[true; 2]), From::Fill, PlanId([2; 16])), Verdict::Refused);
     }

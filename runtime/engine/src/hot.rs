@@ -364,11 +364,7 @@ impl HotDesk {
             readings = takeover.append.len(),
             "what this node has read as the standby and the log lacks is appended"
         );
-        sequencer.compare(Admission::new(
-            self.plan_id,
-            group_tags(&self.plan),
-            std::mem::take(&mut state.held),
-        ));
+        sequencer.compare(Admission::new(&self.plan, self.plan_id, std::mem::take(&mut state.held)));
         first();
         sequencer.take_over(takeover.append, self.groups.iter().copied());
         state.shadow.clear();

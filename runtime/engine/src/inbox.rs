@@ -193,7 +193,8 @@ pub fn unfinished(
                     let path = plan.writes.get(write).and_then(|write| path(write.outcome));
                     path.into_iter().for_each(|path| *open.entry(path).or_default() += 1);
                 }
-            } else if batch.group == GroupId::NONE {
+            // An outcome that came as backfill is of a command that another log has.
+            } else if batch.group == GroupId::NONE && !batch.backfill {
                 for write in plan.writes.iter().filter(|write| batch.tags.contains(&write.outcome)) {
                     let left = path(write.outcome).and_then(|path| open.get_mut(&path));
                     left.into_iter().for_each(|left| *left = left.saturating_sub(1));

@@ -88,6 +88,12 @@ pub const OFFERS_LOOKED: usize = 4_096;
 /// Samples of the peer's readings that the log does not hold yet at most.
 pub const PEER_CREDIT_SAMPLES: u32 = 32 * 1024;
 
+/// Bytes in memory of what is compared of a set-aside store at once: each time the log is read once.
+pub const TAIL_WINDOW_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes in memory of what is handed over of it at once; one record alone may be more.
+pub const TAIL_BATCH_BYTES: usize = 1024 * 1024;
+
 /// How often sinks that have left the plan are looked at.
 pub const SWEEP_EVERY: Duration = Duration::from_millis(250);
 

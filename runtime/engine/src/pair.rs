@@ -14,7 +14,7 @@
 //!
 //! What was read elsewhere comes in by [`Engine::admit`]: what the log lacks of it, once.
 
-use crate::admission::{Admission, Newest, group_tags, newest, note};
+use crate::admission::{Admission, Newest, Verdict, group_tags, newest, note};
 use crate::engine::{Begun, Engine, EngineConfig, StartError};
 use crate::exits::Exits;
 use crate::graph::{RunningSource, Shared};
@@ -59,6 +59,8 @@ pub struct Admitted {
     pub appended: usize,
     /// Facts that the log had.
     pub held: usize,
+    /// Facts that would make something happen, late: commands, orders to alarms.
+    pub withheld: usize,
     /// Facts of another plan, or, of a shadow, too old to be compared.
     pub refused: usize,
     /// When the log is durable up to here, so are they.
@@ -96,6 +98,7 @@ impl Engine {
     /// ([`From::Fill`]), or of what it logged alone ([`From::Rejoin`]). `plan` numbers their tags; they are scaled and
     /// checked as in its log. Waits while the log is behind. What comes behind newer slots is
     /// flagged as backfill, and what the log may have a sample of with the same tag and time has repeat number 1.
+    /// Commands and orders to alarms are never taken.
     pub async fn admit(&self, from: From, plan: PlanId, facts: &[Fact]) -> Admitted {
         let mut admitted = Admitted::default();
         let sequencer = &self.inner.shared.sequencer;
@@ -106,13 +109,20 @@ impl Engine {
             };
             let credit = self.inner.of_peer.acquire(samples, payload).await;
             match sequencer.admit_of_peer(fact, from, plan, credit) {
-                Some(true) => admitted.appended += 1,
-                Some(false) => admitted.held += 1,
-                None => admitted.refused += 1,
+                Verdict::Append(_) => admitted.appended += 1,
+                Verdict::Held => admitted.held += 1,
+                Verdict::Withheld => admitted.withheld += 1,
+                Verdict::Refused => admitted.refused += 1,
             }
         }
         admitted.upto = sequencer.last();
         admitted
+    }
+
+    /// Waits until the log is durable here up to a record; false if it never will be, as the store has ended.
+    pub async fn durable(&self, upto: Position) -> bool {
+        let mut durable = self.inner.shared.durable.clone();
+        durable.wait_for(|durable| *durable >= upto).await.is_ok()
     }
 }
 
@@ -144,7 +154,7 @@ impl InPair {
         if is_whole {
             held.has_whole_log();
         }
-        self.compared = Some(Admission::new(id, tags, held));
+        self.compared = Some(Admission::new(plan, id, held));
         Ok(())
     }
 

@@ -12,7 +12,7 @@
 //! given back when the log holds their samples: the tail keeps what is not
 //! durable yet, whatever its size, and that is at most the sum of the credits.
 
-use crate::admission::{Admission, Verdict, group_tags};
+use crate::admission::{Admission, Verdict};
 use crate::inbox::Inbox;
 use crate::live::LiveBoard;
 use crate::reading::SlotReading;
@@ -186,7 +186,7 @@ impl Sequencer {
             .filter_map(|(tag, newest)| Some(((next.renumber)(tag)?, newest)))
             .collect();
         if let Some(admission) = &mut inner.admission {
-            admission.follow(next.id, group_tags(next.plan));
+            admission.follow(next.plan, next.id);
         }
         self.commands.follow(next.plan, next.write);
         self.live.follow(next.id, position, |path| next.plan.tag_at(path).is_some());
@@ -235,19 +235,15 @@ impl Sequencer {
         }
     }
 
-    /// Appends what the log lacks of a reading of the peer, which is numbered by `plan`. True if something was
-    /// appended, false if the log had it; `None` if it was refused.
-    pub fn admit_of_peer(&self, fact: &Fact, from: From, plan: PlanId, credit: Credit) -> Option<bool> {
+    /// Appends what the log lacks of a reading of the peer, which is numbered by `plan`; tells what became of it.
+    pub fn admit_of_peer(&self, fact: &Fact, from: From, plan: PlanId, credit: Credit) -> Verdict {
         let durable = self.meter.durable();
         let mut inner = self.inner();
-        match inner.admission.as_mut().map(|admission| admission.peer(fact, from, plan)) {
-            Some(Verdict::Append(fact)) => {
-                self.put(inner, durable, fact, Some(credit));
-                Some(true)
-            }
-            Some(Verdict::Held) => Some(false),
-            Some(Verdict::Refused) | None => None,
+        let verdict = inner.admission.as_mut().map(|admission| admission.peer(fact, from, plan));
+        if let Some(Verdict::Append(fact)) = &verdict {
+            self.put(inner, durable, fact.clone(), Some(credit));
         }
+        verdict.unwrap_or(Verdict::Refused)
     }
 
     fn give(&self, fact: Fact, credit: Option<Credit>) -> Position {

@@ -3,10 +3,14 @@
 //! ```text
 //! store  --set_aside--> store.aside-1  --read, handed over--> delete_aside
 //! ```
-//! The whole folder is renamed, so it is all there or not at all, and is read like any store.
+//! The whole folder is renamed, so it is all there or not at all, and is read like any store. How far it is handed
+//! over, and why it stays, is noted in its own `meta`, beside the row of its changes: it is nobody's copy any more.
 
 use crate::limits::ASIDE_MAX;
-use crate::store::{FOLDER, Opened, Store, StoreError, StoreOptions};
+use crate::replica::Replica;
+use crate::store::{FOLDER, Opened, Store, StoreError, StoreOptions, fixed};
+use fjall::{Database, Keyspace, PersistMode};
+use gwp_core::{PlanId, Position};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,12 +20,19 @@ const PREFIX: &str = "store.aside-";
 /// On its way to be deleted: nothing of it counts any more.
 const GONE: &str = "store.gone";
 
+/// Key in `meta`: what is above this position only this store has.
+const ABOVE: &str = "above";
+/// Prefix of keys in `meta`, with a plan: all records of the plan up to this position are handed over.
+const HANDED: &str = "h/";
+/// Key in `meta`: why it is not handed over, for people.
+const STAYS: &str = "stays";
+
 /// Why a store cannot be set aside or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum AsideError {
     #[error("the data directory {path} cannot be used")]
     Directory { path: PathBuf, source: io::Error },
-    #[error("the data directory {path} is in use by another gwp")]
+    #[error("{path} is in use by a gwp")]
     Locked { path: PathBuf },
     #[error("{ASIDE_MAX} stores are set aside in {path} already: they must be handed over or deleted first")]
     TooMany { path: PathBuf },
@@ -71,9 +82,12 @@ pub fn asides(dir: &Path) -> Result<Vec<u32>, AsideError> {
 /// whole; one that is not there is gone already.
 ///
 /// # Errors
-/// The file system refused.
+/// It is open, or the file system refused.
 pub fn delete_aside(dir: &Path, number: u32) -> Result<(), AsideError> {
     let usable = |source| AsideError::Directory { path: dir.into(), source };
+    if is_open(&dir.join(folder(number))).map_err(usable)? {
+        return Err(AsideError::Locked { path: dir.join(folder(number)) });
+    }
     let gone = dir.join(GONE);
     let delete_rest = || match fs::remove_dir_all(&gone) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -100,6 +114,86 @@ impl Store {
         }
         Store::open_in(dir, &folder, options)
     }
+
+    /// Of a store that was set aside: above this position it has what its peer has not. `None` if it was not noted.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn set_aside_above(&self) -> Result<Option<Position>, StoreError> {
+        position(&self.meta, ABOVE)
+    }
+
+    /// All records under this plan up to here are handed over.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn handed_over(&self, plan: PlanId) -> Result<Position, StoreError> {
+        Ok(position(&self.meta, &handed(plan))?.unwrap_or(Position::ZERO))
+    }
+
+    /// Notes that, durably.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn note_handed_over(&self, plan: PlanId, upto: Position) -> Result<(), StoreError> {
+        note(&self.db, &self.meta, &handed(plan), &upto.to_bytes())
+    }
+
+    /// Why it is not handed over, as it was noted last.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn stays(&self) -> Result<Option<String>, StoreError> {
+        let why = self.meta.get(STAYS)?.filter(|why| !why.is_empty());
+        Ok(why.map(|why| String::from_utf8_lossy(&why).into_owned()))
+    }
+
+    /// Notes why it is not handed over; `None` when it is.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn note_stays(&self, why: Option<&str>) -> Result<(), StoreError> {
+        note(&self.db, &self.meta, STAYS, why.unwrap_or("").as_bytes())
+    }
+
+    /// Records after one position up to another, by the last position of each epoch.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn records_between(&self, after: Position, upto: Position) -> Result<u64, StoreError> {
+        let history = self.trail.history()?;
+        let ends = history.ends().iter().filter(|end| end.epoch >= after.epoch && end.epoch <= upto.epoch);
+        let of_epoch = |end: &Position| {
+            let from = if end.epoch == after.epoch { after.seq } else { 0 };
+            (*end).min(upto).seq.saturating_sub(from)
+        };
+        Ok(ends.map(of_epoch).sum())
+    }
+}
+
+impl Replica {
+    /// Notes, durably, that it is to be set aside, as what it has above this position its peer has not. Done anew it
+    /// counts anew.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn note_above(&self, above: Position) -> Result<(), StoreError> {
+        note(self.database(), self.meta(), ABOVE, &above.to_bytes())
+    }
+}
+
+fn handed(plan: PlanId) -> String {
+    format!("{HANDED}{plan}")
+}
+
+fn position(meta: &Keyspace, key: &str) -> Result<Option<Position>, StoreError> {
+    let kept: Option<[u8; 12]> = fixed(meta, key)?;
+    Ok(kept.and_then(|bytes| Position::from_bytes(&bytes)))
+}
+
+fn note(db: &Database, meta: &Keyspace, key: &str, value: &[u8]) -> Result<(), StoreError> {
+    meta.insert(key, value)?;
+    Ok(db.persist(PersistMode::SyncData)?)
 }
 
 fn folder(number: u32) -> String {

@@ -97,6 +97,10 @@ impl Replica {
         &self.meta
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.db
+    }
+
     /// The place alone.
     pub fn place(&self) -> Option<Place> {
         match &self.state {

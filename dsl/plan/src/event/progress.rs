@@ -210,7 +210,9 @@ impl Progress {
     }
 
     fn samples(&mut self, slot: u64, batch: &Batch) {
-        for place in 0..self.connections.len() {
+        // Backfill tells how a connection was, and not how it is.
+        let connections = if batch.backfill { 0 } else { self.connections.len() };
+        for place in 0..connections {
             let (tag, source) = self.connections[place];
             if let Some(index) = batch.tags.iter().position(|other| *other == tag) {
                 self.connection(source, batch.values.get(index) == Value::Bool(true), batch.times.get(index));

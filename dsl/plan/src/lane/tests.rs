@@ -156,6 +156,29 @@ fn values_of(entries: &[Entry], tag: u32) -> Vec<(i64, Value)> {
 }
 
 #[test]
+fn backfill_is_delivered_and_is_not_the_present() {
+    let mut lane = lane(plan(BadPolicy::Null, vec![route("r", &[11, 13], Vec::new())]));
+    step(&mut lane, &slot(1, all(1.0)));
+    step(&mut lane, &loose(&[(13, 5, 7.0)]));
+    step(&mut lane, &slot(6, all(1.0)));
+    let now = |lane: &Lane| (lane.latest(TagId(13)), lane.latest(TagId(11)));
+    let before = now(&lane);
+    assert_eq!(before.1.as_ref().map(|(value, ..)| value.clone()), Some(Value::Float(9.0)));
+    let late = |of: Record| match of.fact {
+        Fact::Samples { slot, mut batch } => {
+            Arc::make_mut(&mut batch).backfill = true;
+            record(Fact::Samples { slot, batch })
+        }
+        _ => panic!(),
+    };
+    let entries = step(&mut lane, &late(loose(&[(13, 2, 100.0)])));
+    assert_eq!(entries.len(), 1, "it passes, and nothing is computed of it");
+    assert_eq!(now(&lane), before);
+    step(&mut lane, &late(loose(&[(13, 7, 8.0)])));
+    assert_eq!(now(&lane).0.map(|(value, ..)| value), Some(Value::Float(8.0)), "it is newer");
+}
+
+#[test]
 fn a_calc_is_evaluated_once_per_record_and_a_chain_follows() {
     let mut lane = lane(plan(BadPolicy::Send, vec![route("f", &[10, 11], vec![])]));
     let first = shown(&step(&mut lane, &slot(1, all(2.0))));

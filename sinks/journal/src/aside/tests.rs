@@ -71,3 +71,32 @@ fn their_number_is_bounded() {
     delete_aside(dir.path(), 1).unwrap();
     assert_eq!(set_aside(dir.path()).unwrap(), Some(ASIDE_MAX as u32 + 1));
 }
+
+#[test]
+fn how_far_it_is_handed_over_and_why_it_stays_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    drop(store_with(dir, 5));
+    Replica::open(dir).unwrap().note_above(Position::new(1, 3)).unwrap();
+    set_aside(dir).unwrap();
+    let open = || Store::open_aside(dir, 1, StoreOptions::default()).unwrap().store;
+    let plan = PlanId([7; 16]);
+    let store = open();
+    assert_eq!(store.set_aside_above().unwrap(), Some(Position::new(1, 3)));
+    assert_eq!((store.handed_over(plan).unwrap(), store.stays().unwrap()), (Position::ZERO, None));
+    store.note_handed_over(plan, Position::new(1, 4)).unwrap();
+    store.note_stays(Some("of another plan")).unwrap();
+    assert!(matches!(delete_aside(dir, 1), Err(AsideError::Locked { .. })), "it is open");
+    drop(store);
+    let store = open();
+    assert_eq!(store.handed_over(plan).unwrap(), Position::new(1, 4));
+    assert_eq!(store.handed_over(PlanId([8; 16])).unwrap(), Position::ZERO);
+    assert_eq!(store.stays().unwrap().as_deref(), Some("of another plan"));
+    store.note_stays(None).unwrap();
+    assert_eq!(store.stays().unwrap(), None);
+    let left = |after: Position| store.records_between(after, Position::new(1, 5)).unwrap();
+    assert_eq!([left(Position::ZERO), left(Position::new(1, 3)), left(Position::new(1, 5))], [5, 2, 0]);
+    drop(store);
+    delete_aside(dir, 1).unwrap();
+    assert_eq!(asides(dir).unwrap(), [0; 0]);
+}
