@@ -5,10 +5,11 @@
 //!     | Join: where I stand ----------------------------> |
 //!     | <------ Follow | SetAside | Resync | Refused ---- |
 //!     |         (Resync: Piece*, PiecesEnd)               |
-//!     | Tail*, TailEnd: what only I have ---------------> |
-//!     | <------------------------------ KeptBy, Frame* -- |
-//!     | Acknowledge*, Fill*, AskTime* ------------------> |
+//!     | <---------------------------------------- Frame* |
+//!     | Acknowledge*, AskTime*, Readings (fill)* -------> |
 //!     | <------------------------------------------ Time* |
+//!     | Readings (rejoin): what only I have ------------> |
+//!     | <---------------- KeptBy, before the next of them |
 //!     | <---- Ping, when there is nothing else to say --> |
 //! ```
 //!
@@ -31,18 +32,19 @@ use crate::apart::Apart;
 use gwp_core::Position;
 use gwp_redundancy::limits::EPOCHS_KEPT;
 use gwp_redundancy::member::Epoch;
+use gwp_redundancy::mirror::fill::From;
 use gwp_redundancy::mirror::{Head, History, Place, RunningHash};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Version of this form.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Longest frame, and longest piece, of a store: what the journal makes of one change at most.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Longest part of a tail in one message.
-pub const TAIL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest readings in one message.
+pub const READINGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest reason in [`Message::Refused`]; what is longer is cut.
 pub const REASON_BYTES_MAX: usize = 1024;
 /// Bytes that wait in a [`Sender`] before it wants to be flushed. One message may go beyond it.
@@ -57,12 +59,10 @@ pub enum Message {
     Join(Join),
     /// Standby: how far the copy is in memory and on disk.
     Acknowledge { received: Place, durable: Place },
-    /// Standby: readings that only it has.
-    Tail { bytes: Arc<[u8]> },
-    /// Standby: that was all of them.
-    TailEnd,
-    /// Standby: readings of its shadow that the active's log lacks. No answer: it comes with the copy.
-    Fill { bytes: Arc<[u8]> },
+    /// Standby: readings that the active's log may lack. Those of its shadow ([`From::Fill`]) have no answer, it comes
+    /// with the copy. Those of a store that it has set aside ([`From::Rejoin`]) are answered by [`Message::KeptBy`],
+    /// and not sent before the ones before are; none of them asks for that answer alone. Never [`From::Own`].
+    Readings { from: From, bytes: Arc<[u8]> },
     /// Standby: what time is it at the active? `sent` by its own clock; `apart` is what it knows so far.
     AskTime { sent: i64, apart: Option<Apart> },
     /// Active: when the question came and when this answer went, by its own clock.
@@ -79,8 +79,9 @@ pub enum Message {
     Piece { bytes: Arc<[u8]> },
     /// Active: those were all the pieces of the copy at this place; frames after it follow.
     PiecesEnd { place: Place, hash: RunningHash, pieces: u32 },
-    /// Active: all that was handed over stands at or before this place.
-    KeptBy { place: Place },
+    /// Active: all that was handed over so far stands at or before this place, which is durable here; but for so many
+    /// of the last readings, which were refused, as they are of another plan.
+    KeptBy { place: Place, refused: u32 },
     /// Either way: I will not go on, and why; for the operator.
     Refused { why: String },
 }
@@ -132,19 +133,17 @@ enum Kind {
     Ping = 0,
     Join = 1,
     Acknowledge = 2,
-    Tail = 3,
-    TailEnd = 4,
-    Follow = 5,
-    SetAside = 6,
-    Resync = 7,
-    Frame = 8,
-    Piece = 9,
-    PiecesEnd = 10,
-    KeptBy = 11,
-    Refused = 12,
-    Fill = 13,
-    AskTime = 14,
-    Time = 15,
+    Readings = 3,
+    Follow = 4,
+    SetAside = 5,
+    Resync = 6,
+    Frame = 7,
+    Piece = 8,
+    PiecesEnd = 9,
+    KeptBy = 10,
+    Refused = 11,
+    AskTime = 12,
+    Time = 13,
 }
 
 const POSITION: usize = 12;
@@ -154,12 +153,11 @@ const HASH: usize = 8;
 const HEAD: usize = 2 * (PLACE + HASH);
 
 impl Kind {
-    const ALL: [Kind; 16] = [
+    const ALL: [Kind; 14] = [
         Kind::Ping,
         Kind::Join,
         Kind::Acknowledge,
-        Kind::Tail,
-        Kind::TailEnd,
+        Kind::Readings,
         Kind::Follow,
         Kind::SetAside,
         Kind::Resync,
@@ -168,7 +166,6 @@ impl Kind {
         Kind::PiecesEnd,
         Kind::KeptBy,
         Kind::Refused,
-        Kind::Fill,
         Kind::AskTime,
         Kind::Time,
     ];
@@ -180,13 +177,14 @@ impl Kind {
     /// Longest form of fields and bytes.
     const fn max(self) -> usize {
         match self {
-            Kind::Ping | Kind::TailEnd => 0,
+            Kind::Ping => 0,
             Kind::Join => 4 + 16 + PLACE + HASH + 1 + 4 + EPOCHS_KEPT * POSITION,
             Kind::Acknowledge => 2 * PLACE,
-            Kind::Tail | Kind::Fill => TAIL_BYTES_MAX,
+            Kind::Readings => 1 + READINGS_BYTES_MAX,
             Kind::AskTime => 8 + 1 + 16,
             Kind::Time => 24,
-            Kind::Follow | Kind::KeptBy => PLACE,
+            Kind::Follow => PLACE,
+            Kind::KeptBy => PLACE + 4,
             Kind::SetAside => POSITION,
             Kind::Resync => PLACE + HASH,
             Kind::Frame => HEAD + FRAME_BYTES_MAX,
@@ -201,8 +199,7 @@ impl Kind {
             Kind::Ping => "ping",
             Kind::Join => "join",
             Kind::Acknowledge => "acknowledgement",
-            Kind::Tail => "part of a tail",
-            Kind::TailEnd => "end of a tail",
+            Kind::Readings => "set of readings",
             Kind::Follow => "follow",
             Kind::SetAside => "set aside",
             Kind::Resync => "resync",
@@ -211,7 +208,6 @@ impl Kind {
             Kind::PiecesEnd => "end of pieces",
             Kind::KeptBy => "kept by",
             Kind::Refused => "refusal",
-            Kind::Fill => "readings of a shadow",
             Kind::AskTime => "question for the time",
             Kind::Time => "time",
         }

@@ -6,23 +6,26 @@
 //!        |                     |  Resync: the whole store in pieces, then frame by frame
 //!        +-- lost, stopped ----+  SetAside: what is here is no copy: kept beside, and joined anew, empty
 //! ```
+//! What was kept beside is handed over while it follows: see [`tail`](crate::tail).
 
 use crate::apart::{Apart, Measured};
 use crate::bulk::{self, BulkError, Join, Message, Receiver, Sender};
 use crate::driver::Heard;
 use crate::limits::{APPLIED_AT_ONCE_BYTES, ASK_EVERY, PING_EVERY, RETRY_AFTER, SILENT_MAX};
 use crate::stream::{StreamError, StreamKeys};
+use crate::tail::{Due, HandingOver, Making, NotAsked, Tails};
 use gwp_core::{PlanId, Record};
 use gwp_journal::{
     AsideError, DecodeError, LogReader, Replica, StoreError, TagLists, records_of_change, set_aside,
 };
+use gwp_redundancy::mirror::fill::From;
 use gwp_redundancy::mirror::{Head, History, Place, RunningHash, Verdict};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinError;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Is told what the copy of the log holds, and what it does not any more. Frames wait for it.
 pub trait Copied: Send + Sync {
@@ -63,6 +66,8 @@ pub struct Follower {
     pub came: Arc<dyn Fn(&Replica) + Send + Sync>,
     /// Whoever reads on this node, too.
     pub copied: Arc<dyn Copied>,
+    /// What is set aside here.
+    pub tails: Arc<dyn Tails>,
 }
 
 /// Why it does not follow any more. It tries again.
@@ -86,6 +91,12 @@ enum FollowError {
     Damaged(#[from] DecodeError),
     #[error("writing the copy has failed")]
     Task(#[from] JoinError),
+}
+
+impl std::convert::From<NotAsked> for FollowError {
+    fn from(NotAsked: NotAsked) -> FollowError {
+        FollowError::OutOfTurn
+    }
 }
 
 /// Follows whoever is active until `stop` is set. Gives the copy, open and whole up to its last frame, if it has been
@@ -207,6 +218,7 @@ async fn once(
         }
         Message::SetAside { above } => {
             follower.copied.forget();
+            with(follower, replica, move |replica| replica.note_above(above)).await?;
             let (closed, data) = (replica.take(), follower.data.clone());
             let set_aside = move || {
                 drop(closed);
@@ -214,7 +226,7 @@ async fn once(
             };
             let kept = tokio::task::spawn_blocking(set_aside).await??;
             if let Some(number) = kept {
-                tracing::warn!(%above, kept_as = format!("store.aside-{number}"), "the log here has records that the active does not have; they are kept beside, and the active's store is copied");
+                tracing::warn!(%above, kept_as = format!("store.aside-{number}"), "the log here has records that the active does not have; they are kept beside, the active's store is copied, and they are handed over to the active");
             }
             Ok(())
         }
@@ -269,7 +281,7 @@ async fn pieces(
 ) -> Result<bool, FollowError> {
     with(follower, replica, move |replica| replica.begin_full(place, hash)).await?;
     let mut bytes_copied = 0;
-    let mut last_ping = tokio::time::Instant::now();
+    let mut last_ping = Instant::now();
     loop {
         let Some(said) = receive(from, stop).await? else { return Ok(false) };
         match said {
@@ -278,7 +290,7 @@ async fn pieces(
                 with(follower, replica, move |replica| replica.piece(&bytes)).await?;
                 (follower.progress)(&format!("copying the whole store: {} MB so far", bytes_copied >> 20));
                 if last_ping.elapsed() > PING_EVERY {
-                    last_ping = tokio::time::Instant::now();
+                    last_ping = Instant::now();
                     say(to, &Message::Ping).await?;
                 }
             }
@@ -299,16 +311,30 @@ async fn pieces(
 async fn offer(follower: &Follower, to: &mut Sender, apart: Option<Apart>) -> Result<(), FollowError> {
     let copied = &follower.copied;
     if let Some(bytes) = copied.offers() {
-        say(to, &Message::Fill { bytes }).await?;
+        say(to, &Message::Readings { from: From::Fill, bytes }).await?;
     }
     Ok(say(to, &Message::AskTime { sent: copied.now(), apart }).await?)
 }
 
-/// Frame by frame, until it is to stop or the link is lost.
+/// Frame by frame, until it is to stop or the link is lost; beside them, what is set aside is handed over.
 async fn frames(
     follower: &Follower,
     replica: &mut Option<Replica>,
+    ways: (&mut Sender, &mut Receiver),
+    stop: &mut watch::Receiver<bool>,
+) -> Result<(), FollowError> {
+    let mut making = Making::default();
+    let ended = frames_and_tails(follower, replica, ways, &mut making, stop).await;
+    // Until then the store is open.
+    making.end().await;
+    ended
+}
+
+async fn frames_and_tails(
+    follower: &Follower,
+    replica: &mut Option<Replica>,
     (to, from): (&mut Sender, &mut Receiver),
+    making: &mut Making,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), FollowError> {
     let copied = follower.copied.clone();
@@ -317,11 +343,24 @@ async fn frames(
     let mut ask = tokio::time::interval(ASK_EVERY);
     ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut measured, mut apart) = (Measured::default(), None);
+    let mut handing = HandingOver::new(Instant::now());
     loop {
         let said = tokio::select! {
             said = receive(from, stop) => said?,
             _ = ask.tick() => {
                 offer(follower, to, apart).await?;
+                continue;
+            }
+            () = handing.rested() => {
+                let due = handing.due(Instant::now(), follower.tails.any());
+                hand_over(follower, replica, to, making, due).await?;
+                continue;
+            }
+            made = making.done() => {
+                if handing.made(Instant::now(), made.is_some()) {
+                    let bytes = made.unwrap_or_default();
+                    say(to, &Message::Readings { from: From::Rejoin, bytes }).await?;
+                }
                 continue;
             }
         };
@@ -340,6 +379,7 @@ async fn frames(
                     apart = measured.answer(sent, (received, answered), follower.copied.now());
                     apart.into_iter().for_each(|apart| follower.copied.apart(apart));
                 }
+                Message::KeptBy { place, refused } => handing.kept_by(place, refused)?,
                 Message::Ping => {}
                 _ => return Err(FollowError::OutOfTurn),
             }
@@ -349,24 +389,59 @@ async fn frames(
         }
         if gathered.is_empty() {
             say(to, &Message::Ping).await?;
-            continue;
+        } else {
+            apply(follower, replica, to, gathered, &mut lists).await?;
         }
-        let came = follower.came.clone();
-        let apply = move |replica: &mut Replica| {
-            let verdict = replica.apply_many(gathered.iter().map(|(head, frame)| (head, &frame[..])))?;
-            came(replica);
-            Ok((verdict, gathered))
-        };
-        let applied = match with(follower, replica, apply).await? {
-            (Verdict::Append | Verdict::Have, applied) => applied,
-            (other, _) => return Err(FollowError::Verdict(other)),
-        };
         if let Some(place) = replica.as_ref().and_then(Replica::place) {
-            (follower.progress)(&format!("a copy of the active's store up to {place}"));
-            say(to, &Message::Acknowledge { received: place, durable: place }).await?;
-        }
-        for (_, frame) in &applied {
-            follower.copied.arrived(&records_of_change(frame, &mut lists)?);
+            let due = handing.reached(Instant::now(), place);
+            hand_over(follower, replica, to, making, due).await?;
         }
     }
+}
+
+/// Makes frames durable in the copy, and says so.
+async fn apply(
+    follower: &Follower,
+    replica: &mut Option<Replica>,
+    to: &mut Sender,
+    frames: Vec<(Head, Arc<[u8]>)>,
+    lists: &mut TagLists,
+) -> Result<(), FollowError> {
+    let came = follower.came.clone();
+    let apply = move |replica: &mut Replica| {
+        let verdict = replica.apply_many(frames.iter().map(|(head, frame)| (head, &frame[..])))?;
+        came(replica);
+        Ok((verdict, frames))
+    };
+    let applied = match with(follower, replica, apply).await? {
+        (Verdict::Append | Verdict::Have, applied) => applied,
+        (other, _) => return Err(FollowError::Verdict(other)),
+    };
+    if let Some(place) = replica.as_ref().and_then(Replica::place) {
+        (follower.progress)(&format!("a copy of the active's store up to {place}"));
+        say(to, &Message::Acknowledge { received: place, durable: place }).await?;
+    }
+    for (_, frame) in &applied {
+        follower.copied.arrived(&records_of_change(frame, lists)?);
+    }
+    Ok(())
+}
+
+/// Does what handing over asks for.
+async fn hand_over(
+    follower: &Follower,
+    replica: &mut Option<Replica>,
+    to: &mut Sender,
+    making: &mut Making,
+    due: Due,
+) -> Result<(), FollowError> {
+    match due {
+        Due::Nothing => {}
+        Due::Ask => say(to, &Message::Readings { from: From::Rejoin, bytes: [].into() }).await?,
+        Due::Make { note } => {
+            let log = with(follower, replica, |replica| replica.log_reader()).await?;
+            making.begin(&follower.tails, log, note);
+        }
+    }
+    Ok(())
 }

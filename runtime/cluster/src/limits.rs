@@ -35,6 +35,10 @@ pub const APPLIED_AT_ONCE_BYTES: usize = 4 << 20;
 pub const PING_EVERY: Duration = Duration::from_millis(300);
 /// A standby that reads offers what its peer lacks, and asks for the time, this often.
 pub const ASK_EVERY: Duration = Duration::from_secs(1);
+/// A standby looks this often for what is set aside and can be handed over.
+pub const TAILS_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+/// Between two batches of it it rests for as long as the first one took; no longer.
+pub const TAIL_REST_MAX: Duration = Duration::from_secs(2);
 /// A stream on which nothing comes for so long has ended.
 pub const SILENT_MAX: Duration = Duration::from_secs(3);
 /// Between two tries to follow.

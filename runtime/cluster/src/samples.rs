@@ -4,6 +4,7 @@ use crate::bulk;
 use gwp_core::{PlanId, Position};
 use gwp_redundancy::member::NodeId;
 use gwp_redundancy::message::{Body, Message, NodeReport, Report, Stance};
+use gwp_redundancy::mirror::fill::From;
 use gwp_redundancy::mirror::{Head, History, Place, RunningHash};
 use gwp_redundancy::mono::Mono;
 use gwp_redundancy::node::Configured;
@@ -136,16 +137,17 @@ pub fn bulk() -> impl Strategy<Value = bulk::Message> {
         Just(Ping),
         join().prop_map(Join),
         (place(), place()).prop_map(|(received, durable)| Acknowledge { received, durable }),
-        opaque().prop_map(|bytes| Tail { bytes }),
-        Just(TailEnd),
+        (any::<bool>(), opaque()).prop_map(|(is_rejoin, bytes)| Readings {
+            from: if is_rejoin { From::Rejoin } else { From::Fill },
+            bytes,
+        }),
         place().prop_map(|after| Follow { after }),
         position().prop_map(|above| SetAside { above }),
         (place(), hash()).prop_map(|(after, hash)| Resync { after, hash }),
         frame(),
         opaque().prop_map(|bytes| Piece { bytes }),
         (place(), hash(), any::<u32>()).prop_map(|(place, hash, pieces)| PiecesEnd { place, hash, pieces }),
-        place().prop_map(|place| KeptBy { place }),
-        opaque().prop_map(|bytes| Fill { bytes }),
+        (place(), any::<u32>()).prop_map(|(place, refused)| KeptBy { place, refused }),
         (any::<i64>(), of((any::<i64>(), any::<i64>()))).prop_map(|(sent, apart)| AskTime {
             sent,
             apart: apart.map(|(offset_ns, error_ns)| crate::apart::Apart { offset_ns, error_ns }),

@@ -7,9 +7,11 @@ use crate::mirror::hub::{Copying, Hub, Next};
 use crate::stream::{StreamError, StreamKeys};
 use gwp_journal::{Snapshot, Standing, StoreError};
 use gwp_redundancy::mirror::Place;
+use gwp_redundancy::mirror::fill::From;
 use gwp_redundancy::mirror::rejoin::Joining;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 
 /// Makes a snapshot of the store while its writer goes on, or none when that has ended; blocks.
@@ -17,14 +19,26 @@ pub type Snapshots = Arc<dyn Fn() -> Option<Snapshot> + Send + Sync>;
 
 /// Takes what the peer says besides of its copy. Nothing here may wait: frames do meanwhile.
 pub trait FromPeer: Send + Sync {
-    /// Readings that the log here may lack.
+    /// Readings of the peer's shadow that the log here may lack.
     fn fill(&self, bytes: Arc<[u8]>);
+
+    /// Readings that the peer has set aside, or none: what is given is told once all that came so far is durable here.
+    /// Dropped, it will not be.
+    fn rejoin(&self, bytes: Arc<[u8]>) -> oneshot::Receiver<Kept>;
 
     /// Gateway time, nanoseconds since 1970.
     fn now(&self) -> i64;
 
     /// How far the peer's clock is from the one here.
     fn apart(&self, apart: Apart);
+}
+
+/// By which place of the log all is kept that was handed over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    pub place: Place,
+    /// So many of the readings that came last are of another plan, and are not.
+    pub refused: u32,
 }
 
 /// Why a peer is not served any more. It comes again.
@@ -153,6 +167,7 @@ async fn follow(
     from_peer: &dyn FromPeer,
 ) -> Result<(), ServeError> {
     let mut ping = tokio::time::interval(PING_EVERY);
+    let mut keeping = None;
     loop {
         let rung = hub.rung();
         tokio::pin!(rung);
@@ -177,7 +192,10 @@ async fn follow(
             () = rung => {}
             said = from.receive() => match said? {
                 Message::Acknowledge { received, durable } => hub.acknowledged(link, received, durable),
-                Message::Fill { bytes } => from_peer.fill(bytes),
+                Message::Readings { from: From::Rejoin, bytes } if keeping.is_none() => {
+                    keeping = Some(from_peer.rejoin(bytes));
+                }
+                Message::Readings { from: From::Fill, bytes } => from_peer.fill(bytes),
                 Message::AskTime { sent, apart } => {
                     let received = from_peer.now();
                     apart.into_iter().for_each(|apart| from_peer.apart(apart.reversed()));
@@ -186,9 +204,21 @@ async fn follow(
                 Message::Ping => {}
                 _ => return Err(ServeError::OutOfTurn),
             },
+            kept = kept(&mut keeping) => {
+                let Kept { place, refused } = kept.ok_or(ServeError::Stopping)?;
+                say(to, &Message::KeptBy { place, refused }).await?;
+            }
             _ = ping.tick() => say(to, &Message::Ping).await?,
         }
     }
+}
+
+/// What was handed over is kept, if something is under way; `None` if it will not be.
+async fn kept(keeping: &mut Option<oneshot::Receiver<Kept>>) -> Option<Kept> {
+    let Some(answer) = keeping else { return std::future::pending().await };
+    let kept = answer.await;
+    *keeping = None;
+    kept.ok()
 }
 
 async fn say(to: &mut Sender, message: &Message) -> Result<(), BulkError> {

@@ -223,27 +223,51 @@ impl Tail {
 
     /// Makes batches of what the log lacks.
     fn pack(&mut self, window: Window) {
-        let (mut facts, mut bytes, mut last) = (Vec::new(), 0, Position::ZERO);
+        let (mut facts, mut bytes) = (Vec::new(), 0);
+        let mut last = self.span.done.get(&self.plan).copied().unwrap_or(self.span.above);
         for (position, fact) in &window.facts {
             let all = samples(fact);
             let lacks = window.lacks(fact);
             let lacking = lacks.as_ref().map_or(0, samples);
             self.found.lacking += lacking;
             self.found.held += all - lacking;
-            let Some(fact) = lacks else { continue };
-            if bytes >= TAIL_BATCH_BYTES {
-                self.batches.push_back(TailBatch { facts: std::mem::take(&mut facts), upto: last });
-                bytes = 0;
+            for part in lacks.into_iter().flat_map(parts) {
+                if bytes >= TAIL_BATCH_BYTES {
+                    self.batches.push_back(TailBatch { facts: std::mem::take(&mut facts), upto: last });
+                    bytes = 0;
+                }
+                bytes += part_bytes(&part);
+                facts.push(part);
             }
-            if let Fact::Samples { batch, .. } = &fact {
-                bytes += batch.bytes();
-            }
-            facts.push(fact);
             last = *position;
         }
         if !facts.is_empty() {
             self.batches.push_back(TailBatch { facts, upto: self.at });
         }
+        self.span.done.insert(self.plan, self.at);
+    }
+}
+
+/// A record with so many long texts that it is no batch is given in parts.
+fn parts(fact: Fact) -> Vec<Fact> {
+    match &fact {
+        Fact::Samples { slot, batch } if batch.bytes() > TAIL_BATCH_BYTES && batch.len() > 1 => {
+            let indexes: Vec<u32> = (0..batch.len() as u32).collect();
+            let (front, back) = indexes.split_at(indexes.len() / 2);
+            let half = |half: &[u32]| {
+                let tags = half.iter().map(|&index| batch.tags[index as usize]).collect();
+                Fact::Samples { slot: *slot, batch: Arc::new(batch.select(half, tags)) }
+            };
+            [parts(half(front)), parts(half(back))].concat()
+        }
+        _ => vec![fact],
+    }
+}
+
+fn part_bytes(fact: &Fact) -> usize {
+    match fact {
+        Fact::Samples { batch, .. } => batch.bytes(),
+        _ => 0,
     }
 }
 

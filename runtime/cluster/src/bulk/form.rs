@@ -4,6 +4,7 @@ use super::{BulkError, Join, Kind, Message, REASON_BYTES_MAX, VERSION};
 use crate::apart::Apart;
 use crate::encode::{Reader, Unreadable, Writer};
 use gwp_redundancy::limits::EPOCHS_KEPT;
+use gwp_redundancy::mirror::fill::From;
 use gwp_redundancy::mirror::{Head, History};
 use std::sync::Arc;
 
@@ -46,8 +47,7 @@ fn kind(message: &Message) -> Kind {
         Message::Ping => Kind::Ping,
         Message::Join(_) => Kind::Join,
         Message::Acknowledge { .. } => Kind::Acknowledge,
-        Message::Tail { .. } => Kind::Tail,
-        Message::TailEnd => Kind::TailEnd,
+        Message::Readings { .. } => Kind::Readings,
         Message::Follow { .. } => Kind::Follow,
         Message::SetAside { .. } => Kind::SetAside,
         Message::Resync { .. } => Kind::Resync,
@@ -56,7 +56,6 @@ fn kind(message: &Message) -> Kind {
         Message::PiecesEnd { .. } => Kind::PiecesEnd,
         Message::KeptBy { .. } => Kind::KeptBy,
         Message::Refused { .. } => Kind::Refused,
-        Message::Fill { .. } => Kind::Fill,
         Message::AskTime { .. } => Kind::AskTime,
         Message::Time { .. } => Kind::Time,
     }
@@ -64,7 +63,7 @@ fn kind(message: &Message) -> Kind {
 
 fn fields<'m>(message: &'m Message, writer: &mut Writer<'_>) -> Option<&'m Arc<[u8]>> {
     match message {
-        Message::Ping | Message::TailEnd => {}
+        Message::Ping => {}
         Message::Join(join) => {
             let Join { epoch, incarnation, place, hash, complete, history } = join;
             writer.u32(*epoch);
@@ -79,7 +78,12 @@ fn fields<'m>(message: &'m Message, writer: &mut Writer<'_>) -> Option<&'m Arc<[
             writer.place(*received);
             writer.place(*durable);
         }
-        Message::Tail { bytes } | Message::Piece { bytes } | Message::Fill { bytes } => return Some(bytes),
+        Message::Piece { bytes } => return Some(bytes),
+        Message::Readings { from, bytes } => {
+            // Those of a node itself never go over a stream.
+            writer.u8(u8::from(*from == From::Rejoin));
+            return Some(bytes);
+        }
         Message::AskTime { sent, apart } => {
             writer.i64(*sent);
             writer.u8(apart.is_some() as u8);
@@ -91,7 +95,11 @@ fn fields<'m>(message: &'m Message, writer: &mut Writer<'_>) -> Option<&'m Arc<[
         Message::Time { sent, received, answered } => {
             [sent, received, answered].into_iter().for_each(|time| writer.i64(*time));
         }
-        Message::Follow { after: place } | Message::KeptBy { place } => writer.place(*place),
+        Message::Follow { after } => writer.place(*after),
+        Message::KeptBy { place, refused } => {
+            writer.place(*place);
+            writer.u32(*refused);
+        }
         Message::SetAside { above } => writer.position(*above),
         Message::Resync { after, hash } => {
             writer.place(*after);
@@ -156,9 +164,10 @@ fn read(bytes: &[u8]) -> Result<Message, Unreadable> {
         Kind::Ping => Message::Ping,
         Kind::Join => Message::Join(join(&mut reader)?),
         Kind::Acknowledge => Message::Acknowledge { received: reader.place()?, durable: reader.place()? },
-        Kind::Tail => Message::Tail { bytes: reader.rest().into() },
-        Kind::TailEnd => Message::TailEnd,
-        Kind::Fill => Message::Fill { bytes: reader.rest().into() },
+        Kind::Readings => {
+            let from = if reader.bool()? { From::Rejoin } else { From::Fill };
+            Message::Readings { from, bytes: reader.rest().into() }
+        }
         Kind::AskTime => {
             let (sent, is_known) = (reader.i64()?, reader.bool()?);
             let apart = match is_known {
@@ -176,7 +185,7 @@ fn read(bytes: &[u8]) -> Result<Message, Unreadable> {
         Kind::PiecesEnd => {
             Message::PiecesEnd { place: reader.place()?, hash: reader.hash()?, pieces: reader.u32()? }
         }
-        Kind::KeptBy => Message::KeptBy { place: reader.place()? },
+        Kind::KeptBy => Message::KeptBy { place: reader.place()?, refused: reader.u32()? },
         Kind::Refused => {
             Message::Refused { why: str::from_utf8(reader.rest()).map_err(|_| Unreadable)?.into() }
         }

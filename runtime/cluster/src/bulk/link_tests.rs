@@ -20,6 +20,10 @@ fn piece(len: usize) -> Message {
     Message::Piece { bytes: vec![7; len].into() }
 }
 
+fn end() -> Message {
+    Message::Readings { from: From::Rejoin, bytes: [].into() }
+}
+
 fn encoded(messages: &[Message]) -> Vec<u8> {
     let mut out = Vec::new();
     for message in messages {
@@ -163,10 +167,10 @@ async fn a_message_cut_short_is_told_from_an_end() {
 #[tokio::test]
 async fn a_stream_that_ends_without_leave_ends_clearly() {
     let ((mut sender, kept), (other, mut receiver)) = pair(LONG).await;
-    sender.push(&Message::TailEnd).unwrap();
+    sender.push(&end()).unwrap();
     sender.flush().await.unwrap();
     drop((sender, kept));
-    assert_eq!(receiver.receive().await.unwrap(), Message::TailEnd);
+    assert_eq!(receiver.receive().await.unwrap(), end());
     let end = receiver.receive().await.unwrap_err();
     assert!(matches!(end, BulkError::Closed), "{end:?}");
     drop(other);
@@ -178,7 +182,7 @@ async fn room_is_made_for_what_comes_not_for_what_is_announced() {
     let longest = super::HEAD + FRAME_BYTES_MAX;
     for (len, allowed) in [(longest, true), (longest + 1, false), (u32::MAX as usize - 2, false)] {
         let mut bytes = (len as u32 + 2).to_le_bytes().to_vec();
-        bytes.extend([VERSION, 8, 1, 2, 3]);
+        bytes.extend([VERSION, 7, 1, 2, 3]);
         let mut receiver = Receiver::new(bytes.as_slice(), LONG);
         let error = receiver.receive().await.unwrap_err();
         match allowed {
@@ -253,12 +257,12 @@ async fn an_idle_sender_pings_and_ends_in_order() {
         for _ in 0..3 {
             assert_eq!(receiver.receive().await.unwrap(), Message::Ping);
         }
-        messages.send(Message::TailEnd).await.unwrap();
+        messages.send(end()).await.unwrap();
         drop(messages);
         loop {
             match receiver.receive().await {
                 Ok(Message::Ping) => {}
-                Ok(other) => assert_eq!(other, Message::TailEnd),
+                Ok(other) => assert_eq!(other, end()),
                 Err(end) => break end,
             }
         }
@@ -322,11 +326,11 @@ async fn what_waits_is_bounded() {
     sender.flush().await.unwrap();
     sender.push(&Message::Ping).unwrap();
     // A message that is refused leaves no trace between those before and after it.
-    let over = Message::Tail { bytes: vec![0; TAIL_BYTES_MAX + 1].into() };
+    let over = Message::Readings { from: From::Fill, bytes: vec![0; READINGS_BYTES_MAX + 1].into() };
     assert!(matches!(sender.push(&over), Err(BulkError::TooLarge { .. })));
-    sender.push(&Message::TailEnd).unwrap();
+    sender.push(&end()).unwrap();
     sender.flush().await.unwrap();
-    sent.extend([Message::Ping, Message::TailEnd]);
+    sent.extend([Message::Ping, end()]);
     assert_eq!(io.bytes, encoded(&sent));
 }
 
@@ -357,7 +361,7 @@ async fn what_is_written_is_let_go_of_though_something_always_waits() {
 async fn a_flush_that_is_broken_off_is_gone_on_with() {
     let (ours, theirs) = duplex(7);
     let (mut sender, mut receiver) = (Sender::new(ours), Receiver::new(theirs, LONG));
-    let messages = [piece(40), Message::Ping, piece(30_000), Message::TailEnd];
+    let messages = [piece(40), Message::Ping, piece(30_000), end()];
     let (mut waiting, mut received) = (messages.iter(), Vec::new());
     while received.len() < messages.len() {
         if let Some(message) = waiting.next() {

@@ -31,10 +31,13 @@ fn join(ends: &[(u32, u64)]) -> Message {
 #[test]
 fn the_form_is_fixed() {
     assert_eq!(bytes(&Message::Ping), [2, 0, 0, 0, VERSION, 0]);
-    let kept_by = [18, 0, 0, 0, VERSION, 11, 2, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0];
-    assert_eq!(bytes(&Message::KeptBy { place: at(7) }), kept_by);
+    let kept_by = [22, 0, 0, 0, VERSION, 10, 2, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 9, 0, 0, 0];
+    assert_eq!(bytes(&Message::KeptBy { place: at(7), refused: 9 }), kept_by);
+    let readings = |from| bytes(&Message::Readings { from, bytes: [5].as_slice().into() });
+    assert_eq!(readings(From::Fill), [4, 0, 0, 0, VERSION, 3, 0, 5]);
+    assert_eq!(readings(From::Rejoin), [4, 0, 0, 0, VERSION, 3, 1, 5]);
     let refused = Message::Refused { why: "no".into() };
-    assert_eq!(bytes(&refused), [4, 0, 0, 0, VERSION, 12, b'n', b'o']);
+    assert_eq!(bytes(&refused), [4, 0, 0, 0, VERSION, 11, b'n', b'o']);
     for (number, kind) in Kind::ALL.into_iter().enumerate() {
         assert_eq!(kind as usize, number);
     }
@@ -43,14 +46,15 @@ fn the_form_is_fixed() {
 
 #[test]
 fn what_is_too_long_is_refused_at_both_ends() {
-    let long: Arc<[u8]> = vec![0; TAIL_BYTES_MAX + 1].into();
+    let long: Arc<[u8]> = vec![0; READINGS_BYTES_MAX + 1].into();
     let mut out = vec![1];
-    let tail = Message::Tail { bytes: Arc::clone(&long) };
+    let tail = Message::Readings { from: From::Rejoin, bytes: Arc::clone(&long) };
     let refused = encode(&tail, &mut out);
-    assert!(matches!(refused, Err(BulkError::TooLarge { kind: "part of a tail", len, max })
-        if len == TAIL_BYTES_MAX + 1 && max == TAIL_BYTES_MAX));
+    assert!(matches!(refused, Err(BulkError::TooLarge { kind: "set of readings", len, max })
+        if len == READINGS_BYTES_MAX + 2 && max == READINGS_BYTES_MAX + 1));
     assert_eq!(out, [1], "nothing is appended");
-    assert_eq!(bytes(&Message::Tail { bytes: long[1..].into() }).len(), PREFIX + TAIL_BYTES_MAX);
+    let longest = Message::Readings { from: From::Rejoin, bytes: long[1..].into() };
+    assert_eq!(bytes(&longest).len(), PREFIX + 1 + READINGS_BYTES_MAX);
 
     for kind in Kind::ALL {
         let head = |len: usize| {
@@ -63,7 +67,7 @@ fn what_is_too_long_is_refused_at_both_ends() {
         assert!(matches!(over, Err(BulkError::TooLarge { max, .. }) if max == kind.max()), "{kind:?}");
     }
     assert!(matches!(whole(&[0xff; 4]), Ok(None)));
-    assert!(matches!(whole(&[0xff, 0xff, 0xff, 0xff, VERSION, 8]), Err(BulkError::TooLarge { .. })));
+    assert!(matches!(whole(&[0xff, 0xff, 0xff, 0xff, VERSION, 7]), Err(BulkError::TooLarge { .. })));
 }
 
 #[test]
