@@ -94,6 +94,10 @@ pub const TAIL_WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes in memory of what is handed over of it at once; one record alone may be more.
 pub const TAIL_BATCH_BYTES: usize = 1024 * 1024;
 
+/// Records that lanes may be behind the log while what was set aside is appended, and how often that is looked at.
+pub const LANES_BEHIND_MAX: u64 = 4_096;
+pub const LANES_LOOKED_AT_EVERY: Duration = Duration::from_millis(50);
+
 /// How often sinks that have left the plan are looked at.
 pub const SWEEP_EVERY: Duration = Duration::from_millis(250);
 

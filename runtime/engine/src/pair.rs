@@ -19,7 +19,7 @@ use crate::engine::{Begun, Engine, EngineConfig, StartError};
 use crate::exits::Exits;
 use crate::graph::{RunningSource, Shared};
 use crate::hot::{HotReader, HotSource};
-use crate::limits::TICK_EVERY;
+use crate::limits::{LANES_BEHIND_MAX, LANES_LOOKED_AT_EVERY, TICK_EVERY};
 use crate::release::Release;
 use crate::sequencer::SourceKey;
 use gwp_core::{Clock, Fact, PlanId, Position};
@@ -117,6 +117,21 @@ impl Engine {
         }
         admitted.upto = sequencer.last();
         admitted
+    }
+
+    /// Waits until all lanes are close behind the log: what is old goes after what is new. A lane whose journal is full
+    /// may keep this waiting for long.
+    pub async fn lanes_are_close(&self) {
+        let is_close = || {
+            let Position { epoch, seq } = self.last();
+            self.status.graph().sinks.iter().filter(|sink| !sink.leaving).all(|sink| {
+                let lane = sink.lane.position();
+                lane.epoch == epoch && seq.saturating_sub(lane.seq) <= LANES_BEHIND_MAX
+            })
+        };
+        while !is_close() {
+            tokio::time::sleep(LANES_LOOKED_AT_EVERY).await;
+        }
     }
 
     /// Waits until the log is durable here up to a record; false if it never will be, as the store has ended.

@@ -11,6 +11,7 @@ use crate::replica::Replica;
 use crate::store::{FOLDER, Opened, Store, StoreError, StoreOptions, fixed};
 use fjall::{Database, Keyspace, PersistMode};
 use gwp_core::{PlanId, Position};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -120,15 +121,23 @@ impl Store {
     /// # Errors
     /// The disk cannot be read.
     pub fn set_aside_above(&self) -> Result<Option<Position>, StoreError> {
-        position(&self.meta, ABOVE)
+        let kept: Option<[u8; 12]> = fixed(&self.meta, ABOVE)?;
+        Ok(kept.and_then(|bytes| Position::from_bytes(&bytes)))
     }
 
-    /// All records under this plan up to here are handed over.
+    /// By plan: all records under it up to there are handed over.
     ///
     /// # Errors
     /// The disk cannot be read.
-    pub fn handed_over(&self, plan: PlanId) -> Result<Position, StoreError> {
-        Ok(position(&self.meta, &handed(plan))?.unwrap_or(Position::ZERO))
+    pub fn handed_over(&self) -> Result<BTreeMap<PlanId, Position>, StoreError> {
+        let mut plans = BTreeMap::new();
+        for guard in self.meta.prefix(HANDED) {
+            let (key, upto) = guard.into_inner()?;
+            if let (Some(plan), Some(upto)) = (key.last_chunk(), Position::from_bytes(&upto)) {
+                plans.insert(PlanId(*plan), upto);
+            }
+        }
+        Ok(plans)
     }
 
     /// Notes that, durably.
@@ -136,7 +145,7 @@ impl Store {
     /// # Errors
     /// The disk refused.
     pub fn note_handed_over(&self, plan: PlanId, upto: Position) -> Result<(), StoreError> {
-        note(&self.db, &self.meta, &handed(plan), &upto.to_bytes())
+        note(&self.db, &self.meta, &[HANDED.as_bytes(), &plan.0].concat(), &upto.to_bytes())
     }
 
     /// Why it is not handed over, as it was noted last.
@@ -153,7 +162,7 @@ impl Store {
     /// # Errors
     /// The disk refused.
     pub fn note_stays(&self, why: Option<&str>) -> Result<(), StoreError> {
-        note(&self.db, &self.meta, STAYS, why.unwrap_or("").as_bytes())
+        note(&self.db, &self.meta, STAYS.as_bytes(), why.unwrap_or("").as_bytes())
     }
 
     /// Records after one position up to another, by the last position of each epoch.
@@ -178,20 +187,11 @@ impl Replica {
     /// # Errors
     /// The disk refused.
     pub fn note_above(&self, above: Position) -> Result<(), StoreError> {
-        note(self.database(), self.meta(), ABOVE, &above.to_bytes())
+        note(self.database(), self.meta(), ABOVE.as_bytes(), &above.to_bytes())
     }
 }
 
-fn handed(plan: PlanId) -> String {
-    format!("{HANDED}{plan}")
-}
-
-fn position(meta: &Keyspace, key: &str) -> Result<Option<Position>, StoreError> {
-    let kept: Option<[u8; 12]> = fixed(meta, key)?;
-    Ok(kept.and_then(|bytes| Position::from_bytes(&bytes)))
-}
-
-fn note(db: &Database, meta: &Keyspace, key: &str, value: &[u8]) -> Result<(), StoreError> {
+fn note(db: &Database, meta: &Keyspace, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
     meta.insert(key, value)?;
     Ok(db.persist(PersistMode::SyncData)?)
 }

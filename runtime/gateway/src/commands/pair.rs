@@ -42,7 +42,7 @@ pub enum PairCommand {
         #[arg(long)]
         clear: bool,
     },
-    /// Stores that were set aside on this machine: list, export, delete
+    /// Stores that were set aside on this machine, and that the gateway hands over to the active: list, export, delete
     Asides {
         #[command(subcommand)]
         command: AsidesCommand,
@@ -99,10 +99,13 @@ fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
             println!("  {:<22} {number}", name.replace('_', " "));
         }
     }
-    for name in ["second", "copy", "program", "does_not_stand", "policy", "failback"] {
+    for name in ["handing_over", "second", "copy", "program", "does_not_stand", "policy", "failback"] {
         if let Some(why) = answer.get(name).and_then(Value::as_str) {
             println!("  {:<22} {why}", name.replace('_', " "));
         }
+    }
+    for why in answer.get("asides_stay").and_then(Value::as_array).into_iter().flatten() {
+        println!("  {:<22} {}", "set aside", why.as_str().unwrap_or("-"));
     }
     reading(&answer);
     println!("\n{:<10} {:<28} {:>10}", "MEMBER", "SAYS", "SILENT");

@@ -1,5 +1,6 @@
 //! What operators see of the pair at this node, and what they want of it.
 
+use super::asides::Shown;
 use super::words;
 use crate::configuration::desk::listed;
 use crate::configuration::history::History;
@@ -31,6 +32,8 @@ pub struct Figures {
     pub lag: Option<Lag>,
     /// Stores that were set aside here.
     pub asides: usize,
+    /// Records of the one that is being handed over that are still to be looked at.
+    pub aside_records_left: u64,
 }
 
 /// The pair, for the control interface of this node.
@@ -61,6 +64,8 @@ struct Now {
     problem: Option<Arc<str>>,
     /// While it is not active: who is, as the copy says.
     active: Option<Active>,
+    /// What becomes of what is set aside here.
+    asides: Shown,
 }
 
 impl PairDesk {
@@ -138,6 +143,11 @@ impl PairDesk {
         (now.hot, now.apart) = (hot, None);
     }
 
+    /// What becomes of what is set aside here.
+    pub fn set_asides(&self, shown: Shown) {
+        self.now().asides = shown;
+    }
+
     /// How far the peer's clock is from the one here.
     pub fn set_apart(&self, apart: Option<Apart>) {
         self.now().apart = apart;
@@ -155,6 +165,7 @@ impl PairDesk {
             is_in_step: matches!(look.state, State::Paired | State::Standby),
             lag: self.now().hub.as_ref().map(|hub| hub.figures().lag),
             asides,
+            aside_records_left: self.now().asides.under_way.map_or(0, |(_, left)| left),
             look,
         })
     }
@@ -243,9 +254,9 @@ impl PairDesk {
         });
         let refused: serde_json::Map<String, Value> =
             look.wire.refused.iter().map(|(why, count)| ((*why).to_owned(), json!(count))).collect();
-        let (hub, copied, plan, hot, apart) = {
+        let (hub, copied, plan, hot, apart, asides) = {
             let now = self.now();
-            (now.hub.clone(), now.copy.to_string(), now.plan, now.hot.clone(), now.apart)
+            (now.hub.clone(), now.copy.to_string(), now.plan, now.hot.clone(), now.apart, now.asides.clone())
         };
         let copy = match hub.as_ref().map(Hub::figures) {
             Some(hub) => {
@@ -267,6 +278,8 @@ impl PairDesk {
             "alone": look.alone,
             "switches": look.switches,
             "asides": figures.asides,
+            "handing_over": asides.under_way.map(words::handing_over),
+            "asides_stay": asides.stay.iter().map(words::stays).collect::<Vec<_>>(),
             "in_step": figures.is_in_step,
             "lag": figures.lag.map(|lag| json!({ "changes": lag.changes, "bytes": lag.bytes, "ms": ms(lag.ns) })),
             "second": look.wire.is_second.then(|| words::second(self.me)),

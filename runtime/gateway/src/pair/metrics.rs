@@ -49,6 +49,7 @@ fn others(page: &mut Page, figures: &Figures) {
 fn copy(page: &mut Page, figures: &Figures) {
     page.one("gwp_pair_in_step", "gauge", flag(figures.is_in_step));
     page.one("gwp_pair_asides", "gauge", figures.asides as f64);
+    page.one("gwp_pair_aside_records_left", "gauge", figures.aside_records_left as f64);
     // Only the active knows.
     let Some(lag) = figures.lag else { return };
     page.one("gwp_pair_lag_changes", "gauge", lag.changes as f64);

@@ -8,6 +8,7 @@
 //!      copies the active's store   <---- it is over ----
 //! ```
 
+mod asides;
 mod change;
 pub mod desk;
 pub mod failback;

@@ -10,6 +10,7 @@
 //! ```
 //! The driver opens and shuts the exits by itself: what is slow here delays a takeover and lets nothing out.
 
+use super::asides::Asides;
 use super::desk::PairDesk;
 use super::key::{PairKey, boot_id};
 use super::plan::{self, Following};
@@ -94,6 +95,8 @@ struct PairNode<'a> {
     keeper: Arc<ExitKeeper>,
     exits: Exits,
     desk: Arc<PairDesk>,
+    /// What is set aside here.
+    asides: Arc<Asides>,
     /// Where the peer comes to copy the store.
     listeners: Vec<TcpListener>,
     /// The engine whose log must move, once it is active; while it starts or stops this process answers for itself,
@@ -211,6 +214,7 @@ impl<'a> PairNode<'a> {
         tokio::spawn(moving(driver.inputs(), key.timing.beat, working.clone()));
         failback::watch_window(&member.failback, driver.inputs());
         let gave_up = false;
+        let asides = Arc::new(Asides::new(node.data.clone(), desk.clone()));
         Ok(PairNode {
             args,
             node,
@@ -222,6 +226,7 @@ impl<'a> PairNode<'a> {
             keeper,
             exits,
             desk,
+            asides,
             listeners,
             working,
             gave_up,
@@ -310,6 +315,7 @@ impl<'a> PairNode<'a> {
             progress: Box::new(move |text| desk.set_copy(text)),
             came: Arc::new(move |replica| program.copied(replica)),
             copied,
+            tails: self.asides.clone(),
         }
     }
 
@@ -345,7 +351,7 @@ impl<'a> PairNode<'a> {
         // What is set aside was newer than the copy that followed: it may have been delivered before.
         let stale = stale || !asides(&self.node.data)?.is_empty();
         let hot = shadow::of_plan(hot, begin.plan.id()).await;
-        let exits = self.exits.clone();
+        let (exits, log) = (self.exits.clone(), store.log_reader());
         let start = PairStart { store, epoch, exits, release, tick_every, hot, stale };
         let engine = Arc::new(Engine::start_in_pair(config, start).await?);
         publisher.through(engine.keeper());
@@ -353,8 +359,9 @@ impl<'a> PairNode<'a> {
         self.desk.set_hub(Some(hub.clone()));
         self.driver.input(Input::Activated(epoch));
         set_working(&self.working, Some(engine.clone()));
-        let (from_peer, taking) = shadow::from_peer(&engine, self.desk.clone());
-        let mut tasks = vec![self.wishes(hub.clone()), taking];
+        let (from_peer, [fill, rejoin]) = shadow::from_peer(&engine, self.desk.clone());
+        let own = tokio::spawn(self.asides.clone().hand_over_here(engine.clone(), log));
+        let mut tasks = vec![self.wishes(hub.clone()), fill, rejoin, own];
         for listener in std::mem::take(&mut self.listeners) {
             tasks.push(tokio::spawn(serve_peer(
                 listener,

@@ -3,25 +3,27 @@
 //! `warm`, `cold` and `transfer` do nothing here: no driver can hold a connection without reading, and a broker keeps
 //! the session of a `transfer` source for whoever comes with its client id.
 
+use super::asides;
 use super::desk::PairDesk;
 use crate::configuration::history::History;
 use crate::configuration::prepare;
 use crate::configuration::start::{Given, compiled};
 use crate::node::Node;
 use gwp_cluster::apart::Apart;
-use gwp_cluster::bulk::TAIL_BYTES_MAX;
+use gwp_cluster::bulk::READINGS_BYTES_MAX;
 use gwp_cluster::follow::Copied;
-use gwp_cluster::serve::FromPeer;
+use gwp_cluster::serve::{FromPeer, Kept};
 use gwp_core::manifest::Standby as Mode;
 use gwp_core::{Clock, PlanId, Record};
 use gwp_engine::{Engine, GatewayClock, HotDesk, HotReader};
 use gwp_journal::{LogReader, StoreError, decode_facts, encode_facts};
 use gwp_plan::Plan;
 use gwp_redundancy::limits::OFFERS_MAX;
+use gwp_redundancy::mirror::Place;
 use gwp_redundancy::mirror::fill::From;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Readings of about so many bytes are offered at once.
@@ -29,6 +31,9 @@ const OFFERED_BYTES_MAX: usize = 1 << 20;
 
 /// Offers that wait until the log has room; more are dropped, and made again.
 const FILLS_WAITING: usize = 4;
+
+/// Batches of a tail that wait: that of the peer's stream, and one of the stream before.
+const TAILS_WAITING: usize = 2;
 
 /// What reads on this standby: another one after each change of the program.
 pub struct Reads {
@@ -175,7 +180,7 @@ impl Copied for Copy {
         }
         let bytes = encode_facts(plan, &facts);
         // What has no room in a message stays in the shadow for a takeover.
-        (bytes.len() <= TAIL_BYTES_MAX).then(|| bytes.into())
+        (bytes.len() <= READINGS_BYTES_MAX).then(|| bytes.into())
     }
 
     fn now(&self) -> i64 {
@@ -198,15 +203,21 @@ impl Copied for Copy {
     }
 }
 
-/// What the active makes of what its peer has read, as long as the task that is given, too, runs.
-pub fn from_peer(engine: &Arc<Engine>, desk: Arc<PairDesk>) -> (Arc<dyn FromPeer>, JoinHandle<()>) {
-    let (fills, taken) = mpsc::channel(FILLS_WAITING);
+/// What the active makes of what its peer has read, as long as the tasks that are given, too, run.
+pub fn from_peer(engine: &Arc<Engine>, desk: Arc<PairDesk>) -> (Arc<dyn FromPeer>, [JoinHandle<()>; 2]) {
+    let (fills, filling) = mpsc::channel(FILLS_WAITING);
+    let (tails, handed) = mpsc::channel(TAILS_WAITING);
     let clock = engine.clock.clone();
-    (Arc::new(Active { fills, clock, desk }), tokio::spawn(admit(engine.clone(), taken)))
+    let tasks = [tokio::spawn(fill(engine.clone(), filling)), tokio::spawn(rejoin(engine.clone(), handed))];
+    (Arc::new(Active { fills, tails, clock, desk }), tasks)
 }
+
+/// Readings that a peer had set aside, and where it is told that they are kept.
+type HandedOver = (Arc<[u8]>, oneshot::Sender<Kept>);
 
 struct Active {
     fills: mpsc::Sender<Arc<[u8]>>,
+    tails: mpsc::Sender<HandedOver>,
     clock: Arc<GatewayClock>,
     desk: Arc<PairDesk>,
 }
@@ -215,6 +226,13 @@ impl FromPeer for Active {
     fn fill(&self, bytes: Arc<[u8]>) {
         // What has no room is offered again.
         let _ = self.fills.try_send(bytes);
+    }
+
+    fn rejoin(&self, bytes: Arc<[u8]>) -> oneshot::Receiver<Kept> {
+        let (answer, kept) = oneshot::channel();
+        // For want of room the answer is dropped, and it comes again.
+        let _ = self.tails.try_send((bytes, answer));
+        kept
     }
 
     fn now(&self) -> i64 {
@@ -227,7 +245,7 @@ impl FromPeer for Active {
 }
 
 /// Appends what the log lacks of what the standby has read.
-async fn admit(engine: Arc<Engine>, mut fills: mpsc::Receiver<Arc<[u8]>>) {
+async fn fill(engine: Arc<Engine>, mut fills: mpsc::Receiver<Arc<[u8]>>) {
     while let Some(bytes) = fills.recv().await {
         match decode_facts(&bytes) {
             Ok((plan, facts)) => {
@@ -240,6 +258,35 @@ async fn admit(engine: Arc<Engine>, mut fills: mpsc::Receiver<Arc<[u8]>>) {
                 }
             }
             Err(error) => tracing::warn!(%error, "what the standby has read cannot be taken"),
+        }
+    }
+}
+
+/// Appends what the log lacks of what the peer had set aside, and tells by which place all of it is kept.
+async fn rejoin(engine: Arc<Engine>, mut handed: mpsc::Receiver<HandedOver>) {
+    let mut is_told = false;
+    while let Some((bytes, answer)) = handed.recv().await {
+        let (mut upto, mut refused) = (engine.last(), 0);
+        match decode_facts(&bytes) {
+            // A question alone: with it a peer begins.
+            _ if bytes.is_empty() => is_told = false,
+            Ok((plan, facts)) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::info!("the peer hands over what only it had: it is appended as backfill");
+                }
+                engine.lanes_are_close().await;
+                let admitted = engine.admit(From::Rejoin, plan, &facts).await;
+                tracing::debug!(?admitted, "readings that the peer had set aside");
+                (upto, refused) = (admitted.upto, asides::count(admitted.refused));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what the peer had set aside cannot be taken");
+                refused = 1;
+            }
+        }
+        if engine.durable(upto).await {
+            // Who has gone asks again.
+            let _ = answer.send(Kept { place: Place::log(upto), refused });
         }
     }
 }

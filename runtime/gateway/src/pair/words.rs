@@ -1,5 +1,6 @@
 //! What the machine of the pair says, in words for people.
 
+use crate::status_line::grouped;
 use gwp_redundancy::member::NodeId;
 use gwp_redundancy::node::{Event, FailbackView, Obstacle, Refusal, SwitchCause, SwitchObstacle};
 
@@ -36,6 +37,16 @@ pub fn failback(view: &FailbackView, is_away: bool) -> String {
         }
         (Some(hold), None) => format!("by itself, {} s after the primary is back", seconds(hold)),
     }
+}
+
+/// A store that was set aside is on its way to the active.
+pub fn handing_over((number, left): (u32, u64)) -> String {
+    format!("store.aside-{number}: {} records to go", grouped(left))
+}
+
+/// One that stays, and why.
+pub fn stays((number, why): (&u32, &String)) -> String {
+    format!("store.aside-{number} stays: {why}")
 }
 
 /// Another process is heard in the place of this one.

@@ -1,6 +1,7 @@
 //! `gwp pair asides`: stores that were set aside when a node came back with records that the other one never saw.
 //!
-//! They are read and deleted on the disk of the node, whether a gateway runs there or not.
+//! The gateway hands them over to the active and deletes them. What stays, and what waits for that, is read and deleted
+//! here on the disk of the node, whether a gateway runs there or not.
 
 use crate::commands::journal::export;
 use crate::status_line::grouped;
@@ -8,12 +9,12 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use gwp_engine::alarms::BOARD;
 use gwp_journal::aside::delete_aside;
-use gwp_journal::{Store, StoreOptions, asides};
+use gwp_journal::{Store, StoreError, StoreOptions, asides};
 use std::path::Path;
 
 #[derive(Subcommand)]
 pub enum AsidesCommand {
-    /// List them: what they hold, and what was not delivered from there
+    /// List them: what they hold, what was not delivered from there, and why they are not handed over
     Ls,
     /// Write as CSV what was not delivered to a sink; its peer may have read and delivered the same times by itself
     Export {
@@ -40,14 +41,15 @@ pub fn run(command: &AsidesCommand, data: &Path) -> anyhow::Result<()> {
         AsidesCommand::Ls => {
             println!("{:>6}  {:<24} {:>14}  NOT DELIVERED", "NUMBER", "LOG", "BYTES");
             for number in known {
-                let store = open(data, number)?;
-                let (from, upto) = store.log_span();
-                let log = format!("{} .. {upto}", from.map_or("-".to_owned(), |from| from.to_string()));
-                let mut waiting = Vec::new();
-                for sink in store.sinks().filter(|sink| *sink.name != *BOARD) {
-                    waiting.push(format!("{} {} samples", sink.name, grouped(sink.pending_samples())));
+                match Store::open_aside(data, number, StoreOptions::default()) {
+                    Ok(opened) => list(number, &opened.store)?,
+                    Err(StoreError::Locked { .. }) => {
+                        println!("{number:>6}  a gwp has it open: the gateway hands it over to the active");
+                    }
+                    Err(error) => {
+                        println!("{number:>6}  it cannot be read, and is not handed over: {error}");
+                    }
                 }
-                println!("{number:>6}  {log:<24} {:>14}  {}", grouped(store.log_bytes()), waiting.join(", "));
             }
         }
         AsidesCommand::Export { number, sink } => export(&open(data, named(*number)?)?, sink)?,
@@ -56,6 +58,22 @@ pub fn run(command: &AsidesCommand, data: &Path) -> anyhow::Result<()> {
             println!("store.aside-{number} is deleted");
         }
     }
+    Ok(())
+}
+
+fn list(number: u32, store: &Store) -> anyhow::Result<()> {
+    let (from, upto) = store.log_span();
+    let log = format!("{} .. {upto}", from.map_or("-".to_owned(), |from| from.to_string()));
+    let mut waiting = Vec::new();
+    for sink in store.sinks().filter(|sink| *sink.name != *BOARD) {
+        waiting.push(format!("{} {} samples", sink.name, grouped(sink.pending_samples())));
+    }
+    println!("{number:>6}  {log:<24} {:>14}  {}", grouped(store.log_bytes()), waiting.join(", "));
+    let state = match store.stays()? {
+        Some(why) => format!("stays: {why}"),
+        None => "is handed over once this node follows the active, or is active itself".into(),
+    };
+    println!("        {state}");
     Ok(())
 }
 
