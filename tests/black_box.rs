@@ -27,6 +27,9 @@ mod modbus_mqtt;
 #[path = "black_box/pair.rs"]
 mod pair;
 #[cfg(unix)]
+#[path = "black_box/pair_asides.rs"]
+mod pair_asides;
+#[cfg(unix)]
 #[path = "black_box/pair_changes.rs"]
 mod pair_changes;
 #[cfg(unix)]

@@ -22,7 +22,7 @@ fn hot() -> String {
 
 /// Rows of (tag, time, marks, value) in the order in which they have arrived: those that are not marked as second or
 /// late come in the order of time.
-fn faults_of_order(rows: &[[i64; 4]]) -> Vec<String> {
+pub fn faults_of_order(rows: &[[i64; 4]]) -> Vec<String> {
     let mut newest: BTreeMap<i64, i64> = BTreeMap::new();
     let first = rows.iter().filter(|row| row[2] == 0);
     first

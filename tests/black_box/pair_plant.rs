@@ -422,22 +422,6 @@ impl Plant {
         names.filter(|name| name.to_string_lossy().starts_with("store.aside-")).count()
     }
 
-    /// What was set aside is listed and can be written out; the newest is deleted.
-    pub fn check_asides(&self, node: usize) {
-        let (count, data) = (self.asides(node), format!("data-{}", NAMES[node]));
-        let text = said(&self.ask(&["pair", "asides", "ls", "--data", &data]));
-        if count == 0 {
-            assert!(text.contains("no store was set aside"), "{text}");
-            return;
-        }
-        let newest = text.lines().last().and_then(|line| line.split_whitespace().next()).expect("a number");
-        let csv = said(&self.ask(&["pair", "asides", "export", newest, "out", "--data", &data]));
-        assert!(csv.starts_with("time,"), "{csv}");
-        said(&self.ask(&["pair", "asides", "rm", newest, "--data", &data]));
-        assert_eq!(self.asides(node), count - 1);
-        refused(&self.ask(&["pair", "asides", "rm", newest, "--data", &data]), 2);
-    }
-
     /// Checks the order in which rows have arrived so far.
     pub fn check_arrivals(&self) {
         assert_eq!(arrivals(&self.reader().expect("the database"), faults_of_rows), Vec::<String>::new());

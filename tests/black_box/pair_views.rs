@@ -39,6 +39,7 @@ fn both_nodes_show_figures_of_the_pair() {
         "gwp_pair_link_silent_seconds{link=\"1\"} ",
         "gwp_pair_lag_bytes ",
         "gwp_pair_asides 0\n",
+        "gwp_pair_aside_records_left 0\n",
     ] {
         assert!(first.contains(line), "{line}{first}");
     }

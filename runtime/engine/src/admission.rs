@@ -122,7 +122,10 @@ impl Admission {
             return match (from, fact) {
                 (From::Rejoin, Fact::Samples { slot, batch }) => match self.acting.without(batch) {
                     (rest, 1..) if rest.is_empty() => Verdict::Withheld,
-                    (rest, _) => Verdict::Append(Fact::Samples { slot: *slot, batch: second(&rest) }),
+                    (mut rest, _) => {
+                        Arc::make_mut(&mut rest).backfill = true;
+                        Verdict::Append(Fact::Samples { slot: *slot, batch: rest })
+                    }
                 },
                 _ => Verdict::Held,
             };
@@ -130,28 +133,22 @@ impl Admission {
         let group = self.tags.get(&reading.batch.group);
         let is_of_group =
             group.is_some_and(|tags| reading.batch.tags.iter().all(|tag| tags.binary_search(tag).is_ok()));
-        // What a returning node had is appended rather twice than never.
+        // What a returning node has set aside was compared on disk, and is marked where that could not be.
         let is_known = from == From::Rejoin || self.held.reaches(&reading.identity());
         if !is_of_group || !is_known {
             return Verdict::Refused;
         }
-        let may_be_held = !self.held.reaches(&reading.identity());
         match admit(&reading, from, &self.held) {
-            Some(add) => Verdict::Append(self.append_beside(add, may_be_held)),
+            Some(add) => Verdict::Append(self.append(add)),
             None => Verdict::Held,
         }
     }
 
     /// A reading that the log lacks, as it is appended now.
     pub fn append(&mut self, add: SlotReading) -> Fact {
-        self.append_beside(add, false)
-    }
-
-    /// The same. `may_be_held`: nobody knows whether the log has a sample of the slot.
-    fn append_beside(&mut self, add: SlotReading, may_be_held: bool) -> Fact {
         let (identity, group) = (add.identity(), add.batch.group);
         let newest = Held::<SlotReading>::newest(&self.held, identity.stream());
-        let is_second = may_be_held || Held::<SlotReading>::good(&self.held, &identity).is_some();
+        let is_second = Held::<SlotReading>::good(&self.held, &identity).is_some();
         let skipped = match newest {
             Some(newest) => u32::try_from(identity.order().saturating_sub(newest) - 1).unwrap_or(0),
             None => add.slot.skipped,
@@ -171,15 +168,6 @@ impl Admission {
         self.joining.insert(group);
         fact
     }
-}
-
-/// Samples without a slot, which may be in the log by another name.
-fn second(batch: &Arc<Batch>) -> Arc<Batch> {
-    let mut batch = batch.clone();
-    let repeats = vec![1; batch.len()];
-    let changed = Arc::make_mut(&mut batch);
-    (changed.repeats, changed.backfill) = (repeats, true);
-    batch
 }
 
 /// The newest records of a log.

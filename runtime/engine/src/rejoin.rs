@@ -6,20 +6,21 @@
 //! log, after the same place: which of these slots and samples does it hold? --+
 //! ```
 //! The two are compared on disk, a window at a time, as the memory of an active does not reach back as far as a tail
-//! can. What the active has appended since is found by its [`admission`](crate::admission). Records that are no samples
+//! can. What the active has appended since is found by its [`admission`](crate::admission). What could not be compared,
+//! as the log does not go back so far any more, gets a repeat number: rather twice than never. Records that are no samples
 //! stay behind: slots that failed like the one before, ticks, activations; and what would make something happen.
 
 use crate::admission::{ActingTags, GroupTags, group_tags};
 use crate::limits::{READ_BYTES_MAX, TAIL_BATCH_BYTES, TAIL_WINDOW_BYTES};
 use crate::reading::{GoodTags, SlotReading};
 use gwp_core::record::SlotMark;
-use gwp_core::{Batch, Fact, PlanId, Position};
+use gwp_core::{Batch, Fact, PlanId, Position, TagId, Timestamp};
 use gwp_journal::{LogReader, StoreError};
 use gwp_plan::Plan;
 use gwp_redundancy::mirror::held::lacking;
 use gwp_redundancy::mirror::identity::content_hash;
 use gwp_redundancy::mirror::{Held, Identity, Reading, Stream, TagSet};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Why there is no next batch.
@@ -87,6 +88,10 @@ struct Window {
     slots: BTreeMap<Identity, Option<GoodTags>>,
     /// Samples without a slot, and whether the log holds them.
     events: BTreeMap<Identity, bool>,
+    /// By tag and time of these: the first repeat number that no other sample in the log has; 0 where there is none.
+    free: BTreeMap<(TagId, Timestamp), u32>,
+    /// The log goes back to where the two part: what is not found is not there.
+    is_compared: bool,
 }
 
 impl Held<SlotReading> for Window {
@@ -207,6 +212,7 @@ impl Tail {
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), TailError> {
         let mut at = self.span.above;
+        window.is_compared = log.reaches(at).map_err(TailError::Log)?;
         while !window.facts.is_empty() {
             if is_over() {
                 return Err(TailError::Over);
@@ -222,12 +228,12 @@ impl Tail {
     }
 
     /// Makes batches of what the log lacks.
-    fn pack(&mut self, window: Window) {
+    fn pack(&mut self, mut window: Window) {
         let (mut facts, mut bytes) = (Vec::new(), 0);
         let mut last = self.span.done.get(&self.plan).copied().unwrap_or(self.span.above);
-        for (position, fact) in &window.facts {
-            let all = samples(fact);
-            let lacks = window.lacks(fact);
+        for (position, fact) in std::mem::take(&mut window.facts) {
+            let all = samples(&fact);
+            let lacks = window.lacks(&fact);
             let lacking = lacks.as_ref().map_or(0, samples);
             self.found.lacking += lacking;
             self.found.held += all - lacking;
@@ -239,7 +245,7 @@ impl Tail {
                 bytes += part_bytes(&part);
                 facts.push(part);
             }
-            last = *position;
+            last = position;
         }
         if !facts.is_empty() {
             self.batches.push_back(TailBatch { facts, upto: self.at });
@@ -284,17 +290,27 @@ fn event(batch: &Batch, index: usize) -> Identity {
     Identity::Event { tag: batch.tags[index], time: batch.times.get(index), content }
 }
 
+/// Samples of a batch, with these repeat numbers.
+fn select(batch: &Batch, indexes: &[u32], repeats: Vec<u32>) -> Arc<Batch> {
+    let tags = indexes.iter().map(|&index| batch.tags[index as usize]).collect();
+    let repeats = if repeats.iter().all(|repeat| *repeat == 0) { Vec::new() } else { repeats };
+    Arc::new(Batch { repeats, ..batch.select(indexes, tags) })
+}
+
 impl Window {
     fn take(&mut self, position: Position, slot: SlotMark, batch: Arc<Batch>) {
         let fact = Fact::Samples { slot, batch };
-        match SlotReading::of(&fact, |_| None) {
-            Some(reading) => {
+        match (SlotReading::of(&fact, |_| None), &fact) {
+            (Some(reading), _) => {
                 self.slots.insert(reading.identity(), None);
             }
-            None => {
-                let Fact::Samples { batch, .. } = &fact else { return };
-                self.events.extend((0..batch.len()).map(|index| (event(batch, index), false)));
+            (None, Fact::Samples { batch, .. }) => {
+                for (index, tag) in batch.tags.iter().enumerate() {
+                    self.events.insert(event(batch, index), false);
+                    self.free.insert((*tag, batch.times.get(index)), 0);
+                }
             }
+            (None, _) => {}
         }
         self.facts.push((position, fact));
     }
@@ -309,7 +325,9 @@ impl Window {
         } else if let Fact::Samples { batch, .. } = fact
             && !self.events.is_empty()
         {
-            for index in 0..batch.len() {
+            for (index, tag) in batch.tags.iter().enumerate() {
+                let Some(free) = self.free.get_mut(&(*tag, batch.times.get(index))) else { continue };
+                *free = batch.repeat(index).saturating_add(1).max(*free);
                 if let Some(is_held) = self.events.get_mut(&event(batch, index)) {
                     *is_held = true;
                 }
@@ -317,24 +335,35 @@ impl Window {
         }
     }
 
-    /// What of it the log lacks.
-    fn lacks(&self, fact: &Fact) -> Option<Fact> {
+    /// What of it the log lacks. What it may have all the same, where it does not go back so far, stands beside that:
+    /// with a repeat number.
+    fn lacks(&mut self, fact: &Fact) -> Option<Fact> {
         let Fact::Samples { slot, batch } = fact else { return None };
+        let least = u32::from(!self.is_compared);
         if let Some(reading) = SlotReading::of(fact, |_| None) {
             let SlotReading { slot, batch } = lacking(&reading, self)?;
-            return Some(Fact::Samples { slot, batch });
+            if self.is_compared {
+                return Some(Fact::Samples { slot, batch });
+            }
+            let indexes: Vec<u32> = (0..batch.len() as u32).collect();
+            let repeats = (0..batch.len()).map(|index| batch.repeat(index).max(least)).collect();
+            return Some(Fact::Samples { slot, batch: select(&batch, &indexes, repeats) });
         }
-        let mut once = BTreeSet::new();
-        let lacks = |index: &u32| {
-            let identity = event(batch, *index as usize);
-            self.events.get(&identity) == Some(&false) && once.insert(identity)
-        };
-        let indexes: Vec<u32> = (0..batch.len() as u32).filter(lacks).collect();
-        if indexes.len() == batch.len() {
-            return Some(fact.clone());
+        let (mut indexes, mut repeats) = (Vec::new(), Vec::new());
+        for (index, tag) in batch.tags.iter().enumerate() {
+            let Some(is_held) = self.events.get_mut(&event(batch, index)) else { continue };
+            // It is given once.
+            if std::mem::replace(is_held, true) {
+                continue;
+            }
+            let own = batch.repeat(index).max(least);
+            let free = self.free.entry((*tag, batch.times.get(index))).or_default();
+            let repeat = if *free > 0 { *free } else { own };
+            *free = repeat.saturating_add(1);
+            indexes.push(index as u32);
+            repeats.push(repeat);
         }
-        let tags: Arc<[_]> = indexes.iter().map(|&index| batch.tags[index as usize]).collect();
-        (!indexes.is_empty())
-            .then(|| Fact::Samples { slot: *slot, batch: Arc::new(batch.select(&indexes, tags)) })
+        let is_some = !indexes.is_empty();
+        is_some.then(|| Fact::Samples { slot: *slot, batch: select(batch, &indexes, repeats) })
     }
 }

@@ -267,8 +267,10 @@ impl Sequencer {
         mut fact: Fact,
         credit: Option<Credit>,
     ) -> Position {
+        // What comes as backfill has its numbers from where it was compared.
         if let Fact::Samples { batch, .. } = &mut fact
             && let Times::Each(_) = batch.times
+            && !batch.backfill
         {
             inner.number_repeats(Arc::make_mut(batch));
         }

@@ -46,6 +46,20 @@ impl LogReader {
         Ok(records)
     }
 
+    /// Whether all records after a position are kept still.
+    ///
+    /// # Errors
+    /// The disk cannot be read, or its oldest frame is damaged.
+    pub fn reaches(&mut self, after: Position) -> Result<bool, StoreError> {
+        let oldest = self.records_after(Position::ZERO, 1)?;
+        Ok(match oldest.first().map(|(_, record)| &**record) {
+            None => after == Position::ZERO,
+            Some(Record { position, .. }) if *position <= after.next() => true,
+            Some(Record { fact: Fact::Activated { previous, .. }, .. }) => *previous <= after,
+            Some(_) => false,
+        })
+    }
+
     /// The newest committed records, oldest first, of about `bytes_max` stored bytes.
     ///
     /// # Errors
