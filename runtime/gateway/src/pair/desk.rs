@@ -159,13 +159,14 @@ impl PairDesk {
         let data = self.data.clone();
         let asides =
             tokio::task::spawn_blocking(move || asides(&data).map_or(0, |all| all.len())).await.unwrap_or(0);
+        let aside_records_left = self.now().asides.under_way.map_or(0, |(_, left)| left);
         Some(Figures {
             peer: self.me.peer(),
             is_redundant: self.is_redundant(&look),
             is_in_step: matches!(look.state, State::Paired | State::Standby),
             lag: self.now().hub.as_ref().map(|hub| hub.figures().lag),
             asides,
-            aside_records_left: self.now().asides.under_way.map_or(0, |(_, left)| left),
+            aside_records_left,
             look,
         })
     }
