@@ -86,11 +86,13 @@ fn what_only_the_old_active_had_arrives_as_backfill_and_its_commands_are_not_car
     });
     plant.start(old);
     assert_eq!(plant.wait_until_redundant(), new);
-    until("what was set aside to be handed over", PATIENCE, || {
-        plant.log(old).contains("they are kept beside") && plant.asides(old) == 0
-    });
+    until("what was set aside to be handed over", PATIENCE, || plant.log(old).contains("it is deleted"));
     let log = plant.log(old);
-    assert!(log.contains("commands=2") && log.contains("it is deleted"), "the command and the order: {log}");
+    assert!(
+        log.contains("they are kept beside") && log.contains("commands=2"),
+        "the command, the order: {log}"
+    );
+    assert_eq!(plant.asides(old), 0);
     assert!(plant.log(new).contains("the peer hands over what only it had"));
     assert_eq!(plant.status(old)["handing_over"], serde_json::Value::Null);
     plant.wait_for_rows();
