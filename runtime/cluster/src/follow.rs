@@ -14,7 +14,7 @@ use crate::driver::Heard;
 use crate::limits::{APPLIED_AT_ONCE_BYTES, ASK_EVERY, PING_EVERY, RETRY_AFTER, SILENT_MAX};
 use crate::stream::{StreamError, StreamKeys};
 use crate::tail::{Due, HandingOver, Making, NotAsked, Tails};
-use gwp_core::{PlanId, Record};
+use gwp_core::{PlanId, Position, Record};
 use gwp_journal::{
     AsideError, DecodeError, LogReader, Replica, StoreError, TagLists, records_of_change, set_aside,
 };
@@ -218,17 +218,7 @@ async fn once(
         }
         Message::SetAside { above } => {
             follower.copied.forget();
-            with(follower, replica, move |replica| replica.note_above(above)).await?;
-            let (closed, data) = (replica.take(), follower.data.clone());
-            let set_aside = move || {
-                drop(closed);
-                set_aside(&data)
-            };
-            let kept = tokio::task::spawn_blocking(set_aside).await??;
-            if let Some(number) = kept {
-                tracing::warn!(%above, kept_as = format!("store.aside-{number}"), "the log here has records that the active does not have; they are kept beside, the active's store is copied, and they are handed over to the active");
-            }
-            Ok(())
+            keep_beside(follower, replica, above).await
         }
         Message::Resync { after, hash } => {
             follower.copied.forget();
@@ -244,6 +234,25 @@ async fn once(
         Message::Refused { why } => Err(FollowError::Refused(why)),
         _ => Err(FollowError::OutOfTurn),
     }
+}
+
+/// What is here is no copy: it is set aside, as what it has above a position the active has not.
+async fn keep_beside(
+    follower: &Follower,
+    replica: &mut Option<Replica>,
+    above: Position,
+) -> Result<(), FollowError> {
+    with(follower, replica, move |replica| replica.note_above(above)).await?;
+    let (closed, data) = (replica.take(), follower.data.clone());
+    let set_aside = move || {
+        drop(closed);
+        set_aside(&data)
+    };
+    let kept = tokio::task::spawn_blocking(set_aside).await??;
+    if let Some(number) = kept {
+        tracing::warn!(%above, kept_as = format!("store.aside-{number}"), "the log here has records that the active does not have; they are kept beside, the active's store is copied, and they are handed over to the active");
+    }
+    Ok(())
 }
 
 /// The next message; `None` when it is to stop.

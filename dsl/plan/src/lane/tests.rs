@@ -175,6 +175,7 @@ fn backfill_is_delivered_and_is_not_the_present() {
     assert_eq!(entries.len(), 1, "it passes, and nothing is computed of it");
     assert_eq!(now(&lane), before);
     step(&mut lane, &late(loose(&[(13, 7, 8.0)])));
+    step(&mut lane, &slot(8, all(1.0)));
     assert_eq!(now(&lane).0.map(|(value, ..)| value), Some(Value::Float(8.0)), "it is newer");
 }
 

@@ -276,7 +276,8 @@ async fn rejoin(engine: Arc<Engine>, mut handed: mpsc::Receiver<HandedOver>) {
                 }
                 engine.lanes_are_close().await;
                 let admitted = engine.admit(From::Rejoin, plan, &facts).await;
-                tracing::debug!(?admitted, "readings that the peer had set aside");
+                let (appended, held) = (admitted.appended, admitted.held);
+                tracing::debug!(appended, held, "readings that the peer had set aside");
                 (upto, refused) = (admitted.upto, asides::count(admitted.refused));
             }
             Err(error) => {
