@@ -14,11 +14,12 @@
 use crate::disk::{self, Written};
 use crate::limits::{FAREWELLS, TICKS_PER_BEAT};
 use crate::links::{Arrived, LinkAddresses, Links};
+use crate::route::LinkSet;
 use crate::seal::{Sealer, Secret};
 use crate::superblock::SuperblockFile;
 use crate::wiring::{WireFigures, Wiring};
 use gwp_redundancy::invariants::{self, Broken};
-use gwp_redundancy::member::{Epoch, Member};
+use gwp_redundancy::member::{Epoch, Member, NodeId};
 use gwp_redundancy::message::{Message, Report, Stance};
 use gwp_redundancy::mono::Mono;
 use gwp_redundancy::node::{
@@ -93,13 +94,15 @@ pub enum Told {
     Defect(&'static str),
 }
 
-/// What was heard of the peer that a standby follows by.
+/// What was heard of the peer by which the store is copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Heard {
     /// Newest epoch in which the peer was heard to be active.
     pub active_epoch: Epoch,
     /// It is active in it still, as far as is known.
     pub is_active: bool,
+    /// Links over which it is not heard while it is over another.
+    pub silent: LinkSet,
 }
 
 /// A look at the machine.
@@ -226,7 +229,7 @@ struct Driver {
     switches: u64,
     peer: Option<(Report, Mono)>,
     witness: Option<(Report, Mono)>,
-    me: Member,
+    me: NodeId,
     out: Vec<Output>,
     refused: Option<Refusal>,
     defect: bool,
@@ -244,10 +247,15 @@ pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<To
     let votes = disk::start(file, inbox.clone()).map_err(DriverError::Thread)?;
     let (told, shell) = unbounded_channel();
     let (heard, hearing) = watch::channel(Heard::default());
-    let me = Member::Node(settings.me);
+    let me = settings.me;
     let mut driver = Driver {
         node: Node::boot(settings, block, clock()),
-        wiring: Wiring::new(links, Sealer::new(&secret, me, boot), me, settings.timing),
+        wiring: Wiring::new(
+            links,
+            Sealer::new(&secret, Member::Node(me), boot),
+            Member::Node(me),
+            settings.timing,
+        ),
         votes,
         kept: block,
         writing: None,
@@ -298,7 +306,9 @@ impl Driver {
         match arrival {
             Arrival::Datagram(arrived) => {
                 let now = (self.clock)();
-                if let Some((from, message)) = self.wiring.take(now, arrived) {
+                let taken = self.wiring.take(now, arrived);
+                self.note_links();
+                if let Some((from, message)) = taken {
                     self.note(from, &message, now);
                     self.step(Input::Message { from, message });
                 }
@@ -328,16 +338,21 @@ impl Driver {
             self.witness = Some((report, now));
             return;
         }
-        if from == self.me {
+        if from == Member::Node(self.me) {
             return;
         }
         let is_active = report.stance == Stance::Active;
         let epoch = if is_active { report.epoch } else { 0 };
         self.peer = Some((report, now));
         self.heard.send_if_modified(|heard| {
-            let next = Heard { active_epoch: heard.active_epoch.max(epoch), is_active };
+            let next = Heard { active_epoch: heard.active_epoch.max(epoch), is_active, ..*heard };
             std::mem::replace(heard, next) != next
         });
+    }
+
+    fn note_links(&mut self) {
+        let silent = self.wiring.silent(Member::Node(self.me.peer()));
+        self.heard.send_if_modified(|heard| std::mem::replace(&mut heard.silent, silent) != silent);
     }
 
     fn step(&mut self, input: Input) {

@@ -362,9 +362,10 @@ impl<'a> PairNode<'a> {
         let (from_peer, [fill, rejoin]) = shadow::from_peer(&engine, self.desk.clone());
         let own = tokio::spawn(self.asides.clone().hand_over_here(engine.clone(), log));
         let mut tasks = vec![self.wishes(hub.clone()), fill, rejoin, own];
-        for listener in std::mem::take(&mut self.listeners) {
+        for (link, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
             tasks.push(tokio::spawn(serve_peer(
-                listener,
+                (listener, link),
+                self.driver.heard.clone(),
                 self.keys.clone(),
                 hub.clone(),
                 engine.snapshots(),
