@@ -348,8 +348,9 @@ async fn frames(
 ) -> Result<(), FollowError> {
     let mut making = Making::default();
     let ended = frames_and_tails(follower, replica, ways, &mut making, until).await;
-    // Until then the store is open.
-    making.end().await;
+    // Until then the store is open; a takeover need not wait for that.
+    let is_stopped = *until.stop.borrow();
+    making.end(!is_stopped).await;
     ended
 }
 

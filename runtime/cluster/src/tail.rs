@@ -180,10 +180,10 @@ impl Making {
         made.ok().flatten()
     }
 
-    /// Gives up what is being made, and waits until nothing reads the log any more.
-    pub async fn end(&mut self) {
+    /// Gives up what is being made; `waits` until nothing reads the log any more.
+    pub async fn end(&mut self, waits: bool) {
         self.is_over.store(true, Relaxed);
-        if let Some(task) = self.task.take() {
+        if let Some(task) = self.task.take().filter(|_| waits) {
             let _ = task.await;
         }
     }

@@ -13,6 +13,7 @@ use anyhow::Context;
 use gwp_cluster::limits::{TAIL_REST_MAX, TAILS_LOOKED_AT_EVERY};
 use gwp_cluster::tail::Tails;
 use gwp_core::{PlanId, Position};
+use gwp_engine::alarms::BOARD;
 use gwp_engine::{Engine, Tail, TailBatch, TailError, TailFound, TailSpan};
 use gwp_journal::aside::delete_aside;
 use gwp_journal::{LogReader, Store, StoreError, StoreOptions, asides, encode_facts};
@@ -23,6 +24,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::{Instant, sleep};
+
+/// So often in a row a batch is given that is refused.
+const REFUSALS_MAX: u32 = 30;
 
 /// What is set aside, for people.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +49,8 @@ struct Work {
     open: Option<Open>,
     /// Which stay, and under which plan that was found.
     stay: BTreeMap<u32, PlanId>,
+    /// Batches that were refused, one after the other.
+    refusals: u32,
     shown: Shown,
 }
 
@@ -54,8 +60,10 @@ struct Open {
     store: Store,
     tail: Tail,
     upto: Position,
-    /// The batch that was given last.
-    given: Option<TailBatch>,
+    /// Samples that wait in its journals, if its log does not go back to where it begins any more.
+    by_value: u64,
+    /// The batch that was given last goes up to here.
+    given: Option<Position>,
 }
 
 impl Asides {
@@ -97,7 +105,7 @@ impl Asides {
                 work.stay.retain(|number, _| known.contains(number));
                 work.shown.stay.retain(|number, _| known.contains(number));
                 let next = known.into_iter().find(|number| work.stay.get(number) != Some(&plan));
-                let Some(number) = next else { return Ok(None) };
+                let Some(number) = next.filter(|_| !is_over()) else { return Ok(None) };
                 if !self.open(work, number, plan)? {
                     continue;
                 }
@@ -105,7 +113,7 @@ impl Asides {
             let Some(open) = &mut work.open else { return Ok(None) };
             match open.tail.next(log, is_over) {
                 Ok(Some(batch)) => {
-                    open.given = Some(batch.clone());
+                    open.given = Some(batch.upto);
                     let left = open.store.records_between(open.tail.at(), open.upto).unwrap_or(0);
                     work.shown.under_way = Some((open.number, left));
                     return Ok(Some((plan, batch)));
@@ -113,7 +121,6 @@ impl Asides {
                 Ok(None) => self.finish(work)?,
                 Err(TailError::Aside(error)) => {
                     let number = open.number;
-                    let _ = open.store.note_stays(Some(&format!("it is damaged: {error}")));
                     self.stays(work, number, plan, format!("it is damaged: {error}"));
                 }
                 Err(TailError::Log(error)) => return Err(error).context("the log cannot be read"),
@@ -158,12 +165,12 @@ impl Asides {
     /// All of the one that is open is handed over, as far as it can be.
     fn finish(&self, work: &mut Work) -> anyhow::Result<()> {
         let Some(open) = work.open.take() else { return Ok(()) };
-        let Open { number, store, tail, upto, .. } = open;
+        let Open { number, store, tail, upto, by_value, .. } = open;
         let (plan, TailFound { lacking, held, withheld, other_plans }) = (tail.plan(), tail.found().clone());
         store.note_handed_over(plan, upto)?;
         let kept_as = format!("store.aside-{number}");
         tracing::info!(%kept_as, samples = lacking, in_the_log = held, commands = withheld, "what was set aside is handed over: these samples are in the log as backfill; commands and orders to alarms are not carried out");
-        if other_plans.is_empty() {
+        if other_plans.is_empty() && by_value == 0 {
             // What reads it must be closed before.
             drop((tail, store));
             delete_aside(&self.data, number)?;
@@ -172,18 +179,16 @@ impl Asides {
             self.tell(work);
             return Ok(());
         }
-        let records: u64 = other_plans.values().sum();
-        let plans: Vec<String> = other_plans.keys().map(PlanId::to_string).collect();
-        let why = format!(
-            "{records} records are of another program (plan {}) than the one in force ({plan}); they are handed over once that is in force again",
-            plans.join(", ")
-        );
+        let why = rest(plan, &other_plans, by_value);
         store.note_stays(Some(&why))?;
         self.stays(work, number, plan, why);
         Ok(())
     }
 
     fn stays(&self, work: &mut Work, number: u32, plan: PlanId, why: String) {
+        if let Some(Err(error)) = work.open.as_ref().map(|open| open.store.note_stays(Some(&why))) {
+            tracing::warn!(%error, "why it stays cannot be noted");
+        }
         tracing::warn!(
             kept_as = format!("store.aside-{number}"),
             why,
@@ -239,6 +244,25 @@ impl Asides {
     }
 }
 
+/// Why one stays of which all is handed over that could be.
+fn rest(plan: PlanId, other_plans: &BTreeMap<PlanId, u64>, by_value: u64) -> String {
+    let mut why = Vec::new();
+    if !other_plans.is_empty() {
+        let (records, plans): (u64, Vec<String>) =
+            (other_plans.values().sum(), other_plans.keys().map(PlanId::to_string).collect());
+        let plans = plans.join(", ");
+        why.push(format!(
+            "{records} records are of another program (plan {plans}) than the one in force ({plan}); they are handed over once that is in force again"
+        ));
+    }
+    if by_value > 0 {
+        why.push(format!(
+            "{by_value} samples wait in its journals, and its log does not go back to the first of them: write them out with `gwp pair asides export`"
+        ));
+    }
+    why.join("; ")
+}
+
 /// Readings that were refused, as the peer is told of them.
 pub fn count(refused: usize) -> u32 {
     u32::try_from(refused).unwrap_or(u32::MAX)
@@ -264,8 +288,15 @@ fn begin(store: Store, number: u32, plan: PlanId) -> Result<Option<(Open, u64)>,
     let left = store.records_between(done, upto)?;
     let bytes = store.plan_reader().get(plan)?;
     let known = bytes.and_then(|bytes| Plan::from_bytes(&bytes).ok()).filter(|known| known.id() == plan);
+    let by_value = match store.log_reader().reaches(above)? {
+        true => 0,
+        false => {
+            let sinks = store.sinks().filter(|sink| *sink.name != *BOARD);
+            sinks.map(|sink| sink.pending_samples()).sum()
+        }
+    };
     let tail = Tail::new(store.log_reader(), known.as_ref(), plan, span);
-    Ok(Some((Open { number, store, tail, upto, given: None }, left)))
+    Ok(Some((Open { number, store, tail, upto, by_value, given: None }, left)))
 }
 
 impl Tails for Asides {
@@ -282,16 +313,40 @@ impl Tails for Asides {
         let mut work = self.work();
         let Some(open) = &mut work.open else { return };
         let Some(given) = open.given.take() else { return };
-        let noted = match refused {
-            0 => open.store.note_handed_over(open.tail.plan(), given.upto),
-            _ => Ok(()),
-        };
-        if let Err(error) = &noted {
-            tracing::warn!(%error, "how far it is handed over cannot be noted");
+        let (number, plan) = (open.number, open.tail.plan());
+        if refused == 0 {
+            let noted = open.store.note_handed_over(plan, given);
+            work.refusals = 0;
+            if let Err(error) = noted {
+                tracing::warn!(%error, "how far it is handed over cannot be noted");
+                work.open = None;
+            }
+            return;
         }
-        // It is compared anew: what was not taken comes again.
-        if refused > 0 || noted.is_err() {
+        // It is compared anew: what was not taken comes again, until another plan is seen to be in force here, too.
+        work.refusals += 1;
+        if work.refusals < REFUSALS_MAX {
             work.open = None;
+            return;
         }
+        work.refusals = 0;
+        let why = format!("the active has refused {refused} readings of it");
+        self.stays(&mut work, number, plan, why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_one_stays_is_said_with_numbers_and_what_to_do() {
+        let (plan, other) = (PlanId([1; 16]), PlanId([2; 16]));
+        let of_others = rest(plan, &[(other, 7)].into(), 0);
+        assert!(of_others.starts_with("7 records are of another program (plan 0202"), "{of_others}");
+        assert!(of_others.contains("the one in force (0101"), "{of_others}");
+        let both = rest(plan, &[(other, 7)].into(), 9);
+        assert!(both.starts_with(&of_others) && both.contains("; 9 samples wait in its journals"), "{both}");
+        assert_eq!(rest(plan, &BTreeMap::new(), 9), both[of_others.len() + 2..]);
     }
 }

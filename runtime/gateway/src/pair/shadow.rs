@@ -22,8 +22,8 @@ use gwp_redundancy::limits::OFFERS_MAX;
 use gwp_redundancy::mirror::Place;
 use gwp_redundancy::mirror::fill::From;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::{mpsc, oneshot};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Readings of about so many bytes are offered at once.
@@ -31,9 +31,6 @@ const OFFERED_BYTES_MAX: usize = 1 << 20;
 
 /// Offers that wait until the log has room; more are dropped, and made again.
 const FILLS_WAITING: usize = 4;
-
-/// Batches of a tail that wait: that of the peer's stream, and one of the stream before.
-const TAILS_WAITING: usize = 2;
 
 /// What reads on this standby: another one after each change of the program.
 pub struct Reads {
@@ -206,18 +203,32 @@ impl Copied for Copy {
 /// What the active makes of what its peer has read, as long as the tasks that are given, too, run.
 pub fn from_peer(engine: &Arc<Engine>, desk: Arc<PairDesk>) -> (Arc<dyn FromPeer>, [JoinHandle<()>; 2]) {
     let (fills, filling) = mpsc::channel(FILLS_WAITING);
-    let (tails, handed) = mpsc::channel(TAILS_WAITING);
+    let tails = Arc::<Tails>::default();
     let clock = engine.clock.clone();
-    let tasks = [tokio::spawn(fill(engine.clone(), filling)), tokio::spawn(rejoin(engine.clone(), handed))];
+    let tasks =
+        [tokio::spawn(fill(engine.clone(), filling)), tokio::spawn(rejoin(engine.clone(), tails.clone()))];
     (Arc::new(Active { fills, tails, clock, desk }), tasks)
 }
 
 /// Readings that a peer had set aside, and where it is told that they are kept.
 type HandedOver = (Arc<[u8]>, oneshot::Sender<Kept>);
 
+/// What waits to be appended of it: the newest. What came over an earlier stream and was not begun comes again.
+#[derive(Default)]
+struct Tails {
+    next: Mutex<Option<HandedOver>>,
+    bell: Notify,
+}
+
+impl Tails {
+    fn next(&self) -> MutexGuard<'_, Option<HandedOver>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Active {
     fills: mpsc::Sender<Arc<[u8]>>,
-    tails: mpsc::Sender<HandedOver>,
+    tails: Arc<Tails>,
     clock: Arc<GatewayClock>,
     desk: Arc<PairDesk>,
 }
@@ -230,8 +241,8 @@ impl FromPeer for Active {
 
     fn rejoin(&self, bytes: Arc<[u8]>) -> oneshot::Receiver<Kept> {
         let (answer, kept) = oneshot::channel();
-        // For want of room the answer is dropped, and it comes again.
-        let _ = self.tails.try_send((bytes, answer));
+        *self.tails.next() = Some((bytes, answer));
+        self.tails.bell.notify_one();
         kept
     }
 
@@ -263,9 +274,11 @@ async fn fill(engine: Arc<Engine>, mut fills: mpsc::Receiver<Arc<[u8]>>) {
 }
 
 /// Appends what the log lacks of what the peer had set aside, and tells by which place all of it is kept.
-async fn rejoin(engine: Arc<Engine>, mut handed: mpsc::Receiver<HandedOver>) {
+async fn rejoin(engine: Arc<Engine>, tails: Arc<Tails>) {
     let mut is_told = false;
-    while let Some((bytes, answer)) = handed.recv().await {
+    loop {
+        tails.bell.notified().await;
+        let Some((bytes, answer)) = tails.next().take() else { continue };
         let (mut upto, mut refused) = (engine.last(), 0);
         match decode_facts(&bytes) {
             // A question alone: with it a peer begins.
