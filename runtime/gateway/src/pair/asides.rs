@@ -8,7 +8,6 @@
 //! What cannot be handed over stays, with the reason noted beside it for `gwp pair asides ls`: records of a program that
 //! is not in force now, and what cannot be read.
 
-use super::desk::PairDesk;
 use anyhow::Context;
 use gwp_cluster::limits::{TAIL_REST_MAX, TAILS_LOOKED_AT_EVERY};
 use gwp_cluster::tail::Tails;
@@ -40,7 +39,8 @@ pub struct Shown {
 /// What is set aside on this node, on its way to the active.
 pub struct Asides {
     data: PathBuf,
-    desk: Arc<PairDesk>,
+    /// Shows people what becomes of it.
+    show: Box<dyn Fn(Shown) + Send + Sync>,
     work: Mutex<Work>,
 }
 
@@ -67,8 +67,9 @@ struct Open {
 }
 
 impl Asides {
-    pub fn new(data: PathBuf, desk: Arc<PairDesk>) -> Asides {
-        Asides { data, desk, work: Mutex::default() }
+    /// Of this data directory; `show` is told whenever something has changed, and must not wait.
+    pub fn new(data: PathBuf, show: impl Fn(Shown) + Send + Sync + 'static) -> Asides {
+        Asides { data, show: Box::new(show), work: Mutex::default() }
     }
 
     /// Poisoned only by a panic in a reader of a store: it is opened anew then.
@@ -82,7 +83,7 @@ impl Asides {
     }
 
     fn tell(&self, work: &Work) {
-        self.desk.set_asides(work.shown.clone());
+        (self.show)(work.shown.clone());
     }
 
     /// The next batch of whatever can be handed over under the plan in force, with that plan.
@@ -336,17 +337,5 @@ impl Tails for Asides {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn why_one_stays_is_said_with_numbers_and_what_to_do() {
-        let (plan, other) = (PlanId([1; 16]), PlanId([2; 16]));
-        let of_others = rest(plan, &[(other, 7)].into(), 0);
-        assert!(of_others.starts_with("7 records are of another program (plan 0202"), "{of_others}");
-        assert!(of_others.contains("the one in force (0101"), "{of_others}");
-        let both = rest(plan, &[(other, 7)].into(), 9);
-        assert!(both.starts_with(&of_others) && both.contains("; 9 samples wait in its journals"), "{both}");
-        assert_eq!(rest(plan, &BTreeMap::new(), 9), both[of_others.len() + 2..]);
-    }
-}
+#[path = "asides/tests.rs"]
+mod tests;

@@ -214,7 +214,8 @@ impl<'a> PairNode<'a> {
         tokio::spawn(moving(driver.inputs(), key.timing.beat, working.clone()));
         failback::watch_window(&member.failback, driver.inputs());
         let gave_up = false;
-        let asides = Arc::new(Asides::new(node.data.clone(), desk.clone()));
+        let shown = desk.clone();
+        let asides = Arc::new(Asides::new(node.data.clone(), move |now| shown.set_asides(now)));
         Ok(PairNode {
             args,
             node,
