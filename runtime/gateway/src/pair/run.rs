@@ -30,7 +30,7 @@ use gwp_cluster::driver::{self, Door, DriverConfig, DriverHandle, Inputs, Told};
 use gwp_cluster::follow::{Copied, Follower, follow};
 use gwp_cluster::links::LinkAddresses;
 use gwp_cluster::mirror::hub::Hub;
-use gwp_cluster::serve::serve_peer;
+use gwp_cluster::serve::{FromPeer, serve_peer};
 use gwp_cluster::stream::StreamKeys;
 use gwp_console::Running;
 use gwp_core::Position;
@@ -38,7 +38,7 @@ use gwp_engine::exits::{ExitKeeper, Exits, exits};
 use gwp_engine::pair::PairStart;
 use gwp_engine::release::Release;
 use gwp_engine::{Engine, GatewayClock, HotReader};
-use gwp_journal::{Opened, Replica, Store, StoreError, StoreOptions, asides};
+use gwp_journal::{LogReader, Opened, Replica, Store, StoreError, StoreOptions, asides};
 use gwp_redundancy::member::{Epoch, Member, NodeId};
 use gwp_redundancy::mirror::{ActiveSide, MirrorMode, Wish};
 use gwp_redundancy::node::{Configured, Event, Input, Role, Settings, StalePolicy};
@@ -360,9 +360,7 @@ impl<'a> PairNode<'a> {
         self.desk.set_hub(Some(hub.clone()));
         self.driver.input(Input::Activated(epoch));
         set_working(&self.working, Some(engine.clone()));
-        let (from_peer, [fill, rejoin]) = shadow::from_peer(&engine, self.desk.clone());
-        let own = tokio::spawn(self.asides.clone().hand_over_here(engine.clone(), log));
-        let mut tasks = vec![self.wishes(hub.clone()), fill, rejoin, own];
+        let (from_peer, mut tasks) = self.beside(&engine, &hub, log);
         for (link, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
             tasks.push(tokio::spawn(serve_peer(
                 (listener, link),
@@ -391,6 +389,18 @@ impl<'a> PairNode<'a> {
             Ended::Failed => End::Stop(ExitCode::from(3)),
             Ended::Stopped => over,
         })
+    }
+
+    /// What goes on beside the graph: the mirror's wishes, what the peer gives, and what is set aside here.
+    fn beside(
+        &self,
+        engine: &Arc<Engine>,
+        hub: &Hub,
+        log: LogReader,
+    ) -> (Arc<dyn FromPeer>, Vec<JoinHandle<()>>) {
+        let (from_peer, [fill, rejoin]) = shadow::from_peer(engine, self.desk.clone());
+        let own = tokio::spawn(self.asides.clone().hand_over_here(engine.clone(), log));
+        (from_peer, vec![self.wishes(hub.clone()), fill, rejoin, own])
     }
 
     /// Waits until the epoch is over, and says why.
