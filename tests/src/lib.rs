@@ -46,7 +46,9 @@ pub fn gwp() -> PathBuf {
             begins.iter().any(|begin| name.starts_with(begin))
         };
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        names.filter(|name| of_this_package(name)).for_each(|name| drop(cargo.env_remove(name)));
+        for name in names.filter(|name| of_this_package(name)) {
+            cargo.env_remove(name);
+        }
         assert!(cargo.status().is_ok_and(|status| status.success()), "gwp cannot be built");
     });
     path
