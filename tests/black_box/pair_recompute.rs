@@ -12,7 +12,7 @@ const LAST: &str = "s.batches.area";
 #[test]
 fn no_move_of_the_graph_changes_a_total_a_delay_or_a_window() {
     let program =
-        format!("gateway plant {{}}\n{}", with_memory("scan = 100 ms, standby = hot", "out", "out.db"));
+        format!("gateway plant {{}}\n{}", with_memory(10, "scan = 100 ms, standby = hot", "out", "out.db"));
     let mut plant = Plant::with("default", &program, ["", ""]);
     plant.start_witness();
     [PRIMARY, BACKUP].into_iter().for_each(|node| plant.start(node));

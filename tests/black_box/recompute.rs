@@ -14,13 +14,14 @@ const KILLS: u64 = 20;
 
 /// 400 tags every 20 ms, 20,000 values/s, and everything that remembers.
 fn program() -> String {
-    with_memory("scan = 20 ms", "db", "rows.db")
+    with_memory(390, "scan = 20 ms", "db", "rows.db")
 }
 
-/// Everything that remembers, over 410 tags that are read as `settings` say.
-pub fn with_memory(settings: &str, sink: &str, database: &str) -> String {
-    let tags: String =
-        (0..390).map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n")).collect();
+/// Everything that remembers, over so many counters, at least 10, and 13 other tags, read as `settings` say.
+pub fn with_memory(counters: u32, settings: &str, sink: &str, database: &str) -> String {
+    let tags: String = (0..counters)
+        .map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n"))
+        .collect();
     let calcs: String = (0..10)
         .map(|n| {
             format!(
