@@ -81,7 +81,7 @@ class Users:
         if username is not None:
             right = (username, password) in (("anna", "secret"), ("anna", b"secret"))
             return User(role=UserRole.Admin, name=username) if right else None
-        if certificate is not None:
+        if certificate:
             names = x509.load_der_x509_certificate(certificate).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
             if names and names[0].value.startswith("user"):
                 known = self.certificate and certificate == self.certificate

@@ -5,8 +5,10 @@
 #[path = "security/peer.rs"]
 mod peer;
 
-use gwp_driver_opcua::security::{ConnectError, Connection, Identity, Mode, Options, Policy, Store, Trust, connect};
 use futures_util::StreamExt;
+use gwp_driver_opcua::security::{
+    ConnectError, Connection, Identity, Mode, Options, Policy, Store, Trust, connect,
+};
 use opcua::crypto::{X509, X509Data};
 use opcua::types::{NodeId, ReadValueId, TimestampsToReturn, Variant};
 use peer::{Folder, Peer, enabled};
@@ -74,7 +76,8 @@ async fn every_security(peer: &Peer, pki: &Path) {
                 let mut options = options(peer, pki, mode);
                 options.identity = identity;
                 options.policy = Some(policy);
-                let connection = connect(&options).await.unwrap_or_else(|error| panic!("{mode} {policy}: {error}"));
+                let connection =
+                    connect(&options).await.unwrap_or_else(|error| panic!("{mode} {policy}: {error}"));
                 let expected = (mode != Mode::None).then_some(policy);
                 assert_eq!(connection.context.policy, expected);
                 assert!(connection.context.warnings.is_empty(), "{:?}", connection.context.warnings);
@@ -112,8 +115,7 @@ async fn a_wrong_password_is_said_once_and_in_words() {
         return;
     }
     let folder = Folder::new("password");
-    let peers =
-        [Peer::asyncua(&folder.0.join("asyncua"), &[]), Peer::node(&folder.0.join("node"), &[])];
+    let peers = [Peer::asyncua(&folder.0.join("asyncua"), &[]), Peer::node(&folder.0.join("node"), &[])];
     for peer in &peers {
         for mode in [Mode::None, Mode::SignAndEncrypt] {
             let mut options = options(peer, &folder.0.join("pki"), mode);
@@ -145,7 +147,8 @@ fn user_certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     let paths = (folder.join(format!("{name}.der")), folder.join(format!("{name}.pem")));
     std::fs::write(&paths.0, certificate.to_der().expect("DER")).expect("written");
     let key = key.to_der().expect("DER");
-    std::fs::write(&paths.1, key.to_pem("PRIVATE KEY", Default::default()).expect("PEM").as_bytes()).expect("written");
+    std::fs::write(&paths.1, key.to_pem("PRIVATE KEY", Default::default()).expect("PEM").as_bytes())
+        .expect("written");
     paths
 }
 
@@ -281,7 +284,8 @@ async fn router(to: u16) -> u16 {
     tokio::spawn(async move {
         while let Ok((mut inside, _)) = listener.accept().await {
             tokio::spawn(async move {
-                let mut outside = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.expect("the server");
+                let mut outside =
+                    tokio::net::TcpStream::connect(("127.0.0.1", to)).await.expect("the server");
                 let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
             });
         }

@@ -44,7 +44,8 @@ pub struct Peer {
 impl Peer {
     /// The server of asyncua; its certificate is kept in `folder`.
     pub fn asyncua(folder: &Path, options: &[&str]) -> Peer {
-        let python = Command::new("sh").arg(peers().join("venv.sh")).arg("asyncua==2.1.0").output().expect("sh runs");
+        let python =
+            Command::new("sh").arg(peers().join("venv.sh")).arg("asyncua==2.1.0").output().expect("sh runs");
         assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
         let python = String::from_utf8(python.stdout).expect("a path");
         let mut command = Command::new(python.trim());
