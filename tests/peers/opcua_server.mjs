@@ -1,13 +1,14 @@
 // An OPC UA peer for tests: the server of node-opcua with known contents, on loopback. Started by opcua_node.sh.
 //
-// usage: opcua_server.mjs FOLDER [--port PORT] [--strict]
+// usage: opcua_server.mjs FOLDER [--port PORT] [--strict] [--nodes COUNT]
 //
 // FOLDER keeps its certificates; with --strict only clients come in over a secure channel whose certificate lies in
 // FOLDER/pki/trusted/certs. The user is anna with the password secret. Port 0 takes a free one. Once it listens it
 // prints `READY port`; at the end of standard input it ends.
 //
 // Contents in the namespace urn:gwp:plant, below Objects/Plant: s=Counter (uint32, each 100 ms another value),
-// s=Line.Speed (double, writable), s=Line.Count (int32), s=Arrays.Int32.
+// s=Line.Speed (double, writable), s=Line.Count (int32), s=Arrays.Int32; COUNT int32 nodes s=Many.0 .. with their
+// numbers.
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -18,8 +19,11 @@ const { DataType, MessageSecurityMode, OPCUACertificateManager, OPCUAServer, Sec
 
 const [folder, ...options] = process.argv.slice(2);
 const strict = options.includes("--strict");
-const at = options.indexOf("--port");
-const wanted = at < 0 ? 0 : Number(options[at + 1]);
+const number = (option) => {
+    const at = options.indexOf(option);
+    return at < 0 ? 0 : Number(options[at + 1]);
+};
+const wanted = number("--port");
 
 const freePort = () =>
     new Promise((resolve) => {
@@ -80,6 +84,9 @@ namespace.addVariable({
     arrayDimensions: [3],
     value: { dataType: DataType.Int32, arrayType: VariantArrayType.Array, value: new Int32Array([1, -2, 3]) },
 });
+for (let index = 0; index < number("--nodes"); index += 1) {
+    variable(`Many.${index}`, DataType.Int32, index);
+}
 let count = 0;
 const counting = setInterval(() => {
     count += 1;

@@ -2,7 +2,7 @@
 
 use crate::address::{Order, STRING_BYTES_MAX};
 use gwp_core::manifest::{
-    Exclusive, Manifest, Need, Polled, Role, Setting, SettingKind, SourceTraits, Standby,
+    Exclusive, Manifest, Need, Role, Setting, SettingKind, Slots, SourceTraits, Standby,
 };
 
 const ADDRESS: Setting = Setting {
@@ -186,7 +186,7 @@ const fn traits(standby: &'static [Standby]) -> Role {
     Role::Source(SourceTraits {
         device_settings: DEVICE_SETTINGS,
         addresses: ADDRESSES,
-        polled: Polled::Always,
+        polled: Slots::Always,
         device_time: false,
         buffers: false,
         writes: true,

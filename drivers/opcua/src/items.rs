@@ -5,6 +5,7 @@ use crate::prepare::Prepared;
 use crate::sequence::Sequence;
 use crate::server::{Facts, is_too_much};
 use crate::settings::Options;
+use gwp_core::Timestamp;
 use opcua::client::services::{CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
@@ -26,11 +27,13 @@ pub struct Item {
     pub node: Option<NodeId>,
     /// Wanted with a deadband; not when the server refuses that.
     pub deadband: bool,
+    /// Time of a value that was read and had not been reported by then.
+    pub newer: Option<Timestamp>,
 }
 
 impl Item {
     pub fn new(deadband: bool) -> Item {
-        Item { at: None, retry: None, node: None, deadband }
+        Item { at: None, retry: None, node: None, deadband, newer: None }
     }
 }
 

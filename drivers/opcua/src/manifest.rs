@@ -2,7 +2,7 @@
 
 use crate::access;
 use gwp_core::Manifest;
-use gwp_core::manifest::{Need, Polled, Role, Setting, SettingKind, SourceTraits, Standby};
+use gwp_core::manifest::{Need, Role, Setting, SettingKind, Slots, SourceTraits, Standby};
 
 /// The driver `opcua`.
 pub static MANIFEST: Manifest = Manifest {
@@ -15,7 +15,7 @@ pub static MANIFEST: Manifest = Manifest {
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: ADDRESSES,
-        polled: Polled::When("mode", "poll"),
+        polled: Slots::When("mode", "poll"),
         device_time: true,
         buffers: true,
         writes: true,

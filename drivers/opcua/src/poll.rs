@@ -7,7 +7,7 @@ use crate::prepare::{Prepared, Tag};
 use crate::security::ConnectError;
 use crate::server::{self, Facts};
 use crate::value::{self, Reading};
-use crate::write;
+use crate::write::{self, Types};
 use gwp_core::command::{Command, CommandFault};
 use gwp_core::scan::{Polled, Poller, run_polled};
 use gwp_core::source::{GroupLoad, SourceContext, SourceError, SourceMeter};
@@ -169,7 +169,9 @@ struct GroupPoller<'a> {
     useless: mpsc::Sender<()>,
     meter: Arc<SourceMeter>,
     timeouts: usize,
-    ever: bool,
+    /// The session that was read from last.
+    last: Option<Arc<Ready>>,
+    types: Types,
 }
 
 impl<'a> GroupPoller<'a> {
@@ -181,7 +183,16 @@ impl<'a> GroupPoller<'a> {
     ) -> GroupPoller<'a> {
         let of_group = |id| prepared.tags.iter().filter(move |tag| tag.group == id).collect();
         let groups = prepared.groups.iter().map(|group| Group::new(of_group(group.id))).collect();
-        GroupPoller { prepared, groups, state, useless, meter, timeouts: 0, ever: false }
+        GroupPoller {
+            prepared,
+            groups,
+            state,
+            useless,
+            meter,
+            timeouts: 0,
+            last: None,
+            types: Types::default(),
+        }
     }
 
     /// The session; waits at most one timeout for it, and not at all once it is known that there is none.
@@ -193,9 +204,16 @@ impl<'a> GroupPoller<'a> {
 
     async fn read(&mut self, group: usize) -> Polled {
         let Some(ready) = self.ready().await else {
-            return Polled::Failed(if self.ever { Quality::COMM_LOST } else { Quality::NOT_CONNECTED });
+            return Polled::Failed(if self.last.is_some() {
+                Quality::COMM_LOST
+            } else {
+                Quality::NOT_CONNECTED
+            });
         };
-        self.ever = true;
+        if !self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &ready)) {
+            self.types.forget();
+            self.last = Some(ready.clone());
+        }
         let Some(group) = self.groups.get(group) else { return Polled::Failed(Quality::CONFIG) };
         let names = group.nodes.iter().map(|node| self.prepared.nodes.get(*node));
         let nodes: Vec<_> = names.map(|name| ready.facts.resolve(name?)).collect();
@@ -213,6 +231,11 @@ impl<'a> GroupPoller<'a> {
         let mut values = values.into_iter();
         let values: Vec<Option<DataValue>> =
             nodes.iter().map(|node| node.as_ref().and_then(|_| values.next())).collect();
+        for (node, data) in group.nodes.iter().zip(&values) {
+            if let Some(data) = data {
+                self.types.shown(*node, data);
+            }
+        }
         readings(group, &values)
     }
 
@@ -275,7 +298,9 @@ impl Poller for GroupPoller<'_> {
     fn write<'a>(&'a mut self, command: Command) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             match self.ready().await {
-                Some(ready) => write::carry_out(&ready.session, &ready.facts, self.prepared, command).await,
+                Some(ready) => {
+                    write::carry_out(&ready.session, &ready.facts, self.prepared, &self.types, command).await;
+                }
                 None => command.answer(Err(CommandFault::Failed(NO_CONNECTION.into()))),
             }
         })

@@ -13,8 +13,6 @@ use std::sync::Arc;
 pub struct Tag {
     pub id: TagId,
     pub group: GroupId,
-    /// `device.tag`, for messages.
-    pub path: Arc<str>,
     pub plc_type: PlcType,
     pub writable: bool,
     /// Index into the nodes.
@@ -83,7 +81,6 @@ impl Prepared {
                 prepared.tags.push(Tag {
                     id: *tag,
                     group: declared.id,
-                    path: of.path.clone(),
                     plc_type: of.plc_type,
                     writable: of.writable,
                     node,

@@ -11,6 +11,7 @@
 //! they are taken up again with all that was not acknowledged, by Republish in the same session, by
 //! TransferSubscriptions in a new one; only when the server has lost them they are made anew.
 
+mod audit;
 mod notify;
 mod take_up;
 
@@ -23,7 +24,7 @@ use crate::queue::{LogFailed, Number, Queue};
 use crate::security::ConnectError;
 use crate::server::Facts;
 use crate::tags::Tags;
-use crate::write;
+use crate::write::{self, Types};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use gwp_core::BoxFuture;
@@ -97,6 +98,7 @@ struct Subscriber<'a> {
     /// By node.
     items: Vec<Item>,
     subscriptions: Vec<Subscription>,
+    types: Types,
     queue: Queue,
     publishes: FuturesUnordered<BoxFuture<'static, Published>>,
     /// Publish requests that the server takes.
@@ -107,6 +109,9 @@ struct Subscriber<'a> {
     refresh: Option<Instant>,
     /// Namespaces by index have been warned of.
     warned: bool,
+    /// When and from which node on it is looked whether the server reports what it has.
+    audit_at: Instant,
+    audit_from: usize,
 }
 
 impl<'a> Subscriber<'a> {
@@ -122,12 +127,15 @@ impl<'a> Subscriber<'a> {
             tags: Tags::new(tags, prepared.options.stamp),
             items: items.collect(),
             subscriptions: Vec::new(),
+            types: Types::default(),
             queue: Queue::new(cx.outlet.clone()),
             publishes: FuturesUnordered::new(),
             window: PUBLISHES_MAX,
             pause: None,
             refresh: None,
             warned: false,
+            audit_at: Instant::now() + prepared.options.retry,
+            audit_from: 0,
             cx,
         }
     }
@@ -227,7 +235,7 @@ impl<'a> Subscriber<'a> {
                         dialer.proved();
                     }
                 }
-                command = commands.next() => write::carry_out(&session, &self.facts, self.prepared, command).await,
+                command = commands.next() => write::carry_out(&session, &self.facts, self.prepared, &self.types, command).await,
                 _ = ticks.tick() => self.tick(&session).await?,
             }
         }
@@ -330,6 +338,7 @@ impl<'a> Subscriber<'a> {
             return Err(Fault::Silent { subscription: silent.id });
         }
         self.place_due(session, now).await?;
+        self.audit(session, now).await?;
         if self.refresh.is_some_and(|at| at <= now) {
             self.refresh = None;
             self.read_broken(session).await?;

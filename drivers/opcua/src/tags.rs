@@ -64,6 +64,11 @@ impl Tags {
         self.known.get(tag).is_some_and(|known| known.broken.is_some())
     }
 
+    /// The source's time of what a tag said last.
+    pub fn source_time(&self, tag: usize) -> Option<Timestamp> {
+        self.known.get(tag)?.last.as_ref()?.source_time
+    }
+
     /// Takes what came for a tag; nothing is added when it came before.
     pub fn take(&mut self, tag: usize, reading: Reading, now: Timestamp, samples: &mut Samples) {
         let Some(known) = self.known.get_mut(tag) else { return };

@@ -1,4 +1,4 @@
-//! Writing: the node's type is asked for, then one value is written, once.
+//! Writing: one value, once, in the type that the node has shown, or that it was asked for before.
 
 use crate::address::Step;
 use crate::prepare::{Prepared, Tag};
@@ -13,10 +13,43 @@ use opcua::types::{
     VariantScalarTypeId, VariantTypeId, WriteValue,
 };
 
+/// The types of nodes as their values in this session have shown them, by number.
+#[derive(Debug, Default)]
+pub struct Types(Vec<Option<VariantScalarTypeId>>);
+
+impl Types {
+    /// A node has this value.
+    pub fn shown(&mut self, node: usize, data: &DataValue) {
+        if let Some(scalar) = data.value.as_ref().and_then(scalar_of) {
+            if self.0.len() <= node {
+                self.0.resize(node + 1, None);
+            }
+            if let Some(known) = self.0.get_mut(node) {
+                *known = Some(scalar);
+            }
+        }
+    }
+
+    /// Another session: the nodes may be others.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    fn of(&self, node: usize) -> Option<VariantScalarTypeId> {
+        self.0.get(node).copied().flatten()
+    }
+}
+
 /// Carries out a command and answers it.
-pub async fn carry_out(session: &Session, facts: &Facts, prepared: &Prepared, command: Command) {
+pub async fn carry_out(
+    session: &Session,
+    facts: &Facts,
+    prepared: &Prepared,
+    types: &Types,
+    command: Command,
+) {
     let answer = match prepared.tags.iter().find(|tag| tag.id == command.tag && tag.writable) {
-        Some(tag) => write(session, facts, prepared, tag, &command).await,
+        Some(tag) => write(session, facts, prepared, tag, types.of(tag.node), &command).await,
         None => Err(CommandFault::Failed("the tag is not writable".into())),
     };
     command.answer(answer);
@@ -27,17 +60,17 @@ async fn write(
     facts: &Facts,
     prepared: &Prepared,
     tag: &Tag,
+    known: Option<VariantScalarTypeId>,
     command: &Command,
 ) -> Result<(), CommandFault> {
     let failed = CommandFault::Failed;
     let name = prepared.nodes.get(tag.node).ok_or_else(|| failed("the tag has no node".into()))?;
     let node =
         facts.resolve(name).ok_or_else(|| failed(format!("the server has no namespace of `{name}`")))?;
-    // Nothing is written yet, so any fault leaves the server as it was.
-    let ids = [value_of(node.clone()), ReadValueId::new(node.clone(), AttributeId::DataType)];
-    let read = server::read(session, &ids, facts.nodes_per_read, 0.0).await;
-    let read = read.map_err(|error| failed(format!("its type cannot be read: {}", error.status())))?;
-    let wanted = type_of(&read).map_err(failed)?;
+    let wanted = match known {
+        Some(known) => known,
+        None => ask_for_type(session, facts, &node).await?,
+    };
     let written = change(node, wanted, &tag.place, &command.value).map_err(failed)?;
     if command.is_abandoned() {
         return Err(failed("it took too long to ask for the type".into()));
@@ -52,6 +85,19 @@ async fn write(
         }
         Err(error) => Err(CommandFault::Unknown(format!("no answer to the write: {}", error.status()))),
     }
+}
+
+/// Asks for the type of a node that has not shown it. Nothing is written yet, so any fault leaves the server as it was.
+async fn ask_for_type(
+    session: &Session,
+    facts: &Facts,
+    node: &NodeId,
+) -> Result<VariantScalarTypeId, CommandFault> {
+    let ids = [value_of(node.clone()), ReadValueId::new(node.clone(), AttributeId::DataType)];
+    let read = server::read(session, &ids, facts.nodes_per_read, 0.0).await;
+    let read =
+        read.map_err(|error| CommandFault::Failed(format!("its type cannot be read: {}", error.status())))?;
+    type_of(&read).map_err(CommandFault::Failed)
 }
 
 /// What the server says of one write.
@@ -96,9 +142,8 @@ fn type_of(read: &[DataValue]) -> Result<VariantScalarTypeId, String> {
     {
         return Err(format!("its type cannot be read: {status}"));
     }
-    match value.and_then(|data| data.value.as_ref()).map(Variant::type_id) {
-        Some(VariantTypeId::Scalar(scalar) | VariantTypeId::Array(scalar, _)) => return Ok(scalar),
-        Some(VariantTypeId::Empty) | None => {}
+    if let Some(scalar) = value.and_then(|data| data.value.as_ref()).and_then(scalar_of) {
+        return Ok(scalar);
     }
     let declared = match read.get(1).and_then(|data| data.value.as_ref()) {
         Some(Variant::NodeId(node)) if node.namespace == 0 => node.as_u32(),
@@ -107,6 +152,14 @@ fn type_of(read: &[DataValue]) -> Result<VariantScalarTypeId, String> {
     // The first 25 data types are the built-in ones (OPC UA Part 6, 5.1.2).
     let built_in = declared.and_then(|number| VariantScalarTypeId::try_from(number).ok());
     built_in.ok_or_else(|| "the node has no value yet, and its type is not a built-in one".into())
+}
+
+/// The type of a value, or of the elements of an array.
+fn scalar_of(variant: &Variant) -> Option<VariantScalarTypeId> {
+    match variant.type_id() {
+        VariantTypeId::Scalar(scalar) | VariantTypeId::Array(scalar, _) => Some(scalar),
+        VariantTypeId::Empty => None,
+    }
 }
 
 /// The request that gives a node, or an element of its array, a value.

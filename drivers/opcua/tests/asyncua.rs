@@ -11,6 +11,7 @@ use gwp_core::command::CommandFault;
 use gwp_core::manifest::SettingValue;
 use gwp_core::source::PlcType;
 use gwp_core::{Quality, Timestamp, Value};
+use gwp_driver_contract::rig::ms;
 use peer::{Folder, Peer, enabled};
 use rig::{Relay, quick, start};
 use std::collections::BTreeSet;
@@ -208,7 +209,7 @@ async fn a_node_that_goes_is_bad_alone_and_good_when_it_comes_back() {
     points.push((format!("{PLANT}Line.Count"), PlcType::Dint, false));
     points.push((format!("{PLANT}Line.Later"), PlcType::Dint, false));
     let mut settings = quick();
-    settings.push(("retry", SettingValue::Duration(1_000_000_000)));
+    settings.push(("retry", ms(1_000)));
     let mut reader = start(&peer.url, &settings, 0, &points);
     assert_eq!(reader.newest(2).await.1, Value::Int(7));
     assert_eq!(reader.newest(3).await.2, Quality::UNKNOWN_ADDRESS);
@@ -231,17 +232,18 @@ async fn ten_thousand_nodes() {
         return;
     }
     let folder = Folder::new("many");
-    let mut peer = Peer::asyncua(&folder.0, &["--plain", "--nodes", "10000"]);
-    let points: Vec<_> =
+    let peer = Peer::node(&folder.0, &["--nodes", "10000"]);
+    let mut points: Vec<_> =
         (0..10_000).map(|number| (format!("{PLANT}Many.{number}"), PlcType::Dint, false)).collect();
+    points.push((format!("{PLANT}Counter"), PlcType::Udint, false));
     let mut settings = quick();
-    settings.push(("timeout", SettingValue::Duration(60_000_000_000)));
+    settings.push(("timeout", ms(60_000)));
     let mut reader = start(&peer.url, &settings, 0, &points);
     for number in 0..10_000 {
         assert_eq!(reader.newest(number).await.1, Value::Int(number as i64));
     }
-    assert_eq!(peer.tell("set Many.5 -5"), "ok");
-    reader.until(5, |value| *value == Value::Int(-5)).await;
+    let before = reader.number(10_000).await;
+    reader.until(10_000, |value| matches!(value, Value::Int(number) if *number > before)).await;
     reader.stop().await;
 }
 

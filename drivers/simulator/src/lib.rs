@@ -50,7 +50,7 @@ static MANIFEST: Manifest = Manifest {
                 "One row of a CSV file per scan slot, by header; starts again after the last. An empty cell is bad.",
             ),
         ],
-        polled: Polled::Always,
+        polled: Slots::Always,
         device_time: false,
         buffers: false,
         writes: true,

@@ -1,6 +1,6 @@
 //! Sources and the settings of the devices on them.
 
-use gwp_core::manifest::{Polled, Standby};
+use gwp_core::manifest::{Slots, Standby};
 use gwp_syntax::{Diagnostic, Diagnostics};
 
 use crate::assemble::SourcePart;
@@ -38,7 +38,7 @@ pub(crate) fn sources(
         let device_settings = settings::check_only_device(driver, item.name.span, &mut checker);
         let polled = driver.is_polled(&fields.settings);
         let slots = driver.source().map(|traits| traits.polled);
-        if let (Standby::Hot, Some(Polled::When(setting, word)), false) = (fields.standby, slots, polled) {
+        if let (Standby::Hot, Some(Slots::When(setting, word)), false) = (fields.standby, slots, polled) {
             let message =
                 format!("`{}` cannot do `standby = hot` unless it is asked in scan slots", item.name);
             let help = format!("add `{setting} = {word}`, or write `standby = warm`");

@@ -4,7 +4,7 @@ use super::*;
 use gwp_compile::{EntryFile, Project, compile};
 use gwp_core::Manifest;
 use gwp_core::manifest::{
-    Need, PlaceOfData, Polled, Role, Setting, SettingKind, SinkTraits, SourceTraits, Standby,
+    Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits, Slots, SourceTraits, Standby,
 };
 
 static PLC: Manifest = Manifest {
@@ -39,7 +39,7 @@ static PLC: Manifest = Manifest {
             doc: "Its number.",
         }],
         addresses: &[("hr 100", "a holding register")],
-        polled: Polled::Always,
+        polled: Slots::Always,
         device_time: false,
         buffers: false,
         writes: true,

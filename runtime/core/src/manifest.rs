@@ -45,7 +45,7 @@ pub struct SourceTraits {
     /// Address forms for the reference page: form and meaning.
     pub addresses: &'static [(&'static str, &'static str)],
     /// It is asked in scan slots (else it reports on its own).
-    pub polled: Polled,
+    pub polled: Slots,
     /// Its samples carry the device's time stamps unless a program says `time = gateway`.
     pub device_time: bool,
     /// It keeps samples while the gateway is away, so it may be paused, and `on_disconnect = hold(..)` can wait
@@ -61,7 +61,7 @@ pub struct SourceTraits {
 
 /// When a source is asked in scan slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Polled {
+pub enum Slots {
     Always,
     Never,
     /// When this setting has this word.
@@ -203,9 +203,9 @@ impl Manifest {
     /// Whether a source with these settings is asked in scan slots.
     pub fn is_polled(&self, settings: &Settings) -> bool {
         match self.source().map(|traits| traits.polled) {
-            Some(Polled::Always) => true,
-            Some(Polled::When(setting, word)) => settings.text(setting) == Some(word),
-            Some(Polled::Never) | None => false,
+            Some(Slots::Always) => true,
+            Some(Slots::When(setting, word)) => settings.text(setting) == Some(word),
+            Some(Slots::Never) | None => false,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::catalog;
 use gwp_core::manifest::{
-    Manifest, Need, PlaceOfData, Polled, Setting, SettingKind, written_bytes, written_duration,
+    Manifest, Need, PlaceOfData, Setting, SettingKind, Slots, written_bytes, written_duration,
 };
 use std::fmt::Write;
 
@@ -44,9 +44,9 @@ fn driver(manifest: &Manifest) -> String {
         out,
         "{}; {}; standby modes: {}.\n",
         match traits.polled {
-            Polled::Always => "Polled in scan slots".to_owned(),
-            Polled::Never => "Reports on its own".to_owned(),
-            Polled::When(setting, word) => {
+            Slots::Always => "Polled in scan slots".to_owned(),
+            Slots::Never => "Reports on its own".to_owned(),
+            Slots::When(setting, word) => {
                 format!("Reports on its own, or is polled in scan slots with `{setting} = {word}`")
             }
         },

@@ -162,6 +162,7 @@ impl Subscriber<'_> {
             let Some(tag) = self.prepared.tags.get(*index) else { continue };
             self.tags.take(*index, value::reading(data, &tag.place, tag.plc_type), now, samples);
         }
+        self.types.shown(node, data);
         let is_unknown = data.status.is_some_and(is_unknown);
         if let Some(item) = self.items.get_mut(node) {
             // The node is gone. It may come back as another one under the same name.

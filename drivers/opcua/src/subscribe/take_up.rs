@@ -17,6 +17,7 @@ impl Subscriber<'_> {
     /// Makes the session what it was before, or new.
     pub(super) async fn set_up(&mut self, session: &Arc<Session>, same_session: bool) -> Result<(), Fault> {
         self.facts = Facts::ask(session).await.map_err(failed("reading namespaces and limits"))?;
+        self.types.forget();
         self.warn_of_indexes();
         if !self.subscriptions.is_empty() {
             self.take_up(session, same_session).await?;

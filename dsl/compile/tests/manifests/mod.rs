@@ -6,7 +6,7 @@ mod planned;
 use gwp_compile::{Catalog, Compiled, Project, compile};
 use gwp_core::Manifest;
 use gwp_core::manifest::{
-    Exclusive, Need, PlaceOfData, Polled, Role, Setting, SettingKind, SinkTraits, SourceTraits, Standby,
+    Exclusive, Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits, Slots, SourceTraits, Standby,
 };
 
 const fn setting(name: &'static str, kind: SettingKind, need: Need) -> Setting {
@@ -21,7 +21,7 @@ static SIMULATOR: Manifest = Manifest {
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[],
-        polled: Polled::Always,
+        polled: Slots::Always,
         device_time: false,
         buffers: false,
         writes: true,
@@ -57,7 +57,7 @@ static MODBUS: Manifest = Manifest {
             setting("label", SettingKind::Text, Need::Optional),
         ],
         addresses: &[],
-        polled: Polled::Always,
+        polled: Slots::Always,
         device_time: false,
         buffers: false,
         writes: true,
@@ -78,7 +78,7 @@ static REPORTER: Manifest = Manifest {
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[],
-        polled: Polled::Never,
+        polled: Slots::Never,
         device_time: false,
         buffers: true,
         writes: false,
