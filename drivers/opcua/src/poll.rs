@@ -91,15 +91,21 @@ impl Keeper<'_> {
                     crate::types::load(&link.session, self.prepared).await;
                     let error = self.keep(&mut link, &mut dialer, &mut warned).await;
                     self.cx.meter.errors.fetch_add(1, Relaxed);
+                    self.down().await;
+                    // The server may have few sessions. If it is gone, this fails at once.
                     let _ = tokio::time::timeout(FINISH_TIMEOUT, link.session.disconnect()).await;
                     dialer.failed(&error)
                 }
                 Err(pause) => pause,
             };
-            self.told.send_replace(State { ready: None, is_known: true });
-            self.presence.is(false).await;
+            self.down().await;
             tokio::time::sleep(pause).await;
         }
+    }
+
+    async fn down(&mut self) {
+        self.told.send_replace(State { ready: None, is_known: true });
+        self.presence.is(false).await;
     }
 
     /// As long as a session is of use; why it is not any more.
