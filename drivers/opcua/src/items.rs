@@ -1,6 +1,6 @@
 //! Monitored items: one per node, over as many subscriptions as the server needs.
 
-use crate::limits::{NODES_PER_REQUEST, NOTIFICATIONS_PER_PUBLISH, SUBSCRIPTIONS_MAX};
+use crate::limits::{KEEP_ALIVE_MAX, NODES_PER_REQUEST, NOTIFICATIONS_PER_PUBLISH, SUBSCRIPTIONS_MAX};
 use crate::prepare::Prepared;
 use crate::sequence::Sequence;
 use crate::server::{Facts, is_too_much};
@@ -69,14 +69,15 @@ impl Subscription {
             .max_notifications_per_publish(NOTIFICATIONS_PER_PUBLISH)
             .publishing_enabled(true);
         let created = request.send(session.channel()).await?;
-        let interval_ms = created.revised_publishing_interval.clamp(1.0, 86_400_000.0);
-        let keep_alive = Duration::from_secs_f64(interval_ms / 1e3)
-            .saturating_mul(created.revised_max_keep_alive_count.max(1));
+        let interval = created.revised_publishing_interval / 1e3;
+        let interval = Duration::try_from_secs_f64(interval).unwrap_or(options.publishing);
+        let keep_alive =
+            interval.saturating_mul(created.revised_max_keep_alive_count.max(1)).max(options.keep_alive);
         Ok(Subscription {
             id: created.subscription_id,
             sequence: Sequence::default(),
             heard: Instant::now(),
-            patience: keep_alive.saturating_mul(2).saturating_add(options.timeout),
+            patience: keep_alive.min(KEEP_ALIVE_MAX).saturating_mul(2).saturating_add(options.timeout),
             is_full: false,
         })
     }

@@ -17,6 +17,9 @@ pub const NOTIFICATIONS_PER_PUBLISH: u32 = 1_000;
 /// Subscriptions of one source at most; items that find no place in them are bad.
 pub const SUBSCRIPTIONS_MAX: usize = 100;
 
+/// Silence of a subscription that is waited for at most, whatever the server makes of `keep_alive`.
+pub const KEEP_ALIVE_MAX: Duration = Duration::from_secs(3_600);
+
 /// Publish requests under way at most. Each subscription wants one that waits at the server.
 pub const PUBLISHES_MAX: usize = 20;
 

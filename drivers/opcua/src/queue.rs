@@ -132,3 +132,78 @@ async fn settled(handed: Option<&mut Handed>) -> bool {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tags::{Stamp, Tags};
+    use crate::value::Reading;
+    use futures_util::FutureExt;
+    use gwp_core::edge::{Credit, Edge};
+    use gwp_core::{GroupId, Quality, TagId, Timestamp, Value};
+    use std::sync::{Arc, Mutex};
+
+    /// What a log has taken and not stored.
+    type Taken = Arc<Mutex<VecDeque<Credit>>>;
+
+    fn queue() -> (Queue, Taken) {
+        let taken = Taken::default();
+        let hand = {
+            let taken = taken.clone();
+            move |_, credit| taken.lock().unwrap().push_back(credit)
+        };
+        (Queue::new(Outlet::new(Edge::new(1_000), Arc::new(hand))), taken)
+    }
+
+    fn sample(value: &str) -> Samples {
+        let mut tags = Tags::new([(TagId(0), GroupId(0))], Stamp::Arrival);
+        let mut samples = Samples::default();
+        let reading = Reading { value: Value::Text(value.into()), ..Reading::bad(Quality::GOOD) };
+        tags.take(0, reading, Timestamp(1), &mut samples);
+        samples
+    }
+
+    fn store(taken: &Taken) {
+        let credit = taken.lock().unwrap().pop_front().expect("something was handed over");
+        credit.settle().expect("a receipt is wanted").give();
+    }
+
+    #[test]
+    fn a_number_comes_back_when_the_log_holds_it_and_not_before() {
+        let (mut queue, taken) = queue();
+        queue.push(sample("a"), Some((1, 5)));
+        queue.push(Samples::default(), Some((1, 6)));
+        assert_eq!(queue.stored().now_or_never(), None);
+        assert_eq!(taken.lock().unwrap().len(), 1);
+        store(&taken);
+        assert_eq!(queue.stored().now_or_never(), Some(Ok(Some((1, 5)))));
+        assert_eq!(queue.stored().now_or_never(), Some(Ok(Some((1, 6)))), "it has no samples");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_log_that_takes_no_more_gives_none_back() {
+        let (mut queue, taken) = queue();
+        queue.push(sample("a"), Some((1, 5)));
+        assert_eq!(queue.stored().now_or_never(), None);
+        taken.lock().unwrap().clear();
+        assert_eq!(queue.stored().now_or_never(), Some(Err(LogFailed)));
+    }
+
+    #[test]
+    fn what_the_log_does_not_hold_is_bounded() {
+        let (mut messages, _taken) = queue();
+        for number in 0..UNSTORED_MESSAGES_MAX {
+            assert!(messages.has_room());
+            messages.push(sample("a"), Some((1, number as u32)));
+        }
+        assert!(!messages.has_room());
+        let (mut long, taken) = queue();
+        long.push(sample(&"x".repeat(UNSTORED_BYTES_MAX)), None);
+        assert!(!long.has_room());
+        assert_eq!(long.stored().now_or_never(), None);
+        store(&taken);
+        assert_eq!(long.stored().now_or_never(), Some(Ok(None)));
+        assert!(long.has_room());
+    }
+}

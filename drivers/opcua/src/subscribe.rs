@@ -84,6 +84,8 @@ impl From<LogFailed> for Fault {
 /// A publish request that has come back.
 struct Published {
     acknowledged: Vec<Number>,
+    /// How often subscriptions had been given up when it was sent.
+    losses: u32,
     result: Result<PublishResponse, Error>,
 }
 
@@ -101,6 +103,8 @@ struct Subscriber<'a> {
     types: Types,
     queue: Queue,
     publishes: FuturesUnordered<BoxFuture<'static, Published>>,
+    /// How often all subscriptions had to be given up.
+    losses: u32,
     /// Publish requests that the server takes.
     window: usize,
     /// No publish request before this.
@@ -119,17 +123,21 @@ impl<'a> Subscriber<'a> {
         let tags = prepared.tags.iter().map(|tag| (tag.id, tag.group));
         let deadband = prepared.options.deadband > 0.0;
         let items = (0..prepared.nodes.len()).map(|node| Item::new(deadband && prepared.is_number(node)));
+        let mut tags = Tags::new(tags, prepared.options.stamp);
+        // What has been so since before is told as what is so now: nobody would look at a sample of last week.
+        tags.break_off(cx.clock.now());
         Subscriber {
             prepared,
             presence: Presence::new(cx.clone()),
             link: None,
             facts: Facts::default(),
-            tags: Tags::new(tags, prepared.options.stamp),
+            tags,
             items: items.collect(),
             subscriptions: Vec::new(),
             types: Types::default(),
             queue: Queue::new(cx.outlet.clone()),
             publishes: FuturesUnordered::new(),
+            losses: 0,
             window: PUBLISHES_MAX,
             pause: None,
             refresh: None,
@@ -148,7 +156,10 @@ impl<'a> Subscriber<'a> {
                     self.link = Some(link);
                     match self.serve(&mut dialer).await {
                         Fault::LogFailed => return LogFailed,
-                        fault => self.ended(fault, &mut dialer),
+                        fault => {
+                            self.leave(&fault).await;
+                            self.ended(fault, &mut dialer)
+                        }
                     }
                 }
                 Err(pause) => Some(pause),
@@ -157,6 +168,15 @@ impl<'a> Subscriber<'a> {
             self.break_off().await;
             without_connection(&self.cx, tokio::time::sleep(pause)).await;
         }
+    }
+
+    /// A session that is there and of no use is closed, as small servers have few. Its subscriptions stay.
+    async fn leave(&mut self, fault: &Fault) {
+        if let (Fault::Silent { .. } | Fault::Request { .. }, Some(session)) = (fault, self.session_now()) {
+            let farewell = session.disconnect_without_delete_subscriptions();
+            let _ = tokio::time::timeout(FINISH_TIMEOUT, farewell).await;
+        }
+        self.collect();
     }
 
     /// The session is over; how long to wait before another one, if at all.
@@ -207,7 +227,7 @@ impl<'a> Subscriber<'a> {
 
     /// As long as the connection holds; `Ended(Good)` when it is lost and may be back at once.
     async fn session(&mut self, same_session: bool, dialer: &mut Dialer<'_>) -> Result<Infallible, Fault> {
-        self.publishes.clear();
+        self.collect();
         self.window = PUBLISHES_MAX;
         self.pause = None;
         let session = self.session_now().ok_or(Fault::Ended(StatusCode::BadNotConnected))?;
@@ -262,7 +282,9 @@ impl<'a> Subscriber<'a> {
             let acknowledged = self.acknowledgements();
             self.cx.meter.requests.fetch_add(1, Relaxed);
             let patience = self.subscriptions.iter().map(|found| found.patience).max().unwrap_or_default();
-            self.publishes.push(request(session.clone(), acknowledged, patience.saturating_mul(2)).boxed());
+            self.publishes.push(
+                request(session.clone(), acknowledged, self.losses, patience.saturating_mul(2)).boxed(),
+            );
         }
         if self.publishes.is_empty() {
             // Nobody was asked, so nobody was silent.
@@ -290,19 +312,38 @@ impl<'a> Subscriber<'a> {
                 Ok(true)
             }
             Err(error) => {
-                for (subscription, number) in published.acknowledged {
-                    if let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == subscription)
-                    {
-                        found.sequence.not_acknowledged([number]);
-                    }
-                }
-                self.publish_failed(session, error).await?;
+                self.not_acknowledged(published.acknowledged);
+                self.publish_failed(session, error, published.losses).await?;
                 Ok(false)
             }
         }
     }
 
-    async fn publish_failed(&mut self, session: &Arc<Session>, error: Error) -> Result<(), Fault> {
+    fn not_acknowledged(&mut self, numbers: Vec<Number>) {
+        for (subscription, number) in numbers {
+            if let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == subscription) {
+                found.sequence.not_acknowledged([number]);
+            }
+        }
+    }
+
+    /// What the publish requests of a lost connection have come to: some may have been answered just before.
+    fn collect(&mut self) {
+        while let Some(Some(published)) = self.publishes.next().now_or_never() {
+            match published.result {
+                Ok(answer) => self.keep(&answer),
+                Err(_) => self.not_acknowledged(published.acknowledged),
+            }
+        }
+        self.publishes.clear();
+    }
+
+    async fn publish_failed(
+        &mut self,
+        session: &Arc<Session>,
+        error: Error,
+        losses: u32,
+    ) -> Result<(), Fault> {
         let status = error.status();
         tracing::debug!(source = %self.prepared.name, %status, "a publish request failed");
         match status {
@@ -311,7 +352,11 @@ impl<'a> Subscriber<'a> {
                 self.pause = Some(Instant::now() + PUBLISH_PAUSE);
                 return Ok(());
             }
+            // It was sent before those were made that are there now.
+            StatusCode::BadNoSubscription if losses != self.losses => return Ok(()),
             StatusCode::BadNoSubscription => {
+                self.losses = self.losses.wrapping_add(1);
+                self.pause = Some(Instant::now() + PUBLISH_PAUSE);
                 tracing::warn!(source = %self.prepared.name, "the server has lost the subscriptions: they are made anew");
                 self.forget(|_| true);
                 return self.place_all(session).await;
@@ -368,13 +413,18 @@ impl<'a> Subscriber<'a> {
 }
 
 /// One publish request, with what it acknowledges.
-async fn request(session: Arc<Session>, acknowledged: Vec<Number>, patience: Duration) -> Published {
+async fn request(
+    session: Arc<Session>,
+    acknowledged: Vec<Number>,
+    losses: u32,
+    patience: Duration,
+) -> Published {
     let mut request = Publish::new(&session).timeout(patience);
     for (subscription, number) in &acknowledged {
         request = request.ack(*subscription, *number);
     }
     let result = request.send(session.channel()).await;
-    Published { acknowledged, result }
+    Published { acknowledged, losses, result }
 }
 
 /// A failed request that ends the session.

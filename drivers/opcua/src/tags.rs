@@ -1,7 +1,8 @@
 //! What is known of each tag: what it said last, so that nothing comes twice and a value that did not change over
 //! an outage is good again.
 //!
-//! After a break tags are `bad(comm_lost)` from a moment of the gateway's clock on. A value that has been the same
+//! After a break tags are `bad(comm_lost)` from a moment of the gateway's clock on; at the start nothing is known of
+//! them. A value that has been the same
 //! since long before has an older time stamp of its source; as it is said anew by the server it is stamped anew,
 //! behind that moment. Pure: `now` is an argument.
 

@@ -112,12 +112,10 @@ fn counter() -> Vec<(String, PlcType, bool)> {
 }
 
 /// Reads the counter over `cuts` cuts of the connection; no number may be missing or come twice.
-async fn count_over_cuts(peer: &Peer, security: &[(&'static str, SettingValue)], outage: bool) {
+async fn count_over_cuts(peer: &Peer, outage: bool) {
     let relay = Relay::start(peer.port).await;
     let url = format!("opc.tcp://127.0.0.1:{}/plant/", relay.port());
-    let mut settings = quick();
-    settings.extend_from_slice(security);
-    let mut reader = start(&url, &settings, 0, &counter());
+    let mut reader = start(&url, &quick(), 0, &counter());
     let first = reader.number(0).await;
     let mut seen = BTreeSet::from([first]);
     for _ in 0..3 {
@@ -138,18 +136,23 @@ async fn count_over_cuts(peer: &Peer, security: &[(&'static str, SettingValue)],
             reader.count(0, &mut seen).await;
         }
     }
-    let last = *seen.last().unwrap();
-    let missing: Vec<i64> = (first..=last).filter(|number| !seen.contains(number)).collect();
-    assert!(missing.is_empty(), "between {first} and {last} are missing {missing:?}");
+    complete(&seen);
     assert_eq!(reader.newest(1).await.1, Value::Float(12.5));
     reader.stop().await;
+}
+
+/// No number between the first and the last one is missing.
+fn complete(seen: &BTreeSet<i64>) {
+    let (first, last) = (*seen.first().unwrap(), *seen.last().unwrap());
+    let missing: Vec<i64> = (first..=last).filter(|number| !seen.contains(number)).collect();
+    assert!(missing.is_empty(), "between {first} and {last} are missing {missing:?}");
 }
 
 #[tokio::test]
 async fn asyncua_after_a_cut_nothing_is_lost_and_nothing_stalls() {
     if enabled() {
         let folder = Folder::new("cut");
-        count_over_cuts(&Peer::asyncua(&folder.0, &["--plain"]), &[], false).await;
+        count_over_cuts(&Peer::asyncua(&folder.0, &["--plain"]), false).await;
     }
 }
 
@@ -157,7 +160,7 @@ async fn asyncua_after_a_cut_nothing_is_lost_and_nothing_stalls() {
 async fn node_opcua_after_a_cut_nothing_is_lost_and_nothing_stalls() {
     if enabled() {
         let folder = Folder::new("cut-node");
-        count_over_cuts(&Peer::node(&folder.0, &[]), &[], false).await;
+        count_over_cuts(&Peer::node(&folder.0, &[]), false).await;
     }
 }
 
@@ -165,8 +168,37 @@ async fn node_opcua_after_a_cut_nothing_is_lost_and_nothing_stalls() {
 async fn node_opcua_after_an_outage_nothing_is_lost() {
     if enabled() {
         let folder = Folder::new("outage-node");
-        count_over_cuts(&Peer::node(&folder.0, &[]), &[], true).await;
+        count_over_cuts(&Peer::node(&folder.0, &[]), true).await;
     }
+}
+
+#[tokio::test]
+async fn node_opcua_connected_but_silent_is_noticed_and_nothing_is_lost() {
+    if !enabled() {
+        return;
+    }
+    let folder = Folder::new("silent-node");
+    let peer = Peer::node(&folder.0, &[]);
+    let relay = Relay::start(peer.port).await;
+    let url = format!("opc.tcp://127.0.0.1:{}/plant/", relay.port());
+    let mut settings = quick();
+    settings.retain(|(name, _)| *name != "keep_alive");
+    settings.extend([("keep_alive", ms(500)), ("timeout", ms(1_000)), ("connect_timeout", ms(2_000))]);
+    let mut reader = start(&url, &settings, 0, &counter());
+    let mut seen = BTreeSet::from([reader.number(0).await]);
+    for _ in 0..10 {
+        reader.count(0, &mut seen).await;
+    }
+    relay.swallow();
+    assert!(!reader.connected().await, "a connection that stands and says nothing is none");
+    relay.pass();
+    assert!(reader.connected().await);
+    let newest = *seen.last().unwrap();
+    while *seen.last().unwrap() < newest + 60 {
+        reader.count(0, &mut seen).await;
+    }
+    complete(&seen);
+    reader.stop().await;
 }
 
 #[tokio::test]

@@ -57,6 +57,20 @@ impl Subscriber<'_> {
         Ok(())
     }
 
+    /// Takes an answer of a connection that is lost: gaps are filled once there is another one.
+    pub(super) fn keep(&mut self, answer: &PublishResponse) {
+        let (id, message) = (answer.subscription_id, &answer.notification_message);
+        if message.notification_data.as_ref().is_none_or(Vec::is_empty) {
+            return;
+        }
+        let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == id) else { return };
+        let available = answer.available_sequence_numbers.as_deref().unwrap_or_default();
+        if found.sequence.arrived(message.sequence_number, available) == Arrival::Fresh {
+            let samples = self.samples(message);
+            self.queue.push(samples, Some((id, message.sequence_number)));
+        }
+    }
+
     /// Asks for what is missing of a subscription, before what came later is handed over.
     pub(super) async fn fill(&mut self, session: &Arc<Session>, id: u32) -> Result<(), Fault> {
         let missing = match self.subscriptions.iter().find(|found| found.id == id) {

@@ -181,6 +181,11 @@ impl Relay {
         self.0.set(Mode::Refuse);
     }
 
+    /// What the server says does not arrive any more.
+    pub fn swallow(&self) {
+        self.0.set(Mode::Silence);
+    }
+
     pub fn pass(&self) {
         self.0.set(Mode::Pass);
     }
