@@ -1,5 +1,7 @@
 //! OPC UA servers as a source.
 
+pub mod browse;
+pub mod history;
 pub mod security;
 
 /// An empty folder for a test, of its own.

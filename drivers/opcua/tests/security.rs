@@ -5,8 +5,10 @@
 #[path = "security/peer.rs"]
 mod peer;
 
-use gwp_driver_opcua::security::{ConnectError, Connection, Identity, Mode, Options, Policy, Store, Trust, connect};
 use futures_util::StreamExt;
+use gwp_driver_opcua::security::{
+    ConnectError, Connection, Identity, Mode, Options, Policy, Store, Trust, connect,
+};
 use opcua::crypto::{X509, X509Data};
 use opcua::types::{NodeId, ReadValueId, TimestampsToReturn, Variant};
 use peer::{Folder, Peer, enabled};
@@ -18,6 +20,7 @@ const PLANT: &str = "urn:gwp:plant";
 fn options(peer: &Peer, pki: &Path, mode: Mode) -> Options {
     let mut options = Options::new(&peer.url, pki);
     options.mode = mode;
+    options.check_names = peer.named;
     options.session_name = "gwp test".into();
     // node-opcua proves its key at its leisure when other tests run beside.
     options.connect_timeout = Duration::from_secs(60);
@@ -74,7 +77,8 @@ async fn every_security(peer: &Peer, pki: &Path) {
                 let mut options = options(peer, pki, mode);
                 options.identity = identity;
                 options.policy = Some(policy);
-                let connection = connect(&options).await.unwrap_or_else(|error| panic!("{mode} {policy}: {error}"));
+                let connection =
+                    connect(&options).await.unwrap_or_else(|error| panic!("{mode} {policy}: {error}"));
                 let expected = (mode != Mode::None).then_some(policy);
                 assert_eq!(connection.context.policy, expected);
                 assert!(connection.context.warnings.is_empty(), "{:?}", connection.context.warnings);
@@ -112,8 +116,7 @@ async fn a_wrong_password_is_said_once_and_in_words() {
         return;
     }
     let folder = Folder::new("password");
-    let peers =
-        [Peer::asyncua(&folder.0.join("asyncua"), &[]), Peer::node(&folder.0.join("node"), &[])];
+    let peers = [Peer::asyncua(&folder.0.join("asyncua"), &[]), Peer::node(&folder.0.join("node"), &[])];
     for peer in &peers {
         for mode in [Mode::None, Mode::SignAndEncrypt] {
             let mut options = options(peer, &folder.0.join("pki"), mode);
@@ -145,7 +148,8 @@ fn user_certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     let paths = (folder.join(format!("{name}.der")), folder.join(format!("{name}.pem")));
     std::fs::write(&paths.0, certificate.to_der().expect("DER")).expect("written");
     let key = key.to_der().expect("DER");
-    std::fs::write(&paths.1, key.to_pem("PRIVATE KEY", Default::default()).expect("PEM").as_bytes()).expect("written");
+    std::fs::write(&paths.1, key.to_pem("PRIVATE KEY", Default::default()).expect("PEM").as_bytes())
+        .expect("written");
     paths
 }
 
@@ -262,7 +266,7 @@ async fn a_server_without_security_says_what_it_offers() {
         return;
     }
     let folder = Folder::new("plain");
-    let peer = Peer::asyncua(&folder.0.join("server"), &["--plain"]);
+    let mut peer = Peer::asyncua(&folder.0.join("server"), &["--plain"]);
     let pki = folder.0.join("pki");
     let error = refused(&options(&peer, &pki, Mode::Sign)).await;
     assert_eq!(error.to_string(), "the server has no endpoint with security sign; it offers: none");
@@ -271,7 +275,9 @@ async fn a_server_without_security_says_what_it_offers() {
     plain.identity = user("secret");
     let connection = connect(&plain).await.expect("it connects");
     assert!(connection.context.warnings[0].contains("over the network as it is"), "{:?}", connection.context);
+    assert_eq!(peer.tell("sessions"), "1");
     assert_eq!(speed(connection).await, 12.5);
+    assert_eq!(peer.tell("sessions"), "0");
 }
 
 /// Forwards connections to a port, as a router does: the server knows another address of itself.
@@ -281,7 +287,8 @@ async fn router(to: u16) -> u16 {
     tokio::spawn(async move {
         while let Ok((mut inside, _)) = listener.accept().await {
             tokio::spawn(async move {
-                let mut outside = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.expect("the server");
+                let mut outside =
+                    tokio::net::TcpStream::connect(("127.0.0.1", to)).await.expect("the server");
                 let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
             });
         }

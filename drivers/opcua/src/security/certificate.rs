@@ -163,7 +163,7 @@ fn alternative_names(certificate: &Certificate) -> (Option<String>, Vec<String>)
 }
 
 /// Text of others without what would steer a terminal, and not longer than a line.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

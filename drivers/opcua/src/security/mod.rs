@@ -26,3 +26,5 @@ pub use options::{Identity, Mode, Options, Policy};
 pub use own::Own;
 pub use store::{Entry, Seen, Store, StoreError, Trust};
 pub use words::ConnectError;
+
+pub(crate) use certificate::printable;
