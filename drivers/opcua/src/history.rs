@@ -9,8 +9,6 @@ use opcua::types::{
 
 /// Values that one answer may have.
 const VALUES_PER_ANSWER: usize = 1_000;
-/// Nanoseconds of the protocol's clock.
-const NS_PER_TICK: i64 = 100;
 /// Answers without a value, in a row, after which the server is taken to be confused.
 const EMPTY_ANSWERS_MAX: usize = 3;
 
@@ -47,30 +45,31 @@ pub async fn read(
 ) -> Result<History, HistoryError> {
     let mut history = History::default();
     let mut point = ByteString::null();
-    let (mut from, mut empty) = (from, 0);
+    let (mut from, mut seen, mut empty) = (from, None, 0);
     // One more than wanted shows whether there is more.
     while history.values.len() <= count && empty < EMPTY_ANSWERS_MAX {
         let asked = VALUES_PER_ANSWER.min(count + 1 - history.values.len());
         let answer = ask(session, wanted(node, &point), (from, upto), asked, false).await?;
         point = answer.continuation_point;
-        let values = match answer.status_code {
+        let mut values = match answer.status_code {
             status if status.is_bad() => return Err(refusal(status)),
             StatusCode::GoodNoData => Vec::new(),
             _ => values(&answer.history_data)?,
         };
-        empty = if values.is_empty() { empty + 1 } else { 0 };
-        let last = values.last().and_then(|value| value.source_timestamp.as_ref());
-        let next = last
-            .and_then(|time| time.as_chrono().timestamp_nanos_opt())
-            .map(|ns| Timestamp(ns + NS_PER_TICK));
         let is_full = values.len() >= asked;
+        if let Some(seen) = seen {
+            values.retain(|value| moment(value) > Some(seen));
+        }
+        empty = if values.is_empty() { empty + 1 } else { 0 };
+        let last = values.iter().filter_map(moment).max();
         history.values.extend(values);
         if !point.is_null_or_empty() {
             continue;
         }
-        // Some servers cut at the number that was asked for without saying so: they are asked from there on.
-        match next {
-            Some(next) if is_full && next < upto && next > from => from = next,
+        // Some servers cut at the number that was asked for without saying so: they are asked from the last value
+        // on. Its time comes again then, so of several values with that time the first ones are kept.
+        match last {
+            Some(last) if is_full && last < upto => (from, seen) = (last, Some(last)),
             _ => break,
         }
     }
@@ -81,6 +80,10 @@ pub async fn read(
     history.cut = history.values.len() > count;
     history.values.truncate(count);
     Ok(history)
+}
+
+fn moment(value: &DataValue) -> Option<Timestamp> {
+    value.source_timestamp.as_ref()?.as_chrono().timestamp_nanos_opt().map(Timestamp)
 }
 
 fn wanted(node: &NodeId, point: &ByteString) -> HistoryReadValueId {
@@ -127,7 +130,7 @@ fn refusal(status: StatusCode) -> HistoryError {
 /// 100 ns steps since 1601, as the protocol counts.
 fn date(time: Timestamp) -> DateTime {
     const TICKS_TO_1970: i64 = 116_444_736_000_000_000;
-    DateTime::from(time.0.div_euclid(NS_PER_TICK) + TICKS_TO_1970)
+    DateTime::from(time.0.div_euclid(100) + TICKS_TO_1970)
 }
 
 #[cfg(test)]

@@ -143,6 +143,12 @@ async fn another_server_with_its_own_diagnostics_is_walked_to_the_end() {
     let namespaces = node(&tree, "i=2255").data.clone().expect("a variable");
     assert_eq!((namespaces.type_name.as_str(), namespaces.dimensions), ("String", Some(1)));
     assert!(tree.nodes.len() > 100, "{}", tree.nodes.len());
+    // It keeps no history.
+    let index = session.get_namespace_index("urn:gwp:plant").await.expect("the namespace");
+    let counter = NodeId::new(index, "Counter");
+    let error =
+        history::read(&session, &counter, Timestamp(0), Timestamp(1_000_000_000), 5).await.unwrap_err();
+    assert!(matches!(error, HistoryError::None(_)), "{error}");
     session.disconnect().await.expect("it ends");
 }
 
@@ -165,7 +171,12 @@ async fn the_past_comes_in_pieces_and_within_bounds() {
         .iter()
         .map(|value| value.source_timestamp.expect("a time").as_chrono().timestamp() - start)
         .collect();
-    assert_eq!(seconds, (0..1_000).collect::<Vec<_>>());
+    assert!(
+        seconds == (0..1_000).collect::<Vec<_>>(),
+        "{} values, the last ones {:?}",
+        seconds.len(),
+        seconds.iter().rev().take(3)
+    );
     assert_eq!(all.values[7].value, Some(Variant::Double(3.5)));
     assert_eq!(all.values[500].status, Some(StatusCode::BadSensorFailure));
     let some = history::read(&session, &past, at(100), at(2_000), 25).await.expect("values");
@@ -173,7 +184,5 @@ async fn the_past_comes_in_pieces_and_within_bounds() {
     assert_eq!(some.values[0].value, Some(Variant::Double(50.0)));
     let none = history::read(&session, &past, at(5_000), at(6_000), 25).await.expect("nothing");
     assert_eq!((none.values.len(), none.cut), (0, false));
-    let error = history::read(&session, &NodeId::new(index, "Gone"), at(0), at(10), 5).await.unwrap_err();
-    assert!(matches!(error, HistoryError::Refused(_) | HistoryError::None(_)), "{error}");
     session.disconnect().await.expect("it ends");
 }
