@@ -12,13 +12,14 @@
 //! wants to be told that sequencer and store move.
 
 use crate::disk::{self, Written};
-use crate::limits::{FAREWELLS, TICKS_PER_BEAT};
+use crate::limits::{FAREWELLS, LINK_SILENT_BEATS, TICKS_PER_BEAT};
 use crate::links::{Arrived, LinkAddresses, Links};
+use crate::route::LinkSet;
 use crate::seal::{Sealer, Secret};
 use crate::superblock::SuperblockFile;
 use crate::wiring::{WireFigures, Wiring};
 use gwp_redundancy::invariants::{self, Broken};
-use gwp_redundancy::member::{Epoch, Member};
+use gwp_redundancy::member::{Epoch, Member, NodeId};
 use gwp_redundancy::message::{Message, Report, Stance};
 use gwp_redundancy::mono::Mono;
 use gwp_redundancy::node::{
@@ -93,13 +94,15 @@ pub enum Told {
     Defect(&'static str),
 }
 
-/// What was heard of the peer that a standby follows by.
+/// What was heard of the peer by which the store is copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Heard {
     /// Newest epoch in which the peer was heard to be active.
     pub active_epoch: Epoch,
     /// It is active in it still, as far as is known.
     pub is_active: bool,
+    /// Links over which it was heard of late.
+    pub links: LinkSet,
 }
 
 /// A look at the machine.
@@ -226,7 +229,7 @@ struct Driver {
     switches: u64,
     peer: Option<(Report, Mono)>,
     witness: Option<(Report, Mono)>,
-    me: Member,
+    me: NodeId,
     out: Vec<Output>,
     refused: Option<Refusal>,
     defect: bool,
@@ -244,10 +247,15 @@ pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<To
     let votes = disk::start(file, inbox.clone()).map_err(DriverError::Thread)?;
     let (told, shell) = unbounded_channel();
     let (heard, hearing) = watch::channel(Heard::default());
-    let me = Member::Node(settings.me);
+    let me = settings.me;
     let mut driver = Driver {
         node: Node::boot(settings, block, clock()),
-        wiring: Wiring::new(links, Sealer::new(&secret, me, boot), me, settings.timing),
+        wiring: Wiring::new(
+            links,
+            Sealer::new(&secret, Member::Node(me), boot),
+            Member::Node(me),
+            settings.timing,
+        ),
         votes,
         kept: block,
         writing: None,
@@ -290,6 +298,7 @@ impl Driver {
                 due = now.plus(u64::try_from(every.as_nanos()).unwrap_or(self.beat));
                 self.step(Input::Tick);
                 self.wiring.remind(now);
+                self.look_at_links(now);
             }
         }
     }
@@ -328,16 +337,25 @@ impl Driver {
             self.witness = Some((report, now));
             return;
         }
-        if from == self.me {
+        if from == Member::Node(self.me) {
             return;
         }
         let is_active = report.stance == Stance::Active;
         let epoch = if is_active { report.epoch } else { 0 };
         self.peer = Some((report, now));
         self.heard.send_if_modified(|heard| {
-            let next = Heard { active_epoch: heard.active_epoch.max(epoch), is_active };
+            let next = Heard { active_epoch: heard.active_epoch.max(epoch), is_active, ..*heard };
             std::mem::replace(heard, next) != next
         });
+    }
+
+    fn look_at_links(&mut self, now: Mono) {
+        let links = self.wiring.links_heard(
+            now,
+            Member::Node(self.me.peer()),
+            self.beat.saturating_mul(LINK_SILENT_BEATS),
+        );
+        self.heard.send_if_modified(|heard| std::mem::replace(&mut heard.links, links) != links);
     }
 
     fn step(&mut self, input: Input) {

@@ -11,6 +11,7 @@ use crate::apart::{Apart, Measured};
 use crate::bulk::{self, BulkError, Join, Message, Receiver, Sender};
 use crate::driver::Heard;
 use crate::limits::{APPLIED_AT_ONCE_BYTES, ASK_EVERY, PING_EVERY, RETRY_AFTER, SILENT_MAX};
+use crate::route;
 use crate::stream::{StreamError, StreamKeys};
 use gwp_core::{PlanId, Record};
 use gwp_journal::{
@@ -80,6 +81,8 @@ enum FollowError {
     OutOfTurn,
     #[error("a frame does not follow on what is here: {0:?}")]
     Verdict(Verdict),
+    #[error("link {0} has fallen silent and another has not")]
+    LinkSilent(usize),
     #[error("the active refuses: {0}")]
     Refused(String),
     #[error("what the active has sent cannot be read: {0}")]
@@ -99,12 +102,11 @@ pub async fn follow(follower: Follower, mut stop: watch::Receiver<bool>) -> Opti
             _ = stop.wait_for(|stop| *stop) => return replica,
             active = heard.wait_for(|heard| heard.is_active) => if active.is_err() { return replica },
         }
-        let Some(peer) = follower.peers.get(next % follower.peers.len().max(1)).copied() else {
+        if follower.peers.is_empty() {
             return replica;
-        };
-        next = next.wrapping_add(1);
+        }
         // A frame that is being written is written to its end: only waiting is cut short.
-        match once(&follower, peer, (&mut replica, &mut is_doubtful), &mut stop).await {
+        match once(&follower, next, (&mut replica, &mut is_doubtful), &mut stop).await {
             Ok(()) => said.clear(),
             Err(error) => {
                 follower.copied.forget();
@@ -115,12 +117,13 @@ pub async fn follow(follower: Follower, mut stop: watch::Receiver<bool>) -> Opti
                 // It is tried several times a second: the same is said once.
                 let why = error.to_string();
                 if why != said {
-                    tracing::info!(%peer, %error, "the copy of the active's store does not go on; trying again");
+                    tracing::info!(%error, "the copy of the active's store does not go on; trying again");
                     (follower.progress)(&why);
                     said = why;
                 }
             }
         }
+        next = next.wrapping_add(1);
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return replica,
             () = tokio::time::sleep(RETRY_AFTER) => {}
@@ -148,6 +151,14 @@ async fn with<T: Send + 'static>(
     Ok(done?)
 }
 
+/// What cuts waiting short.
+struct Until<'s> {
+    stop: &'s mut watch::Receiver<bool>,
+    heard: watch::Receiver<Heard>,
+    /// The link that the connection goes over.
+    link: usize,
+}
+
 /// What is waited for, until it is to stop.
 async fn until<T>(stop: &mut watch::Receiver<bool>, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
@@ -162,15 +173,20 @@ fn is_of_disk(ended: &Result<(), FollowError>) -> bool {
     matches!(ended, Err(FollowError::Store(_) | FollowError::Task(_)))
 }
 
-/// Follows over one connection. A copy that is doubtful is not joined with, but made anew.
+/// Follows over one connection, link `first` if that is as good as others. A copy that is doubtful is not joined with,
+/// but made anew.
 async fn once(
     follower: &Follower,
-    peer: SocketAddr,
+    first: usize,
     (replica, is_doubtful): (&mut Option<Replica>, &mut bool),
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), FollowError> {
-    let Some(connected) = until(stop, follower.keys.connect(peer)).await else { return Ok(()) };
-    let (mut to, mut from) = bulk::split(connected?, SILENT_MAX);
+    let heard = follower.heard.borrow().links;
+    let connecting = route::connect(&follower.keys, &follower.peers, heard, first);
+    let Some(connected) = until(stop, connecting).await else { return Ok(()) };
+    let (link, stream) = connected?;
+    let (mut to, mut from) = bulk::split(stream, SILENT_MAX);
+    let until = &mut Until { stop, heard: follower.heard.clone(), link };
     let standing = with(follower, replica, |replica| replica.standing()).await?;
     let join = match &standing {
         Some(standing) if !*is_doubtful => Join {
@@ -191,17 +207,17 @@ async fn once(
         },
     };
     say(&mut to, &Message::Join(join)).await?;
-    let Some(answer) = receive(&mut from, stop).await? else { return Ok(()) };
+    let Some(answer) = receive(&mut from, until).await? else { return Ok(()) };
     match answer {
         Message::Follow { after } => {
-            tracing::info!(%after, "following the active");
+            tracing::info!(%after, link, "following the active");
             let came = follower.came.clone();
             with(follower, replica, move |replica| {
                 came(replica);
                 Ok(())
             })
             .await?;
-            let ended = frames(follower, replica, (&mut to, &mut from), stop).await;
+            let ended = frames(follower, replica, (&mut to, &mut from), until).await;
             *is_doubtful |= is_of_disk(&ended);
             ended
         }
@@ -221,11 +237,11 @@ async fn once(
         Message::Resync { after, hash } => {
             follower.copied.forget();
             tracing::info!(%after, "copying the whole store of the active");
-            if !pieces(follower, replica, (after, hash), (&mut to, &mut from), stop).await? {
+            if !pieces(follower, replica, (after, hash), (&mut to, &mut from), until).await? {
                 return Ok(());
             }
             *is_doubtful = false;
-            let ended = frames(follower, replica, (&mut to, &mut from), stop).await;
+            let ended = frames(follower, replica, (&mut to, &mut from), until).await;
             *is_doubtful |= is_of_disk(&ended);
             ended
         }
@@ -235,13 +251,11 @@ async fn once(
 }
 
 /// The next message; `None` when it is to stop.
-async fn receive(
-    from: &mut Receiver,
-    stop: &mut watch::Receiver<bool>,
-) -> Result<Option<Message>, FollowError> {
-    match until(stop, from.receive()).await {
-        None => Ok(None),
-        Some(said) => Ok(Some(said?)),
+async fn receive(from: &mut Receiver, until: &mut Until<'_>) -> Result<Option<Message>, FollowError> {
+    tokio::select! {
+        _ = until.stop.wait_for(|stop| *stop) => Ok(None),
+        said = from.receive() => Ok(Some(said?)),
+        () = route::silent(&mut until.heard, until.link) => Err(FollowError::LinkSilent(until.link)),
     }
 }
 
@@ -265,13 +279,13 @@ async fn pieces(
     replica: &mut Option<Replica>,
     (place, hash): (Place, RunningHash),
     (to, from): (&mut Sender, &mut Receiver),
-    stop: &mut watch::Receiver<bool>,
+    until: &mut Until<'_>,
 ) -> Result<bool, FollowError> {
     with(follower, replica, move |replica| replica.begin_full(place, hash)).await?;
     let mut bytes_copied = 0;
     let mut last_ping = tokio::time::Instant::now();
     loop {
-        let Some(said) = receive(from, stop).await? else { return Ok(false) };
+        let Some(said) = receive(from, until).await? else { return Ok(false) };
         match said {
             Message::Piece { bytes } => {
                 bytes_copied += bytes.len();
@@ -309,7 +323,7 @@ async fn frames(
     follower: &Follower,
     replica: &mut Option<Replica>,
     (to, from): (&mut Sender, &mut Receiver),
-    stop: &mut watch::Receiver<bool>,
+    until: &mut Until<'_>,
 ) -> Result<(), FollowError> {
     let copied = follower.copied.clone();
     with(follower, replica, move |replica| copied.compare(&mut replica.log_reader()?)).await?;
@@ -319,7 +333,7 @@ async fn frames(
     let (mut measured, mut apart) = (Measured::default(), None);
     loop {
         let said = tokio::select! {
-            said = receive(from, stop) => said?,
+            said = receive(from, until) => said?,
             _ = ask.tick() => {
                 offer(follower, to, apart).await?;
                 continue;

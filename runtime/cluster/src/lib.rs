@@ -23,7 +23,8 @@
 //!
 //! - **The store is copied over TCP** ([`stream`]): TLS 1.3, and the only key that is let through is
 //!   the peer's. [`bulk`] gives the frames of the store, and what is said about them, their form;
-//!   [`mirror`] and [`serve`] are the active's side of it, [`follow`] the standby's.
+//!   [`mirror`] and [`serve`] are the active's side of it, [`follow`] the standby's; [`route`] chooses
+//!   the link.
 //!
 //! [`driver`] is the thread of a node and [`witness`] that of a witness; the shell above gives them
 //! what happens.
@@ -38,6 +39,7 @@ pub mod follow;
 pub mod limits;
 pub mod links;
 pub mod mirror;
+pub mod route;
 pub mod seal;
 pub mod serve;
 pub mod stream;

@@ -37,6 +37,11 @@ pub const PING_EVERY: Duration = Duration::from_millis(300);
 pub const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A stream on which nothing comes for so long has ended.
 pub const SILENT_MAX: Duration = Duration::from_secs(3);
+/// A link over which nothing of the peer was heard for so many beats carries no stream while another one is heard. Of
+/// datagrams of which a third is lost so many in a row are lost once in ten thousand.
+pub const LINK_SILENT_BEATS: u64 = 8;
+/// A connection that has not come about in so long is not waited for alone.
+pub const NEXT_LINK_AFTER: Duration = Duration::from_millis(250);
 /// Between two tries to follow.
 pub const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// When no connection can be taken, such as for want of file descriptors.

@@ -2,14 +2,17 @@
 
 use crate::apart::Apart;
 use crate::bulk::{self, BulkError, Message, Receiver, Sender};
+use crate::driver::Heard;
 use crate::limits::{ACCEPT_PAUSE, PING_EVERY, SENT_AT_ONCE_BYTES, SERVED_MAX, SILENT_MAX};
 use crate::mirror::hub::{Copying, Hub, Next};
+use crate::route;
 use crate::stream::{StreamError, StreamKeys};
 use gwp_journal::{Snapshot, Standing, StoreError};
 use gwp_redundancy::mirror::Place;
 use gwp_redundancy::mirror::rejoin::Joining;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 /// Makes a snapshot of the store while its writer goes on, or none when that has ended; blocks.
@@ -40,15 +43,18 @@ enum ServeError {
     OutOfTurn,
     #[error("it is too far behind for the frames that are kept, or another connection of it has come")]
     Lost,
+    #[error("link {0} has fallen silent and another has not")]
+    LinkSilent(usize),
     #[error("the store's writer has ended")]
     Stopping,
     #[error("reading the store has failed")]
     Task(#[from] JoinError),
 }
 
-/// Serves whoever comes as the peer, until it is aborted.
+/// Serves whoever comes as the peer over a link, until it is aborted.
 pub async fn serve_peer(
-    listener: TcpListener,
+    (listener, link): (TcpListener, usize),
+    heard: watch::Receiver<Heard>,
     keys: StreamKeys,
     hub: Hub,
     snapshots: Snapshots,
@@ -63,10 +69,14 @@ pub async fn serve_peer(
             Ok((tcp, from)) => {
                 // One peer: the next connection of it takes the place of this one.
                 let (keys, hub, snapshots) = (keys.clone(), hub.clone(), snapshots.clone());
-                let from_peer = from_peer.clone();
+                let (from_peer, mut heard) = (from_peer.clone(), heard.clone());
                 served.spawn(async move {
-                    if let Err(error) = serve(tcp, &keys, &hub, &snapshots, &*from_peer).await {
-                        tracing::info!(%from, %error, "the peer does not copy any more");
+                    let served = tokio::select! {
+                        served = serve(tcp, &keys, &hub, &snapshots, &*from_peer) => served,
+                        () = route::silent(&mut heard, link) => Err(ServeError::LinkSilent(link)),
+                    };
+                    if let Err(error) = served {
+                        tracing::info!(%from, link, %error, "the peer does not copy any more");
                     }
                 });
             }
@@ -110,10 +120,20 @@ async fn serve(
         }
     };
     tracing::info!(%after, "the peer follows");
-    let link = hub.attach(after);
-    let ended = follow((&mut to, &mut from), (hub, link), copying, from_peer).await;
-    hub.detach(link);
-    ended
+    let attached = Attached { hub, number: hub.attach(after) };
+    follow((&mut to, &mut from), &attached, copying, from_peer).await
+}
+
+/// A peer that follows, until this is dropped.
+struct Attached<'h> {
+    hub: &'h Hub,
+    number: u64,
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        self.hub.detach(self.number);
+    }
 }
 
 /// Gives a copy of the whole store; the place up to which it goes.
@@ -148,7 +168,7 @@ async fn copy_all(to: &mut Sender, from: &mut Receiver, snapshots: &Snapshots) -
 /// Frames to the peer, and what it says of them.
 async fn follow(
     (to, from): (&mut Sender, &mut Receiver),
-    (hub, link): (&Hub, u64),
+    &Attached { hub, number }: &Attached<'_>,
     mut copying: Option<Copying>,
     from_peer: &dyn FromPeer,
 ) -> Result<(), ServeError> {
@@ -158,7 +178,7 @@ async fn follow(
         tokio::pin!(rung);
         // Registered before the look, so that no ring between is missed.
         rung.as_mut().enable();
-        match hub.next(link, SENT_AT_ONCE_BYTES) {
+        match hub.next(number, SENT_AT_ONCE_BYTES) {
             Next::Frames(frames) => {
                 for (head, bytes) in frames {
                     if !to.has_room() {
@@ -176,7 +196,7 @@ async fn follow(
         tokio::select! {
             () = rung => {}
             said = from.receive() => match said? {
-                Message::Acknowledge { received, durable } => hub.acknowledged(link, received, durable),
+                Message::Acknowledge { received, durable } => hub.acknowledged(number, received, durable),
                 Message::Fill { bytes } => from_peer.fill(bytes),
                 Message::AskTime { sent, apart } => {
                     let received = from_peer.now();

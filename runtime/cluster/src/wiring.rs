@@ -3,6 +3,7 @@
 use crate::admission::Admission;
 use crate::limits::{REMINDED_FOR, SECOND_TOLD_EVERY};
 use crate::links::{Arrived, Links};
+use crate::route::LinkSet;
 use crate::seal::{Opened, Sealer, Why};
 use crate::wire;
 use gwp_redundancy::member::{Member, NodeId};
@@ -176,6 +177,17 @@ impl Wiring {
 
     fn is_second(&self, now: Mono) -> bool {
         self.turned_away.iter().flatten().any(|since| now.since(*since) >= self.patience)
+    }
+
+    /// Links over which this member was heard within so many nanoseconds.
+    pub fn links_heard(&self, now: Mono, member: Member, within: u64) -> LinkSet {
+        let mut heard = LinkSet::default();
+        for (link, by_member) in self.heard.iter().enumerate() {
+            if by_member[index(member)].is_some_and(|at| now.since(at) < within) {
+                heard.insert(link);
+            }
+        }
+        heard
     }
 
     pub fn figures(&self, now: Mono) -> WireFigures {

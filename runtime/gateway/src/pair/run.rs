@@ -355,9 +355,10 @@ impl<'a> PairNode<'a> {
         set_working(&self.working, Some(engine.clone()));
         let (from_peer, taking) = shadow::from_peer(&engine, self.desk.clone());
         let mut tasks = vec![self.wishes(hub.clone()), taking];
-        for listener in std::mem::take(&mut self.listeners) {
+        for (link, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
             tasks.push(tokio::spawn(serve_peer(
-                listener,
+                (listener, link),
+                self.driver.heard.clone(),
                 self.keys.clone(),
                 hub.clone(),
                 engine.snapshots(),
