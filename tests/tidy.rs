@@ -39,6 +39,7 @@ fn rooms_know_only_what_they_may() {
         ("gwp-driver-contract", core),
         ("gwp-driver-modbus", &["gwp-core", "gwp-driver-kit"]),
         ("gwp-driver-s7", &["gwp-core", "gwp-driver-kit"]),
+        ("gwp-driver-opcua", &["gwp-core", "gwp-driver-kit"]),
         ("gwp-driver-mqtt", &["gwp-core", "gwp-mqtt"]),
         ("gwp-sink-console", core),
         ("gwp-sink-file", core),

@@ -5,6 +5,7 @@ use opcua::crypto::{CertificateStore, X509};
 use std::net::IpAddr;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
+use x509_cert::der::pem::LineEnding;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
@@ -123,6 +124,12 @@ impl Facts {
             return Err(Unfit::Application { wanted: application_uri.into(), has });
         }
         Ok(())
+    }
+
+    /// The certificate in PEM.
+    pub fn pem(&self) -> String {
+        let label = "CERTIFICATE";
+        x509_cert::der::pem::encode_string(label, LineEnding::LF, &self.der).unwrap_or_default()
     }
 
     /// Whole days until it ends; negative when it has ended.
