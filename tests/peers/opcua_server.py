@@ -22,7 +22,7 @@ Contents in the namespace urn:gwp:plant (which --namespaces puts at another inde
     s=Line.Speed, s=Line.Count writable double and int32
     s=Counter                  uint32 that counts each MS milliseconds (default 100), with history
     s=Past                     double with 1,000 values of history, one a second from 2024-01-01 on
-    s=Many.0 ..                COUNT int32 nodes
+    s=Many.0 ..                COUNT int32 nodes: 1,500 in one folder, then folders of 500
 """
 
 import argparse
@@ -155,7 +155,7 @@ class Contents:
             await self.variable(types, f"Types.{name}", value, getattr(ua.VariantType, name))
         null = await self.variable(types, "Types.Null", 0.0, ua.VariantType.Double)
         nothing = ua.DataValue(ua.Variant(None, ua.VariantType.Null))
-        await self.server.write_attribute_value(null.nodeid, nothing)
+        self.server.set_attribute_value_callback(null.nodeid, lambda node_id, attribute: nothing)
         await self.structures(types)
         await self.variable(arrays, "Arrays.Int32", [1, -2, 3], ua.VariantType.Int32)
         await self.variable(arrays, "Arrays.String", ["a", "b"], ua.VariantType.String)
@@ -165,8 +165,12 @@ class Contents:
         await self.variable(self.line, "Line.Count", 7, ua.VariantType.Int32, writable=True)
         self.counter = await self.variable(plant, "Counter", 0, ua.VariantType.UInt32)
         self.past = await self.variable(plant, "Past", 0.0, ua.VariantType.Double)
+        # asyncua compares each new node with all in its folder: 10,000 in one would take minutes.
+        parent = many
         for number in range(self.options.nodes):
-            await self.variable(many, f"Many.{number}", number, ua.VariantType.Int32, writable=number < 10)
+            if number >= 1_500 and number % 500 == 0:
+                parent = await self.folder(many, f"Many.from{number}")
+            await self.variable(parent, f"Many.{number}", number, ua.VariantType.Int32, writable=number < 10)
 
     async def structures(self, parent):
         step, _ = await new_struct(

@@ -1,11 +1,9 @@
 //! Who the gateway is to the server, and how messages are protected: settings of the source.
 
-use crate::security::{Identity, Mode, Options, Policy};
+use crate::security::{self, Identity, Mode, Options, Policy};
 use gwp_core::manifest::{Need, Setting, SettingError, SettingKind, Settings};
 use gwp_driver_kit::settings::error;
-
-/// Folder with certificates when none is named.
-const PKI: &str = "pki";
+use std::path::PathBuf;
 
 const fn text(name: &'static str, doc: &'static str) -> Setting {
     Setting { name, kind: SettingKind::Text, need: Need::Optional, doc }
@@ -49,13 +47,14 @@ pub const CHECK_NAMES: Setting = Setting {
 pub const PKI_FOLDER: Setting = Setting {
     name: "pki",
     kind: SettingKind::Text,
-    need: Need::Default(PKI),
-    doc: "Folder, on the node, with the gateway's own certificate and those of trusted servers.",
+    need: Need::Optional,
+    doc: "Folder, on the node, with the gateway's own certificate and those of trusted servers; without it `pki` in \
+          the data directory. `gwp certs` shows it.",
 };
 
 /// How to connect to `url`; `None` while a part of it is a reference that only a node can resolve.
 pub fn connection(settings: &Settings, url: String, errors: &mut Vec<SettingError>) -> Option<Options> {
-    let mut options = Options::new(url, settings.text("pki").unwrap_or(PKI));
+    let mut options = Options::new(url, settings.text("pki").map_or_else(security::folder, PathBuf::from));
     options.mode = settings.text("security").and_then(Mode::of_word).unwrap_or_default();
     options.policy = settings.text("policy").and_then(Policy::of_word);
     options.check_names = settings.bool("check_names").unwrap_or(true);

@@ -20,6 +20,7 @@ const PLANT: &str = "urn:gwp:plant";
 fn options(peer: &Peer, pki: &Path, mode: Mode) -> Options {
     let mut options = Options::new(&peer.url, pki);
     options.mode = mode;
+    options.check_names = peer.named;
     options.session_name = "gwp test".into();
     // node-opcua proves its key at its leisure when other tests run beside.
     options.connect_timeout = Duration::from_secs(60);
@@ -265,7 +266,7 @@ async fn a_server_without_security_says_what_it_offers() {
         return;
     }
     let folder = Folder::new("plain");
-    let peer = Peer::asyncua(&folder.0.join("server"), &["--plain"]);
+    let mut peer = Peer::asyncua(&folder.0.join("server"), &["--plain"]);
     let pki = folder.0.join("pki");
     let error = refused(&options(&peer, &pki, Mode::Sign)).await;
     assert_eq!(error.to_string(), "the server has no endpoint with security sign; it offers: none");
@@ -274,7 +275,9 @@ async fn a_server_without_security_says_what_it_offers() {
     plain.identity = user("secret");
     let connection = connect(&plain).await.expect("it connects");
     assert!(connection.context.warnings[0].contains("over the network as it is"), "{:?}", connection.context);
+    assert_eq!(peer.tell("sessions"), "1");
     assert_eq!(speed(connection).await, 12.5);
+    assert_eq!(peer.tell("sessions"), "0");
 }
 
 /// Forwards connections to a port, as a router does: the server knows another address of itself.

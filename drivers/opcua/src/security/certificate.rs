@@ -5,6 +5,7 @@ use opcua::crypto::{CertificateStore, X509};
 use std::net::IpAddr;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
+use x509_cert::der::pem::LineEnding;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
@@ -125,6 +126,12 @@ impl Facts {
         Ok(())
     }
 
+    /// The certificate in PEM.
+    pub fn pem(&self) -> String {
+        let label = "CERTIFICATE";
+        x509_cert::der::pem::encode_string(label, LineEnding::LF, &self.der).unwrap_or_default()
+    }
+
     /// Whole days until it ends; negative when it has ended.
     pub fn days_left(&self, now: Timestamp) -> i64 {
         (self.not_after.as_second() - now.as_second()).div_euclid(86_400)
@@ -163,7 +170,7 @@ fn alternative_names(certificate: &Certificate) -> (Option<String>, Vec<String>)
 }
 
 /// Text of others without what would steer a terminal, and not longer than a line.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

@@ -77,9 +77,15 @@ fn what_is_no_certificate_is_told() {
 
 #[test]
 fn pem_is_read_like_der() {
-    use x509_cert::der::EncodePem;
     let facts = certificate("line 1", &[]);
-    let pem =
-        Certificate::from_der(&facts.der).unwrap().to_pem(x509_cert::der::pem::LineEnding::CRLF).unwrap();
-    assert_eq!(Facts::of_bytes(pem.as_bytes()).unwrap().thumbprint, facts.thumbprint);
+    let pem = facts.pem();
+    assert!(
+        pem.starts_with("-----BEGIN CERTIFICATE-----\n") && pem.ends_with("-----END CERTIFICATE-----\n"),
+        "{pem}"
+    );
+    assert_eq!(Facts::of_bytes(pem.as_bytes()).unwrap().der, facts.der);
+    assert_eq!(
+        Facts::of_bytes(format!("\n{}", pem.replace('\n', "\r\n")).as_bytes()).unwrap().der,
+        facts.der
+    );
 }

@@ -62,6 +62,11 @@ impl Context {
     pub fn explain(&self, status: StatusCode) -> ConnectError {
         explain(status, self)
     }
+
+    /// What it means that the event loop ended without a status.
+    pub fn ended(&self) -> ConnectError {
+        explain(StatusCode::BadConnectionClosed, self)
+    }
 }
 
 /// A session that is not connected yet: its event loop does that when it is polled.
@@ -248,6 +253,7 @@ fn judge(
             subject: facts.subject,
             thumbprint: facts.thumbprint,
             file,
+            pki: options.pki.clone(),
         });
     }
     facts.check(now).map_err(|error| unfit(&facts.thumbprint, error))?;

@@ -24,5 +24,7 @@ pub use connect::{Connection, Context, Prepared, connect, prepare};
 pub use endpoint::NoEndpoint;
 pub use options::{Identity, Mode, Options, Policy};
 pub use own::Own;
-pub use store::{Entry, Seen, Store, StoreError, Trust};
+pub use store::{Entry, Seen, Store, StoreError, Trust, folder, read_certificate, set_folder};
 pub use words::ConnectError;
+
+pub(crate) use certificate::printable;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Rejected certificates that are kept; the oldest go first.
 const REJECTED_MAX: usize = 50;
@@ -13,6 +14,20 @@ const REJECTED_MAX: usize = 50;
 const FILES_MAX: usize = 2_000;
 /// Longest name of a file that every system takes.
 const FILE_NAME_MAX: usize = 200;
+
+/// Folder of the process, see [`set_folder`].
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says where certificates of this process are kept, for sources that name no folder. Drivers are not told of the
+/// data directory of the node they run on, so the gateway says it once, before anything starts.
+pub fn set_folder(pki: PathBuf) {
+    let _ = FOLDER.set(pki);
+}
+
+/// The folder of sources that name none: below the data directory, `data/pki` unless [`set_folder`] said another.
+pub fn folder() -> PathBuf {
+    FOLDER.get().cloned().unwrap_or_else(|| Path::new("data").join("pki"))
+}
 
 /// What can be wrong with the folders.
 #[derive(Debug, thiserror::Error)]

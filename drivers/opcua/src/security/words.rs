@@ -25,15 +25,16 @@ pub enum ConnectError {
     Endpoint(#[from] NoEndpoint),
     #[error(
         "the certificate of {url} is not trusted: {subject}, thumbprint {thumbprint}. If it is the server's (compare \
-         the thumbprint there), run `gwp certs trust {thumbprint}`; it lies in {file}",
-        file = .file.display()
+         the thumbprint there), run `gwp certs trust {thumbprint} --pki {pki}`; it lies in {file}",
+        file = .file.display(),
+        pki = .pki.display()
     )]
-    Untrusted { url: String, subject: String, thumbprint: String, file: PathBuf },
+    Untrusted { url: String, subject: String, thumbprint: String, file: PathBuf, pki: PathBuf },
     #[error("the certificate of {url} cannot be used: {unfit} (thumbprint {thumbprint})")]
     Unfit { url: String, thumbprint: String, unfit: Unfit },
     #[error(
         "the certificate of {url} cannot be used: {unfit}. If it is the right one, set the address to what it is for, \
-         or switch the comparison of names off for this source (the certificate must still be trusted)"
+         or say `check_names = false` (the certificate must still be trusted)"
     )]
     Names { url: String, unfit: Unfit },
     #[error(

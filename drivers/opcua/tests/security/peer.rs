@@ -39,6 +39,8 @@ pub struct Peer {
     pub port: u16,
     /// Its address, with the path that it has.
     pub url: String,
+    /// Its certificate is for the host in `url`: that of node-opcua is for the machine's name.
+    pub named: bool,
 }
 
 impl Peer {
@@ -50,17 +52,17 @@ impl Peer {
         let python = String::from_utf8(python.stdout).expect("a path");
         let mut command = Command::new(python.trim());
         command.arg(peers().join("opcua_server.py")).arg(folder).args(options);
-        Peer::start(command)
+        Peer::start(command, true)
     }
 
     /// The server of node-opcua; all it keeps is in `folder`.
     pub fn node(folder: &Path, options: &[&str]) -> Peer {
         let mut command = Command::new("sh");
         command.arg(peers().join("opcua_node.sh")).arg(folder).args(options);
-        Peer::start(command)
+        Peer::start(command, false)
     }
 
-    fn start(mut command: Command) -> Peer {
+    fn start(mut command: Command, named: bool) -> Peer {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let input = child.stdin.take().expect("its input");
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
@@ -73,7 +75,7 @@ impl Peer {
                 break port.parse().expect("a port");
             }
         };
-        Peer { child, input, output, port, url: format!("opc.tcp://127.0.0.1:{port}/plant/") }
+        Peer { child, input, output, port, url: format!("opc.tcp://127.0.0.1:{port}/plant/"), named }
     }
 
     /// Has the server of asyncua do something; its answer.

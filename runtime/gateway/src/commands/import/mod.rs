@@ -4,7 +4,7 @@ mod draft;
 mod kepware;
 mod report;
 mod telegraf;
-mod text;
+pub mod text;
 
 use crate::catalog;
 use anyhow::Context;
