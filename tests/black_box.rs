@@ -3,6 +3,8 @@
 
 #[path = "black_box/alarms.rs"]
 mod alarms;
+#[path = "black_box/certs.rs"]
+mod certs;
 #[path = "black_box/changes.rs"]
 mod changes;
 #[path = "black_box/command_line.rs"]

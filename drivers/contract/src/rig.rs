@@ -1,7 +1,7 @@
 //! A source under test: a clock, what it is told, and what it emits.
 
 use gwp_core::command::{Command, CommandFault, CommandSender, command_channel};
-use gwp_core::edge::Edge;
+use gwp_core::edge::{Credit, Edge};
 use gwp_core::limits::SOURCE_CREDIT_SAMPLES;
 use gwp_core::manifest::{Declaration, SettingValue, Settings};
 use gwp_core::record::SlotMark;
@@ -99,10 +99,13 @@ impl Running {
     pub fn of(source: Box<dyn Source>) -> Running {
         let (write, commands) = command_channel();
         let (tx, emissions) = mpsc::unbounded_channel();
-        let hand = Arc::new(move |emission, credit| {
-            drop(credit);
+        let hand = Arc::new(move |emission, credit: Credit| {
             // The test may have seen enough.
             let _ = tx.send(emission);
+            // What the test has is as good as in the log.
+            if let Some(receipt) = credit.settle() {
+                receipt.give();
+            }
         });
         let outlet = Outlet::new(Edge::new(SOURCE_CREDIT_SAMPLES), hand);
         let (stop_source, stop) = stop_pair();

@@ -1,7 +1,9 @@
 //! What the three drivers are and which settings they take.
 
 use crate::address::{Order, STRING_BYTES_MAX};
-use gwp_core::manifest::{Exclusive, Manifest, Need, Role, Setting, SettingKind, SourceTraits, Standby};
+use gwp_core::manifest::{
+    Exclusive, Manifest, Need, Role, Setting, SettingKind, Slots, SourceTraits, Standby,
+};
 
 const ADDRESS: Setting = Setting {
     name: "address",
@@ -184,7 +186,8 @@ const fn traits(standby: &'static [Standby]) -> Role {
     Role::Source(SourceTraits {
         device_settings: DEVICE_SETTINGS,
         addresses: ADDRESSES,
-        polled: true,
+        polled: Slots::Always,
+        device_time: false,
         buffers: false,
         writes: true,
         commands: false,

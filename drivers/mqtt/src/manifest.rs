@@ -2,7 +2,7 @@
 
 use crate::payload::TimeUnit;
 use gwp_core::Manifest;
-use gwp_core::manifest::{Exclusive, Need, Role, Setting, SettingKind, SourceTraits, Standby};
+use gwp_core::manifest::{Exclusive, Need, Role, Setting, SettingKind, Slots, SourceTraits, Standby};
 use gwp_mqtt::rows;
 
 /// The driver `mqtt`.
@@ -26,7 +26,8 @@ pub static MANIFEST: Manifest = Manifest {
                  place gives no sample; `null` is bad.",
             ),
         ],
-        polled: false,
+        polled: Slots::Never,
+        device_time: false,
         buffers: true,
         writes: false,
         commands: true,

@@ -1,6 +1,6 @@
 //! What the driver is and which settings it takes.
 
-use gwp_core::manifest::{Manifest, Need, Role, Setting, SettingKind, SourceTraits, Standby};
+use gwp_core::manifest::{Manifest, Need, Role, Setting, SettingKind, Slots, SourceTraits, Standby};
 
 /// Words of the setting `connection`, in the order of their codes from 1 on.
 pub const CONNECTION_KINDS: &[&str] = &["pg", "op", "basic"];
@@ -122,7 +122,8 @@ pub static S7: Manifest = Manifest {
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: ADDRESSES,
-        polled: true,
+        polled: Slots::Always,
+        device_time: false,
         buffers: false,
         writes: true,
         commands: false,

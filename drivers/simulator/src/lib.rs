@@ -9,7 +9,7 @@ pub mod signal;
 
 use gwp_core::command::{Command, CommandFault};
 use gwp_core::manifest::{
-    Manifest, Need, Place, Role, Setting, SettingError, SettingKind, SourceTraits, Standby,
+    Manifest, Need, Place, Polled, Role, Setting, SettingError, SettingKind, SourceTraits, Standby,
 };
 use gwp_core::scan::{Polled, Poller, run_polled};
 use gwp_core::source::{
@@ -50,7 +50,8 @@ static MANIFEST: Manifest = Manifest {
                 "One row of a CSV file per scan slot, by header; starts again after the last. An empty cell is bad.",
             ),
         ],
-        polled: true,
+        polled: Slots::Always,
+        device_time: false,
         buffers: false,
         writes: true,
         commands: false,

@@ -1,6 +1,6 @@
 //! Sources and the settings of the devices on them.
 
-use gwp_core::manifest::Standby;
+use gwp_core::manifest::{Slots, Standby};
 use gwp_syntax::{Diagnostic, Diagnostics};
 
 use crate::assemble::SourcePart;
@@ -36,7 +36,14 @@ pub(crate) fn sources(
                 .push(fault.help("set `standby = warm`, or accept bad data until it has connected"));
         }
         let device_settings = settings::check_only_device(driver, item.name.span, &mut checker);
-        let polled = driver.source().is_some_and(|traits| traits.polled);
+        let polled = driver.is_polled(&fields.settings);
+        let slots = driver.source().map(|traits| traits.polled);
+        if let (Standby::Hot, Some(Slots::When(setting, word)), false) = (fields.standby, slots, polled) {
+            let message =
+                format!("`{}` cannot do `standby = hot` unless it is asked in scan slots", item.name);
+            let help = format!("add `{setting} = {word}`, or write `standby = warm`");
+            checker.report.push(Diagnostic::new("E407", item.name.span, message).help(help));
+        }
         parts.push(Some(SourcePart { fields, polled, device_settings }));
     }
     devices(world, catalog, report);

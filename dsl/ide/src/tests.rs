@@ -3,7 +3,9 @@
 use super::*;
 use gwp_compile::{EntryFile, Project, compile};
 use gwp_core::Manifest;
-use gwp_core::manifest::{Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits, SourceTraits, Standby};
+use gwp_core::manifest::{
+    Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits, Slots, SourceTraits, Standby,
+};
 
 static PLC: Manifest = Manifest {
     name: "plc",
@@ -37,7 +39,8 @@ static PLC: Manifest = Manifest {
             doc: "Its number.",
         }],
         addresses: &[("hr 100", "a holding register")],
-        polled: true,
+        polled: Slots::Always,
+        device_time: false,
         buffers: false,
         writes: true,
         commands: false,

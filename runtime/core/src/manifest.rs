@@ -45,7 +45,9 @@ pub struct SourceTraits {
     /// Address forms for the reference page: form and meaning.
     pub addresses: &'static [(&'static str, &'static str)],
     /// It is asked in scan slots (else it reports on its own).
-    pub polled: bool,
+    pub polled: Slots,
+    /// Its samples carry the device's time stamps unless a program says `time = gateway`.
+    pub device_time: bool,
     /// It keeps samples while the gateway is away, so it may be paused, and `on_disconnect = hold(..)` can wait
     /// for them.
     pub buffers: bool,
@@ -55,6 +57,15 @@ pub struct SourceTraits {
     pub commands: bool,
     /// Standby modes it can do, fastest first.
     pub standby: &'static [Standby],
+}
+
+/// When a source is asked in scan slots.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Slots {
+    Always,
+    Never,
+    /// When this setting has this word.
+    When(&'static str, &'static str),
 }
 
 /// What a source does on a node in standby.
@@ -186,6 +197,15 @@ impl Manifest {
         match &self.role {
             Role::Source(traits) => Some(traits),
             Role::Sink(_) => None,
+        }
+    }
+
+    /// Whether a source with these settings is asked in scan slots.
+    pub fn is_polled(&self, settings: &Settings) -> bool {
+        match self.source().map(|traits| traits.polled) {
+            Some(Slots::Always) => true,
+            Some(Slots::When(setting, word)) => settings.text(setting) == Some(word),
+            Some(Slots::Never) | None => false,
         }
     }
 

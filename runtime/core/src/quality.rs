@@ -31,15 +31,21 @@ macro_rules! codes {
 codes! {
     GOOD = 0x0000_0000, "good", "The value is what the device reported.";
     GOOD_CLAMPED = 0x0030_0000, "good(clamped)", "The value was limited to its declared range.";
+    LOCAL_OVERRIDE = 0x0096_0000, "good(local_override)", "Somebody has set the value by hand at the device.";
     UNCERTAIN = 0x4000_0000, "uncertain", "Uncertain for no named reason.";
+    NO_COMMUNICATION_LAST_USABLE = 0x408F_0000, "uncertain(no_communication)", "The server cannot reach the device; this is the last usable value.";
     LAST_USABLE = 0x4090_0000, "uncertain(last_usable)", "Communication failed; this is the last usable value.";
     SUBSTITUTED = 0x4091_0000, "uncertain(substituted)", "`otherwise` supplied the value.";
     INITIAL = 0x4092_0000, "uncertain(initial)", "No sample since the start; an initial value.";
+    NOT_ACCURATE = 0x4093_0000, "uncertain(not_accurate)", "The sensor is at one of its limits or not calibrated.";
+    SUB_NORMAL = 0x4095_0000, "uncertain(sub_normal)", "Fewer good sources than wanted made the value.";
     OUT_OF_RANGE = 0x4094_0000, "uncertain(out_of_range)", "Outside the declared range of engineering units.";
     TRUNCATED = 0x40A4_0000, "uncertain(truncated)", "A text was cut at its declared or largest length.";
     BAD = 0x8000_0000, "bad", "Bad for no named reason.";
     COMM_LOST = 0x8005_0000, "bad(comm_lost)", "The device does not answer or the connection is broken.";
     TIMEOUT = 0x800A_0000, "bad(timeout)", "The device did not answer in time.";
+    ACCESS_DENIED = 0x801F_0000, "bad(access_denied)", "The user may not read this address.";
+    NO_COMMUNICATION = 0x8031_0000, "bad(no_communication)", "The server cannot reach the device behind it.";
     WAITING = 0x8032_0000, "bad(waiting)", "No value has been received yet.";
     UNKNOWN_ADDRESS = 0x8034_0000, "bad(unknown_address)", "The device does not have this address.";
     CONFIG = 0x8089_0000, "bad(config)", "The device refuses the request as configured.";
@@ -52,6 +58,7 @@ codes! {
     NOT_A_NUMBER = 0x8074_0000, "bad(not_a_number)", "The value has not the declared type, or is NaN.";
     DIVISION_BY_ZERO = 0x80AB_0000, "bad(division_by_zero)", "Division by zero.";
     DECODING = 0x8007_0000, "bad(decoding)", "The bytes from the device make no value.";
+    TOO_MANY_ITEMS = 0x80DB_0000, "bad(too_many_items)", "The server monitors no more nodes.";
     STOPPED = 0x808D_0000, "bad(out_of_service)", "The source is stopped on purpose.";
 }
 

@@ -9,6 +9,7 @@ pub fn drivers() -> Vec<&'static dyn Driver> {
     let mut drivers: Vec<&'static dyn Driver> = vec![&gwp_driver_simulator::Simulator];
     drivers.extend(gwp_driver_modbus::DRIVERS.iter().map(|driver| driver as &dyn Driver));
     drivers.push(&gwp_driver_mqtt::Mqtt);
+    drivers.push(&gwp_driver_opcua::OpcUa);
     drivers.push(&gwp_driver_s7::S7);
     drivers
 }

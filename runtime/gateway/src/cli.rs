@@ -172,6 +172,30 @@ this command does.
     },
     /// Run the third vote of a pair: no data, next to no load; on a third machine
     Witness(commands::witness::WitnessArgs),
+    /// Certificates of OPC UA: the gateway's own, and servers that it trusts or has rejected
+    #[command(after_help = "\
+They lie in pki below the data directory; no gateway needs to run, and one that runs sees changes at its next attempt
+to connect. A server that is not trusted is listed as rejected after the first attempt: compare the thumbprint with the
+one that the server itself shows, then trust it. Exit code 1: there is no such certificate.
+
+  gwp certs ls
+  gwp certs trust 3f9a27
+  gwp certs export --own gwp.der       for the trust list of the server")]
+    Certs {
+        #[command(subcommand)]
+        command: commands::certs::CertsCommand,
+        #[command(flatten)]
+        place: commands::certs::PkiArgs,
+    },
+    /// Look around in an OPC UA server: nodes, types, values; with --tags as lines for a program
+    #[command(after_help = "\
+Uses the gateway's certificate and its list of trusted servers, as the driver does. Exit code 1: the server refuses, or
+is not trusted, and what mends that; 2: nothing can be read or written here.
+
+  gwp browse opc.tcp://10.1.4.40:4840 --security none
+  gwp browse opc.tcp://10.1.4.40:4840 --user anna --start 'nsu=urn:plant:line;s=Line1'
+  gwp browse opc.tcp://10.1.4.40:4840 --tags > line.txt    to be put below `source line : opcua {`")]
+    Browse(commands::browse::BrowseArgs),
     /// Look into the journals of a data directory (not while a gateway runs on it)
     Journal {
         #[command(subcommand)]
@@ -361,6 +385,8 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => commands::audit::audit(&args),
         Command::Pair { command, gateway } => commands::pair::pair(&command, &gateway),
         Command::Witness(args) => commands::witness::witness(&args),
+        Command::Certs { command, place } => commands::certs::certs(&command, &place),
+        Command::Browse(args) => commands::browse::browse(&args),
         Command::Journal { command, data } => commands::journal::journal(&command, &data),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "gwp", &mut std::io::stdout());

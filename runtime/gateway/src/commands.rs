@@ -2,6 +2,8 @@
 
 pub mod alarm;
 pub mod audit;
+pub mod browse;
+pub mod certs;
 pub mod change;
 pub mod check;
 pub mod editor;

@@ -5,7 +5,7 @@
 
 use crate::catalog;
 use gwp_core::manifest::{
-    Manifest, Need, PlaceOfData, Setting, SettingKind, written_bytes, written_duration,
+    Manifest, Need, PlaceOfData, Setting, SettingKind, Slots, written_bytes, written_duration,
 };
 use std::fmt::Write;
 
@@ -43,7 +43,13 @@ fn driver(manifest: &Manifest) -> String {
     let _ = writeln!(
         out,
         "{}; {}; standby modes: {}.\n",
-        if traits.polled { "Polled in scan slots" } else { "Reports on its own" },
+        match traits.polled {
+            Slots::Always => "Polled in scan slots".to_owned(),
+            Slots::Never => "Reports on its own".to_owned(),
+            Slots::When(setting, word) => {
+                format!("Reports on its own, or is polled in scan slots with `{setting} = {word}`")
+            }
+        },
         if traits.buffers { "can be paused, the device keeps its samples" } else { "cannot be held back" },
         standby.join(", ")
     );

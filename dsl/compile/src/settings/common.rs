@@ -124,12 +124,12 @@ pub(crate) static SOURCE: &[Setting] = &[
         doc: "What it does on the node that is not active.",
     },
     duration("late", 0, 86_400_000, "0 s", "How late samples may arrive."),
-    setting(
-        "time",
-        SettingKind::Choice(&["gateway", "device"]),
-        "gateway",
-        "Whose clock stamps the samples.",
-    ),
+    Setting {
+        name: "time",
+        kind: SettingKind::Choice(&["gateway", "device"]),
+        need: Need::Optional,
+        doc: "Whose clock stamps the samples: the gateway's, unless the driver says that it is the device's.",
+    },
 ];
 
 const SOURCE_NAMES: &[&str] = &["scan", "standby", "late", "time", "on_disconnect"];
@@ -266,7 +266,10 @@ pub(crate) fn source(
         scan_ns: common.duration_ns("scan").unwrap_or(1_000_000_000),
         standby,
         late_ns: common.duration_ns("late").unwrap_or(0),
-        device_time: common.text("time") == Some("device"),
+        device_time: match common.text("time") {
+            Some(word) => word == "device",
+            None => driver.source().is_some_and(|traits| traits.device_time),
+        },
         on_disconnect: checker.on_disconnect(on_disconnect, driver),
     }
 }

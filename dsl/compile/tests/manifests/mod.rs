@@ -6,7 +6,7 @@ mod planned;
 use gwp_compile::{Catalog, Compiled, Project, compile};
 use gwp_core::Manifest;
 use gwp_core::manifest::{
-    Exclusive, Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits, SourceTraits, Standby,
+    Exclusive, Need, PlaceOfData, Role, Setting, SettingKind, SinkTraits, Slots, SourceTraits, Standby,
 };
 
 const fn setting(name: &'static str, kind: SettingKind, need: Need) -> Setting {
@@ -21,7 +21,8 @@ static SIMULATOR: Manifest = Manifest {
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[],
-        polled: true,
+        polled: Slots::Always,
+        device_time: false,
         buffers: false,
         writes: true,
         commands: false,
@@ -56,7 +57,8 @@ static MODBUS: Manifest = Manifest {
             setting("label", SettingKind::Text, Need::Optional),
         ],
         addresses: &[],
-        polled: true,
+        polled: Slots::Always,
+        device_time: false,
         buffers: false,
         writes: true,
         commands: false,
@@ -76,7 +78,8 @@ static REPORTER: Manifest = Manifest {
     role: Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[],
-        polled: false,
+        polled: Slots::Never,
+        device_time: false,
         buffers: true,
         writes: false,
         commands: true,

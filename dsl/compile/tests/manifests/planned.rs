@@ -5,7 +5,7 @@ use super::{SINK_TRAITS, setting};
 use gwp_core::Manifest;
 use gwp_core::manifest::Need::{Default, Optional, Required};
 use gwp_core::manifest::SettingKind::{Choice, Duration, Int, Secret, Text, TextList};
-use gwp_core::manifest::{Role, Setting, SinkTraits, SourceTraits, Standby};
+use gwp_core::manifest::{Role, Setting, SinkTraits, Slots, SourceTraits, Standby};
 
 const ADDRESS: Setting = setting("address", Text, Required);
 const URL: Setting = setting("url", Text, Required);
@@ -38,7 +38,8 @@ const fn source(
     let role = Role::Source(SourceTraits {
         device_settings: &[],
         addresses: &[],
-        polled,
+        polled: if polled { Slots::Always } else { Slots::Never },
+        device_time: false,
         buffers: !polled,
         writes: true,
         commands,

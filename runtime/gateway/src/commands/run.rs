@@ -98,6 +98,7 @@ fn load_node(args: &RunArgs) -> anyhow::Result<Option<Node>> {
         }
         node.metrics = Some(address);
     }
+    gwp_driver_opcua::security::set_folder(node.data.join("pki"));
     Ok(Some(node))
 }
 

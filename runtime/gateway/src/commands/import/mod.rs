@@ -4,7 +4,7 @@ mod draft;
 mod kepware;
 mod report;
 mod telegraf;
-mod text;
+pub mod text;
 
 use crate::catalog;
 use anyhow::Context;
@@ -43,9 +43,8 @@ Example:
     },
     /// A configuration of Telegraf: Modbus, OPC UA, S7 and MQTT inputs; MQTT, SQLite and file outputs
     #[command(after_help = "\
-inputs.modbus in all three styles, inputs.mqtt_consumer, outputs.mqtt, outputs.sql (sqlite) and outputs.file become
-sources and sinks. inputs.opcua and inputs.s7comm become comments that hold the right text, for a version with these
-drivers. Every other section becomes a comment that says what to do. Passwords become secret(\"NAME\").
+inputs.modbus in all three styles, inputs.opcua, inputs.opcua_listener, inputs.s7comm, inputs.mqtt_consumer,
+outputs.mqtt, outputs.sql (sqlite) and outputs.file become sources and sinks. Every other section becomes a comment that says what to do. Passwords become secret(\"NAME\").
 
 Example:
   gwp import telegraf /etc/telegraf/telegraf.conf -o plant.gwp
@@ -85,7 +84,7 @@ fn driver_name(text: &str) -> Result<String, String> {
 }
 
 /// Drivers of other versions, whose sources become comments.
-const OF_OTHER_VERSIONS: [&str; 2] = ["opcua", "eip"];
+const OF_OTHER_VERSIONS: [&str; 1] = ["eip"];
 
 /// A driver that nobody knows is a slip of the pen.
 fn known_driver(name: &str) -> anyhow::Result<()> {

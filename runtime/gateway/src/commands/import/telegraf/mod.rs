@@ -3,8 +3,8 @@
 
 mod modbus;
 mod mqtt;
+mod opcua;
 mod outputs;
-mod planned;
 mod s7comm;
 mod section;
 
@@ -133,7 +133,8 @@ fn plugins<'t>(import: &mut Import, kind: &str, value: &'t Spanned<DeValue<'t>>,
         for section in many.chain(one) {
             match (kind, &**name) {
                 ("inputs", "modbus") => modbus::input(import, &section),
-                ("inputs", "opcua" | "opcua_listener") => planned::opcua(import, &section),
+                ("inputs", "opcua") => opcua::opcua(import, &section, false),
+                ("inputs", "opcua_listener") => opcua::opcua(import, &section, true),
                 ("inputs", "s7comm") => s7comm::s7comm(import, &section),
                 ("inputs", "mqtt_consumer") => mqtt::input(import, &section),
                 ("outputs", "mqtt") => outputs::mqtt(import, &section),

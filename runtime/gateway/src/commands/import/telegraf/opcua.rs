@@ -1,12 +1,12 @@
-//! Inputs whose drivers this version does not have yet: OPC UA. Their sources stand in the program as comments.
+//! OPC UA: `inputs.opcua` reads in scan slots, `inputs.opcua_listener` subscribes.
 
 use super::section::Section;
 use super::{Import, address_or_node, secret};
 use crate::commands::import::draft::{Entry, Group, Source, Tag};
 use crate::commands::import::text::{self, Names, line};
 
-/// `[[inputs.opcua]]`.
-pub fn opcua(import: &mut Import, section: &Section<'_>) {
+/// `[[inputs.opcua]]`, or `[[inputs.opcua_listener]]` when it `listens`.
+pub fn opcua(import: &mut Import, section: &Section<'_>, listens: bool) {
     let name = import.items.take(section.text("name").unwrap_or("opcua"));
     let mut source = Source { name, driver: "opcua".into(), ..Source::default() };
     let endpoint = section.text("endpoint").unwrap_or("opc.tcp://localhost:4840");
@@ -25,11 +25,16 @@ pub fn opcua(import: &mut Import, section: &Section<'_>) {
     if section.has("password") {
         settings.push(secret(&source.name, section.line_of("password"), &mut import.report));
     }
-    if section.text("timestamp") == Some("source") {
-        settings.push("time = device".into());
+    let from_source = section.text("timestamp") == Some("source");
+    if listens {
+        let interval = section.milliseconds("subscription_interval").unwrap_or(100);
+        settings.push(format!("publishing = {}", text::milliseconds(interval.clamp(10, 600_000))));
+        settings.extend((!from_source).then(|| "time = gateway".into()));
+    } else {
+        let interval = section.milliseconds("interval").unwrap_or(import.interval);
+        settings.push("mode = poll".into());
+        settings.push(format!("scan = {}", text::milliseconds(interval.clamp(1, 86_400_000))));
     }
-    let interval = section.milliseconds("interval").unwrap_or(import.interval);
-    settings.push(format!("scan = {}", text::milliseconds(interval.clamp(1, 86_400_000))));
     section.ignore(&["auth_method", "client_trace", "optional_fields"]);
     let mut group = Group::default();
     let mut names = Names::with(&["connected", "alarms"]);

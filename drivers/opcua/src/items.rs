@@ -1,0 +1,238 @@
+//! Monitored items: one per node, over as many subscriptions as the server needs.
+
+use crate::limits::{KEEP_ALIVE_MAX, NODES_PER_REQUEST, NOTIFICATIONS_PER_PUBLISH, SUBSCRIPTIONS_MAX};
+use crate::prepare::Prepared;
+use crate::sequence::Sequence;
+use crate::server::{Facts, is_too_much};
+use crate::settings::Options;
+use gwp_core::Timestamp;
+use opcua::client::services::{CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems};
+use opcua::client::{Session, UARequest};
+use opcua::types::{
+    DataChangeFilter, DataChangeTrigger, DeadbandType, Error, ExtensionObject, MonitoredItemCreateRequest,
+    MonitoringMode, MonitoringParameters, NodeId, StatusCode, TimestampsToReturn,
+};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A node's item at the server.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Subscription and number there, when it is monitored.
+    pub at: Option<(u32, u32)>,
+    /// When a node that is not monitored, or not known to the server, is asked for again.
+    pub retry: Option<Instant>,
+    /// As the server numbers it; `None` if it lacks the namespace.
+    pub node: Option<NodeId>,
+    /// Wanted with a deadband; not when the server refuses that.
+    pub deadband: bool,
+    /// Time of a value that was read and had not been reported by then.
+    pub newer: Option<Timestamp>,
+}
+
+impl Item {
+    pub fn new(deadband: bool) -> Item {
+        Item { at: None, retry: None, node: None, deadband, newer: None }
+    }
+}
+
+/// One subscription at the server.
+#[derive(Debug)]
+pub struct Subscription {
+    pub id: u32,
+    pub sequence: Sequence,
+    /// It has said something, or was not asked.
+    pub heard: Instant,
+    /// Silence of this length means that it is dead.
+    pub patience: Duration,
+    /// The server takes no more items into it.
+    pub is_full: bool,
+}
+
+impl Subscription {
+    /// Makes an empty one.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer.
+    pub async fn create(session: &Session, options: &Options) -> Result<Subscription, Error> {
+        let count = |time: Duration| {
+            let count = (time.as_secs_f64() / options.publishing.as_secs_f64().max(0.001)).ceil();
+            (count as u32).max(1)
+        };
+        let keep_alives = count(options.keep_alive);
+        let request = CreateSubscription::new(session)
+            .publishing_interval(options.publishing)
+            .max_keep_alive_count(keep_alives)
+            // Three times the other one at least (OPC UA Part 4, 5.14.2.2).
+            .max_lifetime_count(count(options.lifetime).max(keep_alives.saturating_mul(3)))
+            .max_notifications_per_publish(NOTIFICATIONS_PER_PUBLISH)
+            .publishing_enabled(true);
+        let created = request.send(session.channel()).await?;
+        let interval = created.revised_publishing_interval / 1e3;
+        let interval = Duration::try_from_secs_f64(interval).unwrap_or(options.publishing);
+        let keep_alive =
+            interval.saturating_mul(created.revised_max_keep_alive_count.max(1)).max(options.keep_alive);
+        Ok(Subscription {
+            id: created.subscription_id,
+            sequence: Sequence::default(),
+            heard: Instant::now(),
+            patience: keep_alive.min(KEEP_ALIVE_MAX).saturating_mul(2).saturating_add(options.timeout),
+            is_full: false,
+        })
+    }
+}
+
+/// What came of placing items: those that are not monitored, and why.
+pub type Refused = Vec<(usize, StatusCode)>;
+
+/// Monitors nodes, by index.
+///
+/// # Errors
+/// A request has failed, so that nothing is known of the rest.
+pub async fn place(
+    session: &Session,
+    facts: &Facts,
+    prepared: &Prepared,
+    items: &mut [Item],
+    subscriptions: &mut Vec<Subscription>,
+    wanted: impl IntoIterator<Item = usize>,
+) -> Result<Refused, Error> {
+    let mut refused = Refused::new();
+    let mut waiting = VecDeque::new();
+    for index in wanted {
+        let Some((item, name)) = items.get_mut(index).zip(prepared.nodes.get(index)) else { continue };
+        item.node = facts.resolve(name);
+        match &item.node {
+            Some(_) => waiting.push_back(index),
+            None => refused.push((index, StatusCode::BadNodeIdUnknown)),
+        }
+    }
+    let mut per_call = facts.items_per_call.max(1);
+    let mut fresh: HashSet<u32> = HashSet::new();
+    while !waiting.is_empty() {
+        let open = match subscriptions.iter().position(|subscription| !subscription.is_full) {
+            Some(open) => open,
+            None if subscriptions.len() < SUBSCRIPTIONS_MAX => {
+                let subscription = Subscription::create(session, &prepared.options).await?;
+                fresh.insert(subscription.id);
+                subscriptions.push(subscription);
+                subscriptions.len() - 1
+            }
+            None => break,
+        };
+        let Some(subscription) = subscriptions.get_mut(open) else { break };
+        let part: Vec<usize> = waiting.iter().copied().take(per_call).collect();
+        let requests = part.iter().filter_map(|index| request(*index, items, &prepared.options)).collect();
+        let call = CreateMonitoredItems::new(subscription.id, session)
+            .timestamps_to_return(TimestampsToReturn::Both)
+            .items_to_create(requests);
+        let results = match call.send(session.channel()).await {
+            Ok(answer) => answer.results,
+            Err(error) if is_too_much(error.status()) && per_call > 1 => {
+                per_call = part.len().div_ceil(2).min(per_call - 1).max(1);
+                continue;
+            }
+            Err(error) if error.status() == StatusCode::BadTooManyMonitoredItems => {
+                subscription.is_full = true;
+                if fresh.remove(&subscription.id) {
+                    break;
+                }
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        waiting.drain(..part.len());
+        for (index, result) in part.into_iter().zip(results) {
+            let Some(item) = items.get_mut(index) else { continue };
+            match result.result.status_code {
+                status if !status.is_bad() => {
+                    item.at = Some((subscription.id, result.result.monitored_item_id));
+                    item.retry = None;
+                    fresh.remove(&subscription.id);
+                }
+                StatusCode::BadTooManyMonitoredItems => {
+                    subscription.is_full = true;
+                    waiting.push_back(index);
+                }
+                status if item.deadband && is_of_filter(status) => {
+                    item.deadband = false;
+                    waiting.push_back(index);
+                }
+                status => refused.push((index, status)),
+            }
+        }
+        // A subscription that takes nothing at all: another one would not, either.
+        if subscription.is_full && fresh.contains(&subscription.id) {
+            break;
+        }
+    }
+    refused.extend(waiting.into_iter().map(|index| (index, StatusCode::BadTooManyMonitoredItems)));
+    Ok(refused)
+}
+
+fn request(index: usize, items: &[Item], options: &Options) -> Option<MonitoredItemCreateRequest> {
+    let item = items.get(index)?;
+    let filter = if item.deadband {
+        ExtensionObject::from_message(DataChangeFilter {
+            trigger: DataChangeTrigger::StatusValue,
+            deadband_type: DeadbandType::Absolute as u32,
+            deadband_value: options.deadband,
+        })
+    } else {
+        ExtensionObject::null()
+    };
+    let parameters = MonitoringParameters {
+        client_handle: handle_of(index),
+        sampling_interval: options.sampling_ms,
+        filter,
+        queue_size: options.queue,
+        discard_oldest: true,
+    };
+    let node = crate::server::value_of(item.node.clone()?);
+    Some(MonitoredItemCreateRequest::new(node, MonitoringMode::Reporting, parameters))
+}
+
+/// The number by which notifications name a node; 0 would be replaced by the library.
+fn handle_of(index: usize) -> u32 {
+    u32::try_from(index).map_or(u32::MAX, |index| index.saturating_add(1))
+}
+
+/// The node that a notification names.
+pub fn index_of(handle: u32) -> Option<usize> {
+    usize::try_from(handle.checked_sub(1)?).ok()
+}
+
+const fn is_of_filter(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BadFilterNotAllowed
+            | StatusCode::BadMonitoredItemFilterInvalid
+            | StatusCode::BadMonitoredItemFilterUnsupported
+            | StatusCode::BadDeadbandFilterInvalid
+    )
+}
+
+/// Gives up items whose nodes the server has lost; that they may be gone already is no fault.
+///
+/// # Errors
+/// A request has failed.
+pub async fn remove(session: &Session, items: &mut [Item], indexes: &[usize]) -> Result<(), Error> {
+    let mut of_subscription: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for index in indexes {
+        if let Some((subscription, id)) = items.get_mut(*index).and_then(|item| item.at.take()) {
+            of_subscription.entry(subscription).or_default().push(id);
+        }
+    }
+    for (subscription, ids) in of_subscription {
+        for ids in ids.chunks(NODES_PER_REQUEST) {
+            let request = DeleteMonitoredItems::new(subscription, session).items_to_delete(ids.to_vec());
+            match request.send(session.channel()).await {
+                Ok(_) => {}
+                Err(error) if error.status() == StatusCode::BadSubscriptionIdInvalid => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}

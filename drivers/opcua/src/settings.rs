@@ -1,0 +1,73 @@
+//! Settings of a source as typed values.
+//!
+//! The compiler has checked names, types and bounds and filled in defaults. Absent settings read as their
+//! manifest's default, so a hand-made declaration works too.
+
+use crate::access;
+use crate::security;
+use crate::tags::Stamp;
+use gwp_core::manifest::SettingError;
+use gwp_core::source::SourceDeclaration;
+use gwp_driver_kit::settings::present;
+use std::time::Duration;
+
+/// What a source's settings say.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `None` while the address is a reference that only a node can resolve.
+    pub connection: Option<security::Options>,
+    pub polls: bool,
+    pub publishing: Duration,
+    /// In milliseconds, as the protocol has it.
+    pub sampling_ms: f64,
+    pub queue: u32,
+    pub deadband: f64,
+    pub keep_alive: Duration,
+    pub lifetime: Duration,
+    pub retry: Duration,
+    pub timeout: Duration,
+    pub connect_timeout: Duration,
+    pub reconnect_first: Duration,
+    pub reconnect_max: Duration,
+    pub stamp: Stamp,
+}
+
+impl Options {
+    /// Reads a declaration; what is wrong goes to `errors`.
+    pub fn read(declaration: &SourceDeclaration, errors: &mut Vec<SettingError>) -> Options {
+        let settings = &declaration.item.settings;
+        let ms = Duration::from_millis;
+        let duration = |name: &str, default| settings.duration(name).unwrap_or(default);
+        let reconnect = settings.block("reconnect");
+        let pause = |name: &str, default| reconnect.and_then(|block| block.duration(name)).unwrap_or(default);
+        let publishing = duration("publishing", ms(500));
+        let timeout = duration("timeout", ms(5_000));
+        let connect_timeout = duration("connect_timeout", ms(15_000));
+        const HELP: &str = "write `address = \"opc.tcp://10.1.4.40:4840\"`";
+        let url = present(settings, "address", HELP, errors);
+        let connection = url.and_then(|url| {
+            let mut options = access::connection(settings, url, errors)?;
+            options.session_timeout = duration("session_timeout", ms(30_000));
+            options.request_timeout = timeout;
+            options.connect_timeout = connect_timeout;
+            options.session_name = format!("gwp {}", declaration.item.name);
+            Some(options)
+        });
+        Options {
+            connection,
+            polls: settings.text("mode") == Some("poll"),
+            publishing,
+            sampling_ms: duration("sampling", publishing).as_secs_f64() * 1e3,
+            queue: settings.int("queue").and_then(|queue| u32::try_from(queue).ok()).unwrap_or(100).max(1),
+            deadband: settings.float("deadband").unwrap_or(0.0),
+            keep_alive: duration("keep_alive", ms(5_000)),
+            lifetime: duration("lifetime", ms(300_000)),
+            retry: duration("retry", ms(30_000)),
+            timeout,
+            connect_timeout,
+            reconnect_first: pause("first", ms(500)),
+            reconnect_max: pause("max", ms(10_000)),
+            stamp: if declaration.device_time { Stamp::Device } else { Stamp::Arrival },
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What publish answers say: values, gaps, the end of a subscription.
+
+use super::{Fault, Subscriber};
+use crate::items::index_of;
+use crate::sequence::Arrival;
+use crate::tags::Samples;
+use crate::value;
+use gwp_core::Quality;
+use opcua::client::services::Republish;
+use opcua::client::{Session, UARequest};
+use opcua::types::{
+    DataChangeNotification, DataValue, NotificationMessage, PublishResponse, StatusChangeNotification,
+    StatusCode,
+};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::time::Instant;
+
+/// What a republished number was answered with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Republished {
+    Came,
+    /// The server has it no more.
+    Unavailable,
+    /// The subscription is not there.
+    NoSubscription,
+}
+
+impl Subscriber<'_> {
+    /// Takes a publish answer.
+    pub(super) async fn notified(
+        &mut self,
+        session: &Arc<Session>,
+        answer: PublishResponse,
+    ) -> Result<(), Fault> {
+        let (id, message) = (answer.subscription_id, answer.notification_message);
+        let available = answer.available_sequence_numbers.unwrap_or_default();
+        let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == id) else {
+            tracing::debug!(source = %self.prepared.name, subscription = id, "of a subscription that is given up");
+            return Ok(());
+        };
+        found.heard = Instant::now();
+        let number = message.sequence_number;
+        if message.notification_data.as_ref().is_none_or(Vec::is_empty) {
+            for number in found.sequence.kept_alive(number) {
+                if self.republish(session, id, number).await? != Republished::Came {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let arrival = found.sequence.arrived(number, &available);
+        self.fill(session, id).await?;
+        if arrival == Arrival::Fresh {
+            self.deliver(session, id, message).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes an answer of a connection that is lost: gaps are filled once there is another one.
+    pub(super) fn keep(&mut self, answer: &PublishResponse) {
+        let (id, message) = (answer.subscription_id, &answer.notification_message);
+        if message.notification_data.as_ref().is_none_or(Vec::is_empty) {
+            return;
+        }
+        let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == id) else { return };
+        let available = answer.available_sequence_numbers.as_deref().unwrap_or_default();
+        if found.sequence.arrived(message.sequence_number, available) == Arrival::Fresh {
+            let samples = self.samples(message);
+            self.queue.push(samples, Some((id, message.sequence_number)));
+        }
+    }
+
+    /// Asks for what is missing of a subscription, before what came later is handed over.
+    pub(super) async fn fill(&mut self, session: &Arc<Session>, id: u32) -> Result<(), Fault> {
+        let missing = match self.subscriptions.iter().find(|found| found.id == id) {
+            Some(found) => found.sequence.missing(),
+            None => return Ok(()),
+        };
+        for number in missing {
+            if self.republish(session, id, number).await? == Republished::Came {
+                continue;
+            }
+            if let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == id) {
+                found.sequence.unavailable(number);
+                let lost = found.sequence.lost();
+                self.cx.meter.errors.fetch_add(1, Relaxed);
+                tracing::warn!(
+                    source = %self.prepared.name,
+                    subscription = id,
+                    number,
+                    lost,
+                    "a notification is lost: the server has it no more"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for one notification once more, and takes it if it never came.
+    pub(super) async fn republish(
+        &mut self,
+        session: &Arc<Session>,
+        id: u32,
+        number: u32,
+    ) -> Result<Republished, Fault> {
+        self.cx.meter.requests.fetch_add(1, Relaxed);
+        let answer = Republish::new(id, number, session).send(session.channel()).await;
+        let message = match answer {
+            Ok(answer) => answer.notification_message,
+            Err(error) => {
+                return match error.status() {
+                    StatusCode::BadSubscriptionIdInvalid => Ok(Republished::NoSubscription),
+                    // Some servers lack the service.
+                    StatusCode::BadMessageNotAvailable
+                    | StatusCode::BadServiceUnsupported
+                    | StatusCode::BadNotImplemented
+                    | StatusCode::BadNotSupported => Ok(Republished::Unavailable),
+                    _ => Err(Fault::Request { what: "asking for a notification again", error }),
+                };
+            }
+        };
+        // Some servers say with an empty message that they have it no more.
+        if message.sequence_number != number || message.notification_data.as_ref().is_none_or(Vec::is_empty) {
+            return Ok(Republished::Unavailable);
+        }
+        let found = self.subscriptions.iter_mut().find(|found| found.id == id);
+        if found.is_some_and(|found| found.sequence.arrived(number, &[]) == Arrival::Fresh) {
+            // What it says of the subscription itself is over by now.
+            let samples = self.samples(&message);
+            self.queue.push(samples, Some((id, number)));
+        }
+        Ok(Republished::Came)
+    }
+
+    /// Hands over what a notification says.
+    async fn deliver(
+        &mut self,
+        session: &Arc<Session>,
+        id: u32,
+        message: NotificationMessage,
+    ) -> Result<(), Fault> {
+        let samples = self.samples(&message);
+        self.queue.push(samples, Some((id, message.sequence_number)));
+        let changes = message.notification_data.iter().flatten();
+        let ended = changes
+            .filter_map(|data| data.inner_as::<StatusChangeNotification>())
+            .find(|change| change.status.is_bad());
+        if let Some(change) = ended {
+            let status = change.status;
+            tracing::warn!(source = %self.prepared.name, subscription = id, %status, "the server has ended a subscription: it is made anew");
+            self.forget(|found| found == id);
+            self.place_all(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Values of all tags that a notification tells of.
+    fn samples(&mut self, message: &NotificationMessage) -> Samples {
+        let mut samples = Samples::default();
+        for data in message.notification_data.iter().flatten() {
+            let Some(changes) = data.inner_as::<DataChangeNotification>() else { continue };
+            for change in changes.monitored_items.iter().flatten() {
+                if let Some(node) = index_of(change.client_handle) {
+                    self.take(node, &change.value, &mut samples);
+                }
+            }
+        }
+        samples
+    }
+
+    /// Takes what is said of a node for each of its tags.
+    pub(super) fn take(&mut self, node: usize, data: &DataValue, samples: &mut Samples) {
+        let now = self.cx.clock.now();
+        for index in self.prepared.tags_of.get(node).into_iter().flatten() {
+            let Some(tag) = self.prepared.tags.get(*index) else { continue };
+            self.tags.take(*index, value::reading(data, &tag.place, tag.plc_type), now, samples);
+        }
+        self.types.shown(node, data);
+        let is_unknown = data.status.is_some_and(is_unknown);
+        if let Some(item) = self.items.get_mut(node) {
+            // The node is gone. It may come back as another one under the same name.
+            item.retry = is_unknown.then(|| Instant::now() + self.prepared.options.retry);
+        }
+    }
+
+    /// All tags of a node are bad.
+    pub(super) fn take_bad(&mut self, node: usize, status: StatusCode, samples: &mut Samples) {
+        let quality = match value::quality(status) {
+            quality if quality.is_bad() => quality,
+            _ => Quality::BAD,
+        };
+        self.take(
+            node,
+            &DataValue { status: Some(StatusCode::from(quality.0)), ..DataValue::null() },
+            samples,
+        );
+    }
+}
+
+/// The server does not know the node.
+pub(super) const fn is_unknown(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BadNodeIdUnknown | StatusCode::BadNodeIdInvalid)
+}
