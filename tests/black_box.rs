@@ -41,6 +41,9 @@ mod pair_hot;
 #[path = "black_box/pair_plant.rs"]
 mod pair_plant;
 #[cfg(unix)]
+#[path = "black_box/pair_recompute.rs"]
+mod pair_recompute;
+#[cfg(unix)]
 #[path = "black_box/pair_views.rs"]
 mod pair_views;
 #[path = "black_box/recompute.rs"]

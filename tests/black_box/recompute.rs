@@ -14,8 +14,14 @@ const KILLS: u64 = 20;
 
 /// 400 tags every 20 ms, 20,000 values/s, and everything that remembers.
 fn program() -> String {
-    let tags: String =
-        (0..390).map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n")).collect();
+    with_memory(390, "scan = 20 ms", "db", "rows.db")
+}
+
+/// Everything that remembers, over so many counters, at least 10, and 13 other tags, read as `settings` say.
+pub fn with_memory(counters: u32, settings: &str, sink: &str, database: &str) -> String {
+    let tags: String = (0..counters)
+        .map(|tag| format!("  tag t{tag:03} at \"counter 0..1000000000 step 1\" : dint\n"))
+        .collect();
     let calcs: String = (0..10)
         .map(|n| {
             format!(
@@ -28,7 +34,7 @@ fn program() -> String {
     let window = "mean = avg(x1), low = min(x2), high = max(x3), n = count(x4), area = integral(x5), \
                   gain = increase(served), p = percentile(x6, 90)";
     format!(
-        "source s : simulator {{ scan = 20 ms\n{tags}{calcs}\
+        "source s : simulator {{ {settings}\n{tags}{calcs}\
          \x20 tag served at \"counter 0..1000000 step 3\" : dint counter\n\
          \x20 tag runs at \"square 0..1 every 3 s\" : bool\n\
          \x20 tag level at \"sine 0..10 every 7 s\" : real\n\
@@ -36,20 +42,21 @@ fn program() -> String {
          \x20 calc late = on_delay(runs, 1 s)\n\
          \x20 alarm high when level > 4 for 2 s {{ clear = level < 3, clear_for = 500 ms }}\n\
          \x20 alarm running when runs for 1 s {{ message = \"{{level}} after {{starts}}\" }}\n}}\n\
-         sink db : sqlite {{ path = \"rows.db\", synchronous = normal }}\n\
-         flow raw = s -> db\nflow events = s.alarms -> db\n\
-         flow seconds = s -> every 1 s {{ {window} }} -> db\n\
-         flow sliding = s -> every 1 s over 5 s {{ {window} }} -> db\n\
-         flow batches = s -> while runs {{ {window} }} -> db\n"
+         sink {sink} : sqlite {{ path = \"{database}\", synchronous = normal }}\n\
+         flow raw = s -> {sink}\nflow events = s.alarms -> {sink}\n\
+         flow seconds = s -> every 1 s {{ {window} }} -> {sink}\n\
+         flow sliding = s -> every 1 s over 5 s {{ {window} }} -> {sink}\n\
+         flow batches = s -> while runs {{ {window} }} -> {sink}\n"
     )
 }
 
 /// What tells a sample apart, and what it is: (path, time, repeat) and (value, quality).
-type Samples = BTreeMap<(String, String, u32), (String, String)>;
+pub type Samples = BTreeMap<(String, String, u32), (String, String)>;
 
-/// What `gwp journal recompute` makes of the log.
-fn recomputed(folder: &Path) -> Samples {
-    let out = Command::new(gwp()).current_dir(folder).args(["journal", "recompute", "db"]).output().unwrap();
+/// What `gwp journal recompute` makes of the log, with these arguments.
+pub fn recomputed(folder: &Path, args: &[&str]) -> Samples {
+    let mut command = Command::new(gwp());
+    let out = command.current_dir(folder).args(["journal", "recompute"]).args(args).output().unwrap();
     let complaints = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success() && complaints.is_empty(), "{complaints}");
     let mut samples = Samples::new();
@@ -65,8 +72,8 @@ fn recomputed(folder: &Path) -> Samples {
 }
 
 /// What the database holds, written as in a CSV file; `like` tells how a number is meant.
-fn delivered(folder: &Path, like: &Samples) -> Samples {
-    let connection = rusqlite::Connection::open(folder.join("rows.db")).unwrap();
+pub fn delivered(database: &Path, like: &Samples) -> Samples {
+    let connection = rusqlite::Connection::open(database).unwrap();
     let mut query = connection.prepare("select path, time, repeat, value, quality from samples").unwrap();
     let mut rows = query.query([]).unwrap();
     let mut samples = Samples::new();
@@ -91,7 +98,7 @@ fn delivered(folder: &Path, like: &Samples) -> Samples {
 }
 
 /// What differs, at most a few of each kind.
-fn faults(delivered: &Samples, recomputed: &Samples) -> Vec<String> {
+pub fn faults(delivered: &Samples, recomputed: &Samples) -> Vec<String> {
     let missing = recomputed.iter().filter(|(key, _)| !delivered.contains_key(key));
     let missing = missing.map(|(key, value)| format!("not delivered: {key:?} {value:?}")).take(5);
     let more = delivered.iter().filter(|(key, _)| !recomputed.contains_key(key));
@@ -105,7 +112,11 @@ fn faults(delivered: &Samples, recomputed: &Samples) -> Vec<String> {
 
 /// The newest time in the database, of one tag if it is given.
 fn newest(folder: &Path, path: Option<&str>) -> i64 {
-    let database = folder.join("rows.db");
+    newest_in(&folder.join("rows.db"), path)
+}
+
+/// The newest time in a database, of one tag if it is given.
+pub fn newest_in(database: &Path, path: Option<&str>) -> i64 {
     let newest = |connection: rusqlite::Connection| match path {
         None => connection.query_row("select max(time_ns) from samples_data", [], |row| row.get(0)),
         Some(path) => {
@@ -137,8 +148,8 @@ fn twenty_kills_change_no_total_no_delay_and_no_window() {
     until("the last windows", gwp_tests::PATIENCE, || newest(folder, Some("s.batches.area")) > before);
     terminate(&mut last);
 
-    let wanted = recomputed(folder);
-    let found = delivered(folder, &wanted);
+    let wanted = recomputed(folder, &["db"]);
+    let found = delivered(&folder.join("rows.db"), &wanted);
     assert_eq!(faults(&found, &wanted), Vec::<String>::new());
     let of = |path: &str| found.keys().filter(|(of, ..)| of.starts_with(path)).count();
     assert!(of("s.t000") > 500, "{} samples of a tag", of("s.t000"));
@@ -178,8 +189,8 @@ fn a_sink_that_has_moved_is_computed_from_the_beginning() {
         until("rows", gwp_tests::PATIENCE, || newest(folder, Some("s.sum")) > seen);
         terminate(&mut running);
     }
-    let wanted = recomputed(folder);
-    let found = delivered(folder, &wanted);
+    let wanted = recomputed(folder, &["db"]);
+    let found = delivered(&folder.join("rows.db"), &wanted);
     assert!(found.len() > 2);
     assert_eq!(faults(&found, &wanted), Vec::<String>::new());
 }

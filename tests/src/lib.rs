@@ -40,6 +40,13 @@ pub fn gwp() -> PathBuf {
         if folder.ends_with("release") {
             cargo.arg("--release");
         }
+        // Told of another package, build scripts that look at these would build their crates anew each time.
+        let of_this_package = |name: &str| {
+            let begins = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+            begins.iter().any(|begin| name.starts_with(begin))
+        };
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        names.filter(|name| of_this_package(name)).for_each(|name| drop(cargo.env_remove(name)));
         assert!(cargo.status().is_ok_and(|status| status.success()), "gwp cannot be built");
     });
     path
@@ -54,8 +61,17 @@ pub struct Process {
 impl Process {
     /// Starts a command; its standard output is read line by line.
     pub fn start(command: &mut Command) -> Process {
+        Process::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// The same with a standard input, `child.stdin`, that stays open with the handle.
+    pub fn start_with_input(command: &mut Command) -> Process {
+        Process::spawn(command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Process {
         let what = format!("{command:?}");
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let spawned = command.stdout(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{what}: {error}"));
         let (tx, lines) = channel();
         if let Some(stdout) = child.stdout.take() {

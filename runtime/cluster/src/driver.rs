@@ -12,7 +12,7 @@
 //! wants to be told that sequencer and store move.
 
 use crate::disk::{self, Written};
-use crate::limits::{FAREWELLS, LINK_SILENT_BEATS, TICKS_PER_BEAT};
+use crate::limits::{FAREWELLS, TICKS_PER_BEAT};
 use crate::links::{Arrived, LinkAddresses, Links};
 use crate::route::LinkSet;
 use crate::seal::{Sealer, Secret};
@@ -101,8 +101,8 @@ pub struct Heard {
     pub active_epoch: Epoch,
     /// It is active in it still, as far as is known.
     pub is_active: bool,
-    /// Links over which it was heard of late.
-    pub links: LinkSet,
+    /// Links over which it is not heard while it is over another.
+    pub silent: LinkSet,
 }
 
 /// A look at the machine.
@@ -298,7 +298,6 @@ impl Driver {
                 due = now.plus(u64::try_from(every.as_nanos()).unwrap_or(self.beat));
                 self.step(Input::Tick);
                 self.wiring.remind(now);
-                self.look_at_links(now);
             }
         }
     }
@@ -307,7 +306,9 @@ impl Driver {
         match arrival {
             Arrival::Datagram(arrived) => {
                 let now = (self.clock)();
-                if let Some((from, message)) = self.wiring.take(now, arrived) {
+                let taken = self.wiring.take(now, arrived);
+                self.note_links();
+                if let Some((from, message)) = taken {
                     self.note(from, &message, now);
                     self.step(Input::Message { from, message });
                 }
@@ -349,13 +350,9 @@ impl Driver {
         });
     }
 
-    fn look_at_links(&mut self, now: Mono) {
-        let links = self.wiring.links_heard(
-            now,
-            Member::Node(self.me.peer()),
-            self.beat.saturating_mul(LINK_SILENT_BEATS),
-        );
-        self.heard.send_if_modified(|heard| std::mem::replace(&mut heard.links, links) != links);
+    fn note_links(&mut self) {
+        let silent = self.wiring.silent(Member::Node(self.me.peer()));
+        self.heard.send_if_modified(|heard| std::mem::replace(&mut heard.silent, silent) != silent);
     }
 
     fn step(&mut self, input: Input) {

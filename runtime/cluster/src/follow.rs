@@ -181,8 +181,8 @@ async fn once(
     (replica, is_doubtful): (&mut Option<Replica>, &mut bool),
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), FollowError> {
-    let heard = follower.heard.borrow().links;
-    let connecting = route::connect(&follower.keys, &follower.peers, heard, first);
+    let silent = follower.heard.borrow().silent;
+    let connecting = route::connect(&follower.keys, &follower.peers, silent, first);
     let Some(connected) = until(stop, connecting).await else { return Ok(()) };
     let (link, stream) = connected?;
     let (mut to, mut from) = bulk::split(stream, SILENT_MAX);

@@ -118,6 +118,8 @@ pub enum Opened<'d> {
     Second { from: Member, frame: Vec<u8> },
     /// That member hears another process of this member.
     TurnedAway { from: Member },
+    /// What was let through before, of late: all is sent over each link. It tells that this link leads here, no more.
+    Again { from: Member },
     /// Nothing is to be done, and the same is let through as before.
     Nothing(Why),
 }
@@ -236,6 +238,7 @@ impl Sealer {
         let opened = self.judge(now, datagram, admits);
         let why = match &opened {
             Ok(Opened::Second { .. }) => Some(Why::Second),
+            Ok(Opened::Again { .. }) => Some(Why::Replayed),
             Ok(_) => None,
             Err(why) => Some(*why),
         };
@@ -273,8 +276,8 @@ impl Sealer {
             Some(met) => {
                 let body = header.open(&met.key, datagram)?;
                 if for_this_boot {
-                    met.hear(&header)?;
-                    return Ok(let_through(from, body));
+                    let is_new = met.hear(&header)?;
+                    return Ok(if is_new { let_through(from, body) } else { Opened::Again { from } });
                 }
                 body
             }

@@ -1,9 +1,9 @@
 //! What drivers of nodes and of a witness share: from datagrams to messages and back.
 
 use crate::admission::Admission;
-use crate::limits::{REMINDED_FOR, SECOND_TOLD_EVERY};
+use crate::limits::{LINK_SILENT_BEATS, REMINDED_FOR, SECOND_TOLD_EVERY};
 use crate::links::{Arrived, Links};
-use crate::route::LinkSet;
+use crate::route::{LinkSet, LinkTimes};
 use crate::seal::{Opened, Sealer, Why};
 use crate::wire;
 use gwp_redundancy::member::{Member, NodeId};
@@ -20,6 +20,8 @@ pub(crate) struct Wiring {
     unreadable: u64,
     /// When each member was heard last over each link, by number of the member.
     heard: Vec<[Option<Mono>; 3]>,
+    /// Which links are silent for each member.
+    link_times: [LinkTimes; 3],
     said: [Said; 3],
     me: Member,
     admission: Admission,
@@ -55,13 +57,15 @@ pub struct WireFigures {
 
 impl Wiring {
     pub fn new(links: Links, sealer: Sealer, me: Member, timing: Timing) -> Wiring {
-        let heard = vec![[None; 3]; links.addresses().len()];
+        let count = links.addresses().len();
+        let silent_after = timing.beat.saturating_mul(LINK_SILENT_BEATS);
         Wiring {
             links,
             sealer,
             datagram: Vec::new(),
             unreadable: 0,
-            heard,
+            heard: vec![[None; 3]; count],
+            link_times: std::array::from_fn(|_| LinkTimes::new(count, silent_after)),
             said: Default::default(),
             me,
             admission: Admission::new(me, timing),
@@ -110,9 +114,7 @@ impl Wiring {
                 self.said[index(from)].is_answered = true;
                 self.turned_away[index(from)] = None;
                 self.links.heard(arrived.link, from, arrived.from, now);
-                if let Some(link) = self.heard.get_mut(arrived.link) {
-                    link[index(from)] = Some(now);
-                }
+                self.heard_over(arrived.link, from, now);
                 match message {
                     Ok(message) => {
                         self.admission.heard(now, from, message.report);
@@ -153,6 +155,10 @@ impl Wiring {
                 self.turned_away(now, from);
                 None
             }
+            Opened::Again { from } => {
+                self.heard_over(arrived.link, from, now);
+                None
+            }
             Opened::Nothing(why) => {
                 if why != Why::Replayed && self.sealer.refused(why) == 1 {
                     tracing::warn!(from = %arrived.from, why = why.label(), "a datagram of the pair is refused; further ones are counted{}", why.remedy());
@@ -160,6 +166,18 @@ impl Wiring {
                 None
             }
         }
+    }
+
+    fn heard_over(&mut self, link: usize, from: Member, now: Mono) {
+        self.link_times[index(from)].heard(link, now);
+        if let Some(link) = self.heard.get_mut(link) {
+            link[index(from)] = Some(now);
+        }
+    }
+
+    /// Links over which a member is not heard while it is over another.
+    pub fn silent(&self, member: Member) -> LinkSet {
+        self.link_times[index(member)].silent()
     }
 
     fn turned_away(&mut self, now: Mono, by: Member) {
@@ -177,17 +195,6 @@ impl Wiring {
 
     fn is_second(&self, now: Mono) -> bool {
         self.turned_away.iter().flatten().any(|since| now.since(*since) >= self.patience)
-    }
-
-    /// Links over which this member was heard within so many nanoseconds.
-    pub fn links_heard(&self, now: Mono, member: Member, within: u64) -> LinkSet {
-        let mut heard = LinkSet::default();
-        for (link, by_member) in self.heard.iter().enumerate() {
-            if by_member[index(member)].is_some_and(|at| now.since(at) < within) {
-                heard.insert(link);
-            }
-        }
-        heard
     }
 
     pub fn figures(&self, now: Mono) -> WireFigures {

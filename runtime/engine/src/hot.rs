@@ -330,6 +330,11 @@ impl HotDesk {
         (self.plan_id, few.map(|reading| reading.into_fact(0, false)).collect())
     }
 
+    /// The oldest slot that the log lacks.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.state().shadow.iter().map(|reading| reading.batch.times.get(0)).min()
+    }
+
     /// Gateway time, which the sources read by.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

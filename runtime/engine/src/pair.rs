@@ -22,7 +22,7 @@ use crate::hot::{HotReader, HotSource};
 use crate::limits::TICK_EVERY;
 use crate::release::Release;
 use crate::sequencer::SourceKey;
-use gwp_core::{Clock, Fact, PlanId, Position};
+use gwp_core::{Clock, Fact, PlanId, Position, Timestamp};
 use gwp_journal::{LogReader, Store};
 use gwp_plan::Plan;
 use gwp_redundancy::member::Epoch;
@@ -146,6 +146,13 @@ impl InPair {
         }
         self.compared = Some(Admission::new(id, tags, held));
         Ok(())
+    }
+
+    /// Gateway time from which the records of the epoch tell: what was read before it was won follows on the first one,
+    /// and windows and delays begin with it.
+    pub fn begins_at(&self, now: Timestamp) -> Timestamp {
+        let oldest = self.hot.as_ref().and_then(|hot| hot.desk.oldest());
+        oldest.map_or(now, |oldest| oldest.min(now))
     }
 
     /// What reads already, by index in the plan.

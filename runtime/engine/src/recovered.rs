@@ -170,7 +170,9 @@ impl Recovered {
             running.sinks.push(sink);
             specs.push(lane);
         }
-        shared.sequencer.activate(self.previous, self.running_hash, self.clock.now(), plan_id);
+        let now = self.clock.now();
+        let anchor = self.pair.as_ref().map_or(now, |pair| pair.begins_at(now));
+        shared.sequencer.activate(self.previous, self.running_hash, anchor, plan_id);
         let since = shared.sequencer.last();
         for (sink, how) in running.sinks[staying..].iter_mut().zip(leave) {
             sink.leaving = Some(Leaving { since, how });

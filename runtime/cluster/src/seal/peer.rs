@@ -49,14 +49,14 @@ pub(super) struct Met {
 }
 
 impl Met {
-    /// Takes an authentic frame of this boot for the present boot of the receiver.
-    pub fn hear(&mut self, header: &Header) -> Result<(), Why> {
+    /// Takes an authentic frame of this boot for the present boot of the receiver; false if it has come before.
+    pub fn hear(&mut self, header: &Header) -> Result<bool, Why> {
         if !self.window.is_fresh(header.counter) {
-            return Err(Why::Replayed);
+            return if self.window.is_known(header.counter) { Ok(false) } else { Err(Why::Replayed) };
         }
         self.window.keep(header.counter);
         self.their_era = self.their_era.max(header.from_era);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -107,7 +107,7 @@ impl World {
                 assert!(greeting.len() <= frame.bytes.len());
                 return Some(Frame { to: frame.bytes[9] as usize - 1, bytes: greeting });
             }
-            Got::Met | Got::Second(_) | Got::TurnedAway | Got::Nothing(_) => return None,
+            Got::Met | Got::Second(_) | Got::TurnedAway | Got::Again(_) | Got::Nothing(_) => return None,
         };
         let number = u64::from_le_bytes(body.try_into().unwrap()) as usize;
         let sent = self.sent[number];

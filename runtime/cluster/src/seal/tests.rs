@@ -20,6 +20,7 @@ pub(super) enum Got {
     Met,
     Second(Vec<u8>),
     TurnedAway,
+    Again(Member),
     Nothing(Why),
 }
 
@@ -45,6 +46,7 @@ fn open_if(sealer: &mut Sealer, now: Mono, frame: &[u8], admitted: bool) -> Got 
         Opened::Met { .. } => Got::Met,
         Opened::Second { frame, .. } => Got::Second(frame),
         Opened::TurnedAway { .. } => Got::TurnedAway,
+        Opened::Again { from } => Got::Again(from),
         Opened::Nothing(why) => Got::Nothing(why),
     }
 }
@@ -83,9 +85,23 @@ fn meet(a: &mut Sealer, b: &mut Sealer, now: Mono) {
 }
 
 fn passes(from: &mut Sealer, to: &mut Sealer, body: &[u8]) {
-    let frame = seal(from, to.me, body);
+    let (frame, before) = (seal(from, to.me, body), to.refused(Why::Replayed));
     assert_eq!(open(to, Mono(1), &frame), Got::Message(from.me, body.to_vec()));
-    assert_eq!(open(to, Mono(1), &frame), Got::Nothing(Why::Replayed), "by the second link");
+    assert_eq!(open(to, Mono(1), &frame), Got::Again(from.me), "by the second link");
+    assert_eq!(to.refused(Why::Replayed), before + 1);
+}
+
+#[test]
+fn what_comes_again_after_long_tells_nothing() {
+    let (mut a, mut b) = pair();
+    let old = seal(&mut a, B, b"old");
+    assert_eq!(open(&mut b, later(1), &old), Got::Message(A, b"old".to_vec()));
+    for _ in 0..127 {
+        passes(&mut a, &mut b, b"newer");
+    }
+    assert_eq!(open(&mut b, later(2), &old), Got::Again(A));
+    passes(&mut a, &mut b, b"newest");
+    assert_eq!(open(&mut b, later(2), &old), Got::Nothing(Why::Replayed));
 }
 
 #[test]

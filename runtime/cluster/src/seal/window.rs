@@ -22,6 +22,11 @@ impl Window {
         counter != 0 && age < WIDTH && (self.seen >> age) & 1 == 0
     }
 
+    /// Whether it is known if a counter was seen: neither too old nor newer than all.
+    pub fn is_known(&self, counter: u64) -> bool {
+        counter != 0 && self.highest.checked_sub(counter).is_some_and(|age| age < WIDTH)
+    }
+
     /// Keeps a counter for which [`Window::is_fresh`] holds.
     pub fn keep(&mut self, counter: u64) {
         if counter > self.highest {
@@ -61,6 +66,8 @@ mod tests {
                 let highest = seen.last().copied().unwrap_or(0);
                 let fresh = !seen.contains(&counter) && counter + WIDTH > highest;
                 prop_assert_eq!(window.is_fresh(counter), fresh, "{} after {}", counter, highest);
+                let known = counter <= highest && counter + WIDTH > highest;
+                prop_assert_eq!(window.is_known(counter), known, "{} after {}", counter, highest);
                 if fresh {
                     window.keep(counter);
                     seen.insert(counter);

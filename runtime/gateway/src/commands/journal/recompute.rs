@@ -22,6 +22,8 @@ struct Computing<'a> {
     lane: Option<Lane>,
     /// The plan in force has no such sink.
     idle: bool,
+    /// The record before the first plan, which tells a lane of that plan when it all began.
+    begin: Option<Record>,
 }
 
 pub(super) fn recompute(store: &Store, sink: &str) -> anyhow::Result<()> {
@@ -29,8 +31,14 @@ pub(super) fn recompute(store: &Store, sink: &str) -> anyhow::Result<()> {
     let Some(first) = first else { bail!("the log is empty") };
     let id = sink_id(store, sink)?;
     let journal = store.sinks().find(|journal| journal.id == id).context("the journal is gone")?;
-    let mut computing =
-        Computing { store, sink: journal.names(), plan: PlanId::default(), lane: None, idle: false };
+    let mut computing = Computing {
+        store,
+        sink: journal.names(),
+        plan: PlanId::default(),
+        lane: None,
+        idle: false,
+        begin: None,
+    };
     let mut names = PlanNames { store, sink: id, known: None };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut format = lines();
@@ -74,9 +82,16 @@ impl Computing<'_> {
         if plan != self.plan && plan != PlanId::default() {
             self.change(plan, record.position)?;
         }
+        if self.plan == PlanId::default() {
+            self.begin = Some(record.clone());
+        }
         if let Some(lane) = self.lane.as_mut().filter(|_| !self.idle) {
+            if let Some(begin) = self.begin.take() {
+                lane.step(&begin, out);
+            }
             lane.step(record, out);
         }
+        self.begin = self.begin.take().filter(|_| self.plan == PlanId::default());
         Ok(())
     }
 
