@@ -53,6 +53,8 @@ pub struct Context {
     pub server: String,
     pub own_certificate: PathBuf,
     pub own_thumbprint: String,
+    /// The session has stood: a closed connection is a lost one then, and no sign of missing trust.
+    pub(super) has_stood: bool,
     /// What an operator should know although it goes on, for the log.
     pub warnings: Vec<String>,
 }
@@ -89,7 +91,7 @@ pub struct Connection {
 /// # Errors
 /// In plain words, with what mends it. [`ConnectError::needs_person`] tells whether trying again is of use.
 pub async fn connect(options: &Options) -> Result<Connection, ConnectError> {
-    let Prepared { session, event_loop, context } = prepare(options).await?;
+    let Prepared { session, event_loop, mut context } = prepare(options).await?;
     let mut events = event_loop.enter().boxed();
     let standing = async {
         loop {
@@ -102,7 +104,10 @@ pub async fn connect(options: &Options) -> Result<Connection, ConnectError> {
         }
     };
     match timeout(options.connect_timeout, standing).await {
-        Ok(Ok(())) => Ok(Connection { session, events, context }),
+        Ok(Ok(())) => {
+            context.has_stood = true;
+            Ok(Connection { session, events, context })
+        }
         Ok(Err(status)) => Err(context.explain(status)),
         Err(_) => Err(silent(options)),
     }
@@ -161,6 +166,7 @@ fn context(options: &Options, chosen: &Chosen, own: &Own) -> Context {
         server: super::certificate::printable(chosen.endpoint.server.application_name.text.as_ref()),
         own_certificate: own.certificate.clone(),
         own_thumbprint: own.facts.thumbprint.clone(),
+        has_stood: false,
         warnings,
     }
 }

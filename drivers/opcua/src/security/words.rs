@@ -103,6 +103,9 @@ pub fn explain(status: StatusCode, at: &Context) -> ConnectError {
         | S::BadMaxConnectionsReached
         | S::BadTcpServerTooBusy => ConnectError::Full { url, status },
         _ if !secure => ConnectError::Other { url, status },
+        S::BadSecureChannelClosed | S::BadConnectionClosed | S::BadConnectionRejected if at.has_stood => {
+            ConnectError::Other { url, status }
+        }
         S::BadCertificateTimeInvalid | S::BadCertificateIssuerTimeInvalid => {
             let why = "it has ended, or the server's clock is wrong";
             ConnectError::CertificateThere { url, status, certificate, why }

@@ -10,6 +10,7 @@ fn context(mode: Mode, identity: Identity) -> Context {
         server: "PLC".into(),
         own_certificate: "pki/own/cert.der".into(),
         own_thumbprint: "ab".repeat(20),
+        has_stood: false,
         warnings: Vec::new(),
     }
 }
@@ -38,6 +39,11 @@ fn a_server_that_does_not_know_us_is_told_with_the_file_and_the_command() {
             assert!(text.contains(part), "{text}");
         }
     }
+    // What was trusted before is lost, not refused.
+    let mut later = context(Mode::Sign, Identity::Anonymous);
+    later.has_stood = true;
+    assert!(!explain(S::BadConnectionClosed, &later).needs_person());
+    assert!(explain(S::BadCertificateUntrusted, &later).needs_person());
     // Without security there is nothing to trust.
     let error = explain(S::BadConnectionClosed, &context(Mode::None, Identity::Anonymous));
     assert!(matches!(error, ConnectError::Other { .. }) && !error.needs_person());
