@@ -3,6 +3,7 @@
 //! Runs when `GWP_PEER_TESTS=1`; needs python3, npm and node. Otherwise it says that it was skipped.
 
 #[path = "security/peer.rs"]
+#[allow(dead_code)]
 mod peer;
 #[path = "asyncua/rig.rs"]
 mod rig;

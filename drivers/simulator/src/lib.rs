@@ -9,7 +9,7 @@ pub mod signal;
 
 use gwp_core::command::{Command, CommandFault};
 use gwp_core::manifest::{
-    Manifest, Need, Place, Polled, Role, Setting, SettingError, SettingKind, SourceTraits, Standby,
+    Manifest, Need, Place, Role, Setting, SettingError, SettingKind, Slots, SourceTraits, Standby,
 };
 use gwp_core::scan::{Polled, Poller, run_polled};
 use gwp_core::source::{
