@@ -10,7 +10,7 @@ use opcua::client::services::{CreateMonitoredItems, CreateSubscription, DeleteMo
 use opcua::client::{Session, UARequest};
 use opcua::types::{
     DataChangeFilter, DataChangeTrigger, DeadbandType, Error, ExtensionObject, MonitoredItemCreateRequest,
-    MonitoringMode, MonitoringParameters, NodeId, StatusCode, TimestampsToReturn,
+    MonitoredItemCreateResult, MonitoringMode, MonitoringParameters, NodeId, StatusCode, TimestampsToReturn,
 };
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -128,7 +128,7 @@ pub async fn place(
             .timestamps_to_return(TimestampsToReturn::Both)
             .items_to_create(requests);
         let results = match call.send(session.channel()).await {
-            Ok(answer) => answer.results,
+            Ok(answer) => answer.results.into_iter().map(|created| created.result),
             Err(error) if is_too_much(error.status()) && per_call > 1 => {
                 per_call = part.len().div_ceil(2).min(per_call - 1).max(1);
                 continue;
@@ -143,25 +143,7 @@ pub async fn place(
             Err(error) => return Err(error),
         };
         waiting.drain(..part.len());
-        for (index, result) in part.into_iter().zip(results) {
-            let Some(item) = items.get_mut(index) else { continue };
-            match result.result.status_code {
-                status if !status.is_bad() => {
-                    item.at = Some((subscription.id, result.result.monitored_item_id));
-                    item.retry = None;
-                    fresh.remove(&subscription.id);
-                }
-                StatusCode::BadTooManyMonitoredItems => {
-                    subscription.is_full = true;
-                    waiting.push_back(index);
-                }
-                status if item.deadband && is_of_filter(status) => {
-                    item.deadband = false;
-                    waiting.push_back(index);
-                }
-                status => refused.push((index, status)),
-            }
-        }
+        sort_out(part.into_iter().zip(results), items, subscription, &mut fresh, &mut waiting, &mut refused);
         // A subscription that takes nothing at all: another one would not, either.
         if subscription.is_full && fresh.contains(&subscription.id) {
             break;
@@ -169,6 +151,36 @@ pub async fn place(
     }
     refused.extend(waiting.into_iter().map(|index| (index, StatusCode::BadTooManyMonitoredItems)));
     Ok(refused)
+}
+
+/// Puts each item where its result says.
+fn sort_out(
+    results: impl Iterator<Item = (usize, MonitoredItemCreateResult)>,
+    items: &mut [Item],
+    subscription: &mut Subscription,
+    fresh: &mut HashSet<u32>,
+    waiting: &mut VecDeque<usize>,
+    refused: &mut Refused,
+) {
+    for (index, result) in results {
+        let Some(item) = items.get_mut(index) else { continue };
+        match result.status_code {
+            status if !status.is_bad() => {
+                item.at = Some((subscription.id, result.monitored_item_id));
+                item.retry = None;
+                fresh.remove(&subscription.id);
+            }
+            StatusCode::BadTooManyMonitoredItems => {
+                subscription.is_full = true;
+                waiting.push_back(index);
+            }
+            status if item.deadband && is_of_filter(status) => {
+                item.deadband = false;
+                waiting.push_back(index);
+            }
+            status => refused.push((index, status)),
+        }
+    }
 }
 
 fn request(index: usize, items: &[Item], options: &Options) -> Option<MonitoredItemCreateRequest> {
