@@ -23,6 +23,9 @@ mod kill;
 mod live;
 #[path = "black_box/lsp.rs"]
 mod lsp;
+#[cfg(unix)]
+#[path = "black_box/mixed_plant.rs"]
+mod mixed_plant;
 #[path = "black_box/modbus_mqtt.rs"]
 mod modbus_mqtt;
 #[cfg(unix)]
