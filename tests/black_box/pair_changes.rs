@@ -105,7 +105,8 @@ fn who_takes_over_while_a_change_is_made_runs_the_old_program_or_the_new_one() {
     let (mut old_runs, mut new_runs) = (0, 0);
     let mut random = u64::from(std::process::id()) | 1;
     for round in 0..kills {
-        plant.write("new.gwp", &program(4 + round % 3));
+        // Another program in each round, else one could not tell old from new.
+        plant.write("new.gwp", &program(4 + round));
         let (before, wanted, epoch) = (plant.plan(active), plant.plan_of("new.gwp"), plant.epoch(active));
         let mut apply = plant.begin_to_ask(active, &["apply", "new.gwp"]);
         random ^= random << 13;
