@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// No run takes longer.
-const RUN_MAX: Duration = Duration::from_secs(420);
+const RUN_MAX: Duration = Duration::from_secs(900);
 
 /// The twenty runs that every landing makes.
 const SMOKE: [&str; 20] = [
@@ -29,6 +29,9 @@ pub struct CampaignArgs {
     /// Runs of each scenario, each with another seed
     #[arg(long, default_value_t = 1)]
     runs: u64,
+    /// How often each run does what its scenario says, in the same plant
+    #[arg(long, default_value_t = 1)]
+    times: u64,
     /// Which, with commas; `S05` means all that begin so
     #[arg(long, value_delimiter = ',')]
     scenario: Vec<String>,
@@ -77,6 +80,13 @@ struct Job {
     scenario: Scenario,
     seed: u64,
     control: Option<Control>,
+}
+
+impl Job {
+    /// A control is judged by what is broken once.
+    fn times(&self, args: &CampaignArgs) -> u64 {
+        if self.control.is_some() { 1 } else { args.times }
+    }
 }
 
 impl CampaignArgs {
@@ -219,7 +229,7 @@ fn start(args: &CampaignArgs, job: &Job, proxy: bool, [gwp, folder]: [&Path; 2])
     command.arg(me).args(["one", "--scenario", job.scenario.id, "--seed", &job.seed.to_string()]);
     command.arg("--gwp").arg(gwp);
     command.arg("--folder").arg(folder).args(["--profile", &args.profile, "--standby", &args.standby]);
-    command.args(["--slack", &args.slack.to_string()]);
+    command.args(["--slack", &args.slack.to_string(), "--times", &job.times(args).to_string()]);
     if proxy {
         command.arg("--proxy");
     }
@@ -273,10 +283,11 @@ fn tell(args: &CampaignArgs, job: &Job, outcome: &Outcome, folder: &Path) {
         }
         let proxy = if args.proxy { " --proxy" } else { "" };
         text += &format!(
-            "\n    kept: {}\n    again: tests/campaign.sh --scenario {} --seed {} --profile {} --standby {}{proxy}",
+            "\n    kept: {}\n    again: tests/campaign.sh --scenario {} --seed {} --times {} --profile {} --standby {}{proxy}",
             folder.display(),
             job.scenario.id,
             job.seed,
+            job.times(args),
             args.profile,
             args.standby
         );

@@ -50,6 +50,7 @@ impl Runner {
                 self.pause(ms(time))
             }
             Step::Kill(who) => self.kill(who, moves),
+            Step::KillWorker(who) => self.kill_worker(who, moves),
             Step::KillWitness => {
                 self.mark(moves);
                 self.plant.kill_witness();
@@ -122,6 +123,14 @@ impl Runner {
             self.plant.kill(node);
         }
         Ok(())
+    }
+
+    fn kill_worker(&mut self, who: Who, moves: bool) -> Result<(), String> {
+        let nodes = self.nodes(who);
+        let moment = self.random.between(0, 300);
+        self.pause(ms(moment))?;
+        self.mark(moves);
+        nodes.into_iter().try_for_each(|node| self.plant.kill_worker(node))
     }
 
     fn freeze(&mut self, who: Who, time: u64, moves: bool) -> Result<(), String> {
@@ -355,22 +364,20 @@ impl Runner {
         if counts(&one) && counts(&two) { Ok(()) } else { Err("no datagram was refused".into()) }
     }
 
-    /// Prepared for the day when a pair takes changes: one more tag, and the active dies while it is applied.
+    /// One more device, and the active dies while that is applied. What no flow takes nobody misses.
     fn apply_and_kill(&mut self) -> Result<(), String> {
-        let text =
-            std::fs::read_to_string(self.plant.path("plant.gwp")).map_err(|error| error.to_string())?;
-        let changed = text.replace("device m[1..3]", "device m[1..4]");
-        std::fs::write(self.plant.path("plant.gwp"), changed).map_err(|error| error.to_string())?;
-        let active = self.active;
-        let out = self.plant.ask(active, &["apply", "plant.gwp"])?;
-        if !out.status.success() {
-            let said = String::from_utf8_lossy(&out.stderr).into_owned();
-            self.skipped = Some(format!("this pair takes no change: {}", said.lines().next().unwrap_or("")));
-            return Ok(());
-        }
-        let moment = self.random.between(0, 300);
+        let path = self.plant.path("plant.gwp");
+        let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        let device =
+            format!("device n{} on sim {{ tag x at \"counter 0..9 step 1\" : dint }}\n", self.marks.len());
+        std::fs::write(&path, text + &device).map_err(|error| error.to_string())?;
+        let mut apply = self.plant.begin_to_ask(self.active, &["apply", "plant.gwp"])?;
+        let moment = self.random.between(0, 500);
         self.pause(ms(moment))?;
-        self.kill(Who::Active, true)?;
+        self.mark(true);
+        self.plant.kill(self.active);
+        let out = apply.wait().map_err(|error| error.to_string())?;
+        self.notes.push(format!("killed {moment} ms after the command, which ended with {:?}", out.code()));
         self.wait_until_delivered()?;
         self.plant.start_all()
     }

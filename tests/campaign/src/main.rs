@@ -72,6 +72,7 @@ fn main() -> std::process::ExitCode {
             let listed = table::all().into_iter().find(|scenario| scenario.id == one.scenario);
             let scenario = one.control.map(|control| control.job().1).or(listed);
             scenario
+                .map(|scenario| scenario.times(one.times))
                 .ok_or("no such scenario".to_owned())
                 .and_then(|scenario| single::run(one, &scenario))
                 .map(|()| true)

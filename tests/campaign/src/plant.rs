@@ -4,9 +4,10 @@ use crate::arrivals::{Arrivals, Feed};
 use crate::net::{End, Net};
 use crate::program;
 use rusqlite::Connection;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ pub struct Build {
     pub fake_clock: bool,
     /// A library that a node's process loads first.
     pub preload: Option<PathBuf>,
+    /// Nodes run below a guard.
+    pub guarded: bool,
     /// Both nodes without the pair: each delivers on its own. For a control of the checker.
     pub is_single: bool,
 }
@@ -178,6 +181,11 @@ impl Plant {
         let config = format!("{name}.toml");
         let mut command = self.gwp(End::node(node), &["run", "plant.gwp", "--node", &config, "--quiet"]);
         let log = self.log(&format!("{name}.log"))?;
+        if self.build.guarded {
+            command.arg("--guard");
+        }
+        // Of a guard and its worker, both.
+        command.process_group(0);
         command.stdout(Stdio::null()).stderr(Stdio::from(log));
         if self.build.fake_clock {
             command
@@ -236,9 +244,22 @@ impl Plant {
     pub fn kill(&mut self, node: usize) {
         self.nodes[node].again = None;
         if let Some(mut process) = self.nodes[node].process.take() {
-            let _ = process.kill();
+            if let Some(group) = i32::try_from(process.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
             let _ = process.wait();
         }
+    }
+
+    /// Kills what a guard has started.
+    pub fn kill_worker(&self, node: usize) -> Result<(), String> {
+        let guard = self.pid(node);
+        let children = std::fs::read_to_string(format!("/proc/{guard}/task/{guard}/children"));
+        let children = children.map_err(|error| error.to_string())?;
+        let worker =
+            children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        let worker = worker.ok_or("the guard has no worker")?;
+        kill_process(worker, Signal::KILL).map_err(|error| error.to_string())
     }
 
     pub fn kill_witness(&mut self) {
@@ -274,6 +295,15 @@ impl Plant {
             std::thread::sleep(Duration::from_millis(7));
         }
         Err("the node holds the lock of the database all the time".into())
+    }
+
+    /// Begins to run `gwp` at a node, on its store; what it says is kept in a file.
+    pub fn begin_to_ask(&self, node: usize, args: &[&str]) -> Result<Child, String> {
+        let mut command = self.gwp(End::node(node), args);
+        let log = self.log("asked.log")?;
+        let copy = log.try_clone().map_err(|error| error.to_string())?;
+        command.arg("--data").arg(self.data(node)).stdout(copy).stderr(log);
+        spawn(&mut command)
     }
 
     /// Runs `gwp` at a node, on its store.

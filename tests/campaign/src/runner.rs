@@ -61,8 +61,6 @@ pub struct Runner {
     /// Clocks of nodes were moved.
     clocks_moved: bool,
     pub notes: Vec<String>,
-    /// Why the rest cannot be done here.
-    pub skipped: Option<String>,
 }
 
 impl Runner {
@@ -79,7 +77,6 @@ impl Runner {
             stalls: watch_stalls(),
             clocks_moved: false,
             notes: Vec::new(),
-            skipped: None,
         }
     }
 
@@ -165,12 +162,17 @@ impl Runner {
 
     pub fn steps(&mut self, steps: &[Step], is_failover: bool) -> Result<(), String> {
         for step in steps {
-            if self.skipped.is_some() {
-                return Ok(());
-            }
             self.step(step, is_failover).map_err(|error| format!("{step:?}: {error}"))?;
         }
         Ok(())
+    }
+
+    /// All is whole again before the next fault.
+    pub fn rest(&mut self) -> Result<(), String> {
+        self.wait_until_redundant()?;
+        self.wait_until_delivered()?;
+        let moment = self.random.between(0, 500);
+        self.pause(Duration::from_millis(moment))
     }
 
     /// All is whole again, and stays so for a moment; then all ends in order, the active last.

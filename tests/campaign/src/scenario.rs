@@ -31,6 +31,8 @@ pub enum Part {
 pub enum Step {
     Pause(u64, u64),
     Kill(Who),
+    /// Kills the worker of a node that has a guard, which starts another.
+    KillWorker(Who),
     KillWitness,
     /// Starts all members that do not run.
     StartAll,
@@ -89,7 +91,7 @@ pub enum Step {
     Forge {
         datagrams: usize,
     },
-    /// The program changes and the active dies; needs `gwp apply` in a pair.
+    /// The program changes, and at a random moment of that the active dies.
     ApplyAndKill,
     /// New samples arrive at all destinations.
     Delivered,
@@ -141,11 +143,28 @@ pub struct Scenario {
     pub needs: Needs,
     pub disk: Disk,
     pub load: bool,
+    /// Nodes run below a guard.
+    pub is_guarded: bool,
 }
 
 impl Scenario {
     pub fn new(id: &'static str, what: &'static str, steps: Vec<Step>, expect: Expect) -> Scenario {
-        Scenario { id, what, steps, expect, needs: Needs::Nothing, disk: Disk::Plain, load: false }
+        Scenario {
+            id,
+            what,
+            steps,
+            expect,
+            needs: Needs::Nothing,
+            disk: Disk::Plain,
+            load: false,
+            is_guarded: false,
+        }
+    }
+
+    /// Its steps so often, one after the other.
+    pub fn times(self, times: u64) -> Scenario {
+        let (least, most) = self.expect.switches;
+        Scenario { expect: self.expect.switches(least * times, most * times), ..self }
     }
 
     pub fn needs(self, needs: Needs) -> Scenario {
@@ -154,6 +173,10 @@ impl Scenario {
 
     pub fn on(self, disk: Disk) -> Scenario {
         Scenario { disk, needs: Needs::Root, ..self }
+    }
+
+    pub fn guarded(self) -> Scenario {
+        Scenario { is_guarded: true, ..self }
     }
 
     pub fn loaded(self) -> Scenario {

@@ -31,6 +31,9 @@ pub struct OneArgs {
     /// Proxies instead of namespaces.
     #[arg(long)]
     pub proxy: bool,
+    /// How often the scenario's steps are done.
+    #[arg(long)]
+    pub times: u64,
     /// Something that must be found: see `controls.rs`.
     #[arg(long)]
     pub control: Option<crate::controls::Control>,
@@ -80,7 +83,7 @@ pub fn run(args: &OneArgs, scenario: &Scenario) -> Result<(), String> {
     outcome.standby.clone_from(&args.standby);
     outcome.seconds = begin.elapsed().as_secs();
     outcome.net = if args.proxy { "proxies" } else { "namespaces" }.into();
-    if outcome.skipped.is_none() && outcome.violations.is_empty() {
+    if outcome.violations.is_empty() {
         let strict =
             Strictness { is_hot: args.standby == "hot", is_fast: args.profile == "fast", slack: args.slack };
         outcome.violations = violations(&outcome, scenario, strict);
@@ -113,6 +116,7 @@ fn carry_out(args: &OneArgs, scenario: &Scenario) -> Result<Outcome, String> {
         disk: scenario.disk,
         fake_clock: scenario.needs == Needs::Faketime,
         preload: None,
+        guarded: scenario.is_guarded,
         is_single: false,
     };
     let build = match args.control {
@@ -128,9 +132,11 @@ fn carry_out(args: &OneArgs, scenario: &Scenario) -> Result<Outcome, String> {
     if let Some(control) = args.control {
         control.sabotage(&runner.plant)?;
     }
-    runner.steps(&scenario.steps, scenario.expect.is_failover)?;
-    if runner.skipped.is_some() {
-        return Ok(Outcome { skipped: runner.skipped.clone(), ..Outcome::default() });
+    for time in 0..args.times {
+        if time > 0 {
+            runner.rest()?;
+        }
+        runner.steps(&scenario.steps, scenario.expect.is_failover)?;
     }
     let whole = runner.settle()?;
     let outcome = runner.outcome(scenario, whole)?;

@@ -4,8 +4,8 @@ use crate::plant::Disk;
 use crate::scenario::{Expect, Missing, Needs, Part, Scenario, Step, Who};
 use Step::{
     ApplyAndKill, Clock, CrashInMove, Cut, Delivered, Empty, FailSync, Fill, Flap, Forge, Freeze, Heal, Hold,
-    Kill, KillWitness, Lose, Mangle, Pause, PowerCut, Redundant, Release, StartAll, Starve, Switchover,
-    Swizzle, Wipe,
+    Kill, KillWitness, KillWorker, Lose, Mangle, Pause, PowerCut, Redundant, Release, StartAll, Starve,
+    Switchover, Swizzle, Wipe,
 };
 
 /// How long a network stays broken: longer than any lease of the profiles `fast` and `default`.
@@ -32,6 +32,13 @@ fn processes() -> Vec<Scenario> {
             vec![Kill(Who::Active), Delivered, Pause(0, 1_000), StartAll],
             Expect::failover(),
         ),
+        Scenario::new(
+            "S01g",
+            "kill -9 of the active's worker, below its guard",
+            vec![KillWorker(Who::Active), Delivered],
+            Expect::failover(),
+        )
+        .guarded(),
         Scenario::new(
             "S02",
             "kill -9 of the standby",
@@ -86,6 +93,12 @@ fn networks() -> Vec<Scenario> {
             Expect::failover().switches(1, 2).longer(BROKEN_MS + 2_000),
         ),
         Scenario::new("S15", "30 % loss on both links", noise(Lose { percent: 30 }), calm()),
+        Scenario::new(
+            "S15l",
+            "30 % loss on both links for ten minutes",
+            vec![Lose { percent: 30 }, Pause(600_000, 600_000), Heal, Delivered],
+            calm(),
+        ),
         Scenario::new(
             "S16",
             "20 % of datagrams twice, all late by up to 150 ms",
