@@ -3,6 +3,8 @@
 
 #[path = "black_box/alarms.rs"]
 mod alarms;
+#[path = "black_box/broker.rs"]
+mod broker;
 #[path = "black_box/certs.rs"]
 mod certs;
 #[path = "black_box/changes.rs"]
@@ -44,11 +46,17 @@ mod pair_guard;
 #[path = "black_box/pair_hot.rs"]
 mod pair_hot;
 #[cfg(unix)]
+#[path = "black_box/pair_mirror.rs"]
+mod pair_mirror;
+#[cfg(unix)]
 #[path = "black_box/pair_plant.rs"]
 mod pair_plant;
 #[cfg(unix)]
 #[path = "black_box/pair_recompute.rs"]
 mod pair_recompute;
+#[cfg(unix)]
+#[path = "black_box/pair_superseded.rs"]
+mod pair_superseded;
 #[cfg(unix)]
 #[path = "black_box/pair_views.rs"]
 mod pair_views;

@@ -20,6 +20,7 @@ targets=(
   "fuzz_frames sinks/journal/fuzz 4096"
   "fuzz_answers drivers/modbus/fuzz 1024"
   "fuzz_s7 drivers/s7/fuzz 1024"
+  "fuzz_opcua drivers/opcua/fuzz 4096"
   "fuzz_node runtime/gateway/fuzz 4096 pipelines/*.toml"
 )
 

@@ -15,6 +15,7 @@
 mod change;
 mod devices;
 mod outage;
+mod pair;
 mod plain;
 mod process;
 mod subscriber;

@@ -11,14 +11,18 @@ use std::time::{Duration, Instant};
 
 /// A way to the broker that can be cut: for the gateway the broker is down, while
 /// the subscriber stays connected and counts everything.
-struct Gate {
-    port: u16,
+pub struct Gate {
+    pub port: u16,
     open: Arc<AtomicBool>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Gate {
-    fn before(broker: u16) -> anyhow::Result<Gate> {
+    pub fn heal(&self) {
+        self.open.store(true, SeqCst);
+    }
+
+    pub fn before(broker: u16) -> anyhow::Result<Gate> {
         let listener = TcpListener::bind(("127.0.0.1", free_port()?))?;
         let gate = Gate {
             port: listener.local_addr()?.port(),
@@ -45,7 +49,7 @@ impl Gate {
         Ok(gate)
     }
 
-    fn cut(&self) {
+    pub fn cut(&self) {
         self.open.store(false, SeqCst);
         for stream in self.streams.lock().unwrap_or_else(|poison| poison.into_inner()).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -80,7 +84,7 @@ pub fn run(outage: Duration) -> anyhow::Result<()> {
     std::thread::sleep(outage);
     let waiting = metric("gwp_journal_pending_samples{")?;
     let during = gateway.peak_memory_mb();
-    gate.open.store(true, SeqCst);
+    gate.heal();
     let began = Instant::now();
     // The drain begins with the connection, not with the wait of the back-off before it.
     let mut back = None;

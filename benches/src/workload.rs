@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Names of all workloads, in the order of the table.
-pub const NAMES: [&str; 7] = ["w1", "w2", "w3", "w3x30", "start", "outage", "change"];
+pub const NAMES: [&str; 9] = ["w1", "w2", "w3", "w3x30", "start", "outage", "change", "pair", "rejoin"];
 
 pub const WAIT: Duration = Duration::from_secs(20);
 
@@ -17,8 +17,13 @@ pub const METRICS_PORT: u16 = 19464;
 
 /// A value of the measured gateway's metrics, summed over labels.
 pub fn metric(name: &str) -> anyhow::Result<f64> {
+    metric_at(METRICS_PORT, name)
+}
+
+/// The same of a gateway that serves them on another port.
+pub fn metric_at(port: u16, name: &str) -> anyhow::Result<f64> {
     use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", METRICS_PORT))?;
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
     let mut page = String::new();
     stream.read_to_string(&mut page)?;
@@ -65,6 +70,12 @@ pub fn run_all(only: &[&str], time: Duration) -> anyhow::Result<()> {
     if chosen("change") {
         crate::change::run()?;
     }
+    if chosen("pair") {
+        crate::pair::run(time)?;
+    }
+    if chosen("rejoin") {
+        crate::pair::rejoin()?;
+    }
     Ok(())
 }
 
@@ -105,13 +116,14 @@ pub fn broker(folder: &Path) -> anyhow::Result<(Process, u16)> {
     Ok((broker, port))
 }
 
-/// A program over the devices at `ports`.
-fn program(ports: &[String], broker: u16, scan_ms: u64) -> String {
+/// A program over the devices at `ports`; `hot`: a standby reads them as well.
+pub fn program(ports: &[String], broker: u16, scan_ms: u64, hot: bool) -> String {
+    let standby = if hot { ", standby = hot" } else { "" };
     let mut text = String::new();
     for (index, port) in ports.iter().enumerate() {
         let _ = writeln!(
             text,
-            "source d{index} : modbus_tcp {{\n  address = \"127.0.0.1:{port}\", scan = {scan_ms} ms"
+            "source d{index} : modbus_tcp {{\n  address = \"127.0.0.1:{port}\", scan = {scan_ms} ms{standby}"
         );
         for tag in 0..1000 {
             let _ = writeln!(text, "  tag t{tag:04} at \"hr {tag}\" : uint");
@@ -129,7 +141,7 @@ fn program(ports: &[String], broker: u16, scan_ms: u64) -> String {
 
 pub fn gateway(folder: &Path, ports: &[String], broker: u16, scan_ms: u64) -> anyhow::Result<Process> {
     let file = folder.join("bench.gwp");
-    std::fs::write(&file, program(ports, broker, scan_ms))?;
+    std::fs::write(&file, program(ports, broker, scan_ms, false))?;
     let mut command = Command::new(tool("gwp")?);
     command.arg("run").arg(&file).arg("--data").arg(folder.join("data")).args(["--quiet", "--metrics"]);
     command.arg(format!("127.0.0.1:{}", METRICS_PORT));
@@ -161,26 +173,35 @@ fn run(workload: &Workload, plain: bool, time: Duration) -> anyhow::Result<Strin
     std::thread::sleep(time);
     let cpu = measured.cpu_seconds() - cpu;
     let elapsed = began.elapsed().as_secs_f64();
-    let seconds: Vec<Vec<f64>> = subscriber
-        .lines()
-        .iter()
-        .map(|line| line.split(' ').filter_map(|number| number.parse().ok()).collect())
-        .filter(|second: &Vec<f64>| second.len() == 5)
-        .collect();
+    let seconds = seconds(&subscriber);
     let memory = measured.peak_memory_mb();
     Ok(row(&seconds, cpu, elapsed, memory))
 }
 
+/// What a subscriber has told of whole seconds since the last look: values, p50, p99, longest, and more.
+pub fn seconds(subscriber: &Process) -> Vec<Vec<f64>> {
+    let numbers = |line: &String| line.split(' ').filter_map(|number| number.parse().ok()).collect();
+    subscriber.lines().iter().map(numbers).filter(|second: &Vec<f64>| second.len() == 5).collect()
+}
+
+/// Values per second: the mean of whole seconds.
+pub fn rate(seconds: &[Vec<f64>]) -> f64 {
+    seconds.iter().map(|second| second[0]).sum::<f64>() / seconds.len().max(1) as f64
+}
+
+/// The median of seconds: 1 = p50, 2 = p99, in milliseconds.
+pub fn median(seconds: &[Vec<f64>], index: usize) -> f64 {
+    let mut all: Vec<f64> = seconds.iter().map(|second| second[index]).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(0.0)
+}
+
 fn row(seconds: &[Vec<f64>], cpu: f64, elapsed: f64, memory: f64) -> String {
-    let median = |index: usize| {
-        let mut all: Vec<f64> = seconds.iter().map(|second| second[index]).collect();
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied().unwrap_or(0.0)
-    };
-    let rate = seconds.iter().map(|second| second[0]).sum::<f64>() / seconds.len().max(1) as f64;
+    let rate = rate(seconds);
     let max = seconds.iter().map(|second| second[3]).fold(0.0, f64::max);
     let per_million = cpu / (rate * elapsed / 1e6);
-    format!("{rate:.0} | {per_million:.3} | {:.0} | {:.0} | {max:.0} | {memory:.0}", median(1), median(2))
+    let (p50, p99) = (median(seconds, 1), median(seconds, 2));
+    format!("{rate:.0} | {per_million:.3} | {p50:.0} | {p99:.0} | {max:.0} | {memory:.0}")
 }
 
 /// From the start of the process to the first message at a subscriber.

@@ -1,7 +1,8 @@
 //! Operators and alarms: orders from the command line and over MQTT, kept over kills.
 
+use crate::broker::Broker;
 use crate::{ask, run, said, try_rows};
-use gwp_tests::{Process, peers_wanted, until, workspace};
+use gwp_tests::{peers_wanted, until};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -86,10 +87,8 @@ fn messages_acknowledge_alarms() {
     }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let script = workspace().join("tests/peers/mosquitto.sh");
-    let peer = Process::start(Command::new("bash").arg(script).arg(folder.join("broker")));
-    let ready = peer.line();
-    let port = ready.strip_prefix("READY ").expect("the broker's port").trim().to_owned();
+    let broker = Broker::start(folder);
+    let port = &broker.port;
     std::fs::write(folder.join("node.toml"), format!("[vars]\nbroker = \"mqtt://127.0.0.1:{port}\"\n"))
         .unwrap();
     let operate = r#"
@@ -106,7 +105,7 @@ flow outcomes = operate -> db
     };
     let publish = |text: &str| {
         let mut command = Command::new("mosquitto_pub");
-        command.args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", "operate/s", "-m", text]);
+        command.args(["-h", "127.0.0.1", "-p", port, "-q", "1", "-t", "operate/s", "-m", text]);
         assert!(command.status().unwrap().success());
     };
     until("the subscription", LIMIT, || {

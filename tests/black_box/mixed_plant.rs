@@ -2,6 +2,7 @@
 //! dies, the others go on as if nothing had happened.
 
 use crate::Row;
+use crate::broker::Broker;
 use crate::kill::terminate;
 use gwp_tests::{PATIENCE, Process, gwp, peers_wanted, python_with, until, workspace};
 use rusqlite::Connection;
@@ -153,32 +154,6 @@ fn messages(file: &Path) -> Vec<(String, Json)> {
 /// Values of a tag in the messages.
 fn told(file: &Path, tag: &str) -> BTreeSet<i64> {
     messages(file).iter().filter_map(|(_, message)| message["values"][tag].as_i64()).collect()
-}
-
-struct Broker {
-    process: Process,
-    port: String,
-}
-
-impl Broker {
-    fn start(folder: &Path) -> Broker {
-        let script = workspace().join("tests/peers/mosquitto.sh");
-        let process = Process::start(Command::new("bash").arg(script).arg(folder.join("broker")));
-        let port = process.line().strip_prefix("READY ").expect("a port").trim().to_owned();
-        Broker { process, port }
-    }
-
-    /// A subscriber that writes what it is given into a file.
-    fn subscribe(&self, file: &Path) -> Process {
-        let mut command = Command::new("bash");
-        command.args(["-c", "exec mosquitto_sub \"$@\" >\"$0\""]).arg(file);
-        command.args(["-h", "127.0.0.1", "-p", &self.port, "-q", "1", "-t", "gwp/#", "-F", "%t %p"]);
-        Process::start(&mut command)
-    }
-
-    fn signal(&self, signal: &str) {
-        crate::pair_plant::tell(&self.process.child.id().to_string(), signal);
-    }
 }
 
 /// Something was wrong, and when.

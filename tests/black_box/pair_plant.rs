@@ -84,9 +84,14 @@ impl Plant {
 
     /// The same with another program, and a line of `[vars]` for each node.
     pub fn with(profile: &str, program: &str, vars: [&str; 2]) -> Plant {
+        Plant::keyed(&["--profile", profile], program, vars)
+    }
+
+    /// The same with arguments of `gwp pair keys`.
+    pub fn keyed(key: &[&str], program: &str, vars: [&str; 2]) -> Plant {
         let folder = tempfile::tempdir().expect("a folder");
         let plant = Plant { folder, nodes: [None, None], witness: None };
-        said(&plant.ask(&["pair", "keys", "pair.key", "--profile", profile]));
+        said(&plant.ask(&[&["pair", "keys", "pair.key"], key].concat()));
         let ports = [port(), port(), port(), port(), port()];
         for (node, name) in NAMES.iter().enumerate() {
             let (here, peer) = (&ports[2 * node..2 * node + 2], &ports[2 - 2 * node..4 - 2 * node]);

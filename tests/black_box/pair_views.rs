@@ -38,6 +38,7 @@ fn both_nodes_show_figures_of_the_pair() {
         "gwp_pair_silent_seconds{member=\"witness\"} ",
         "gwp_pair_link_silent_seconds{link=\"1\"} ",
         "gwp_pair_lag_bytes ",
+        "gwp_pair_given_bytes_total ",
         "gwp_pair_asides 0\n",
         "gwp_pair_aside_records_left 0\n",
     ] {

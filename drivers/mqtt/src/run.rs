@@ -51,7 +51,7 @@ pub async fn run(options: &Options, topics: &Topics, mut cx: SourceContext) -> R
         if up || text != told {
             let (broker, client_id) = (&options.link.broker, &options.link.client_id);
             match fault {
-                Fault::Refused(_) => {
+                Fault::Refused(_) | Fault::TakenOver(_) => {
                     tracing::error!(%broker, client_id, text, "not connected; a person must act")
                 }
                 _ => tracing::warn!(%broker, client_id, text, "not connected; trying again"),
@@ -75,7 +75,7 @@ pub async fn run(options: &Options, topics: &Topics, mut cx: SourceContext) -> R
 
 fn text_of(fault: &Fault) -> String {
     match fault {
-        Fault::Lost(text) | Fault::Refused(text) => text.clone(),
+        Fault::Lost(text) | Fault::Refused(text) | Fault::TakenOver(text) => text.clone(),
         Fault::PacketTooLarge => "a packet was too large".into(),
     }
 }

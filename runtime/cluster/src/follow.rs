@@ -20,7 +20,7 @@ use gwp_journal::{
     AsideError, DecodeError, LogReader, Replica, StoreError, TagLists, records_of_change, set_aside,
 };
 use gwp_redundancy::mirror::fill::From;
-use gwp_redundancy::mirror::{Head, History, Place, RunningHash, Verdict};
+use gwp_redundancy::mirror::{Head, History, MirrorMode, Place, RunningHash, Verdict};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,6 +69,8 @@ pub struct Follower {
     pub copied: Arc<dyn Copied>,
     /// What is set aside here.
     pub tails: Arc<dyn Tails>,
+    /// What the active waits for.
+    pub mirror: MirrorMode,
 }
 
 /// Why it does not follow any more. It tries again.
@@ -423,7 +425,8 @@ async fn frames_and_tails(
     }
 }
 
-/// Makes frames durable in the copy, and says so.
+/// Makes frames durable in the copy, and says so; that they are in memory, too, if the active waits for no more.
+/// What was said to be here is made durable even if this node is to take over: that waits for it.
 async fn apply(
     follower: &Follower,
     replica: &mut Option<Replica>,
@@ -431,6 +434,10 @@ async fn apply(
     frames: Vec<(Head, Arc<[u8]>)>,
     lists: &mut TagLists,
 ) -> Result<(), FollowError> {
+    if let (MirrorMode::Memory, Some((head, _))) = (follower.mirror, frames.last()) {
+        let durable = replica.as_ref().and_then(Replica::place).unwrap_or(Place::ZERO);
+        say(to, &Message::Acknowledge { received: head.place, durable }).await?;
+    }
     let came = follower.came.clone();
     let apply = move |replica: &mut Replica| {
         let verdict = replica.apply_many(frames.iter().map(|(head, frame)| (head, &frame[..])))?;

@@ -18,6 +18,9 @@ pub const REMINDED_FOR: u64 = 5_000_000_000;
 /// A second process of a member is told of this often.
 pub const SECOND_TOLD_EVERY: u64 = 60_000_000_000;
 
+/// A vote that takes longer to reach the disk is told of: the bound of a takeover counts on a third of it.
+pub const SLOW_VOTE: Duration = Duration::from_millis(100);
+
 // The mirror.
 
 /// Frames that are kept for a peer that is away or behind; beyond it, it gets a copy of the whole store.

@@ -129,7 +129,7 @@ async fn serve(
         Joining::Resync { .. } => {
             // Frames that are made meanwhile are kept, so that the copy is of use.
             copying = Some(hub.copying());
-            copy_all(&mut to, &mut from, snapshots).await?
+            copy_all(&mut to, &mut from, hub, snapshots).await?
         }
     };
     tracing::info!(%after, "the peer follows");
@@ -150,7 +150,12 @@ impl Drop for Attached<'_> {
 }
 
 /// Gives a copy of the whole store; the place up to which it goes.
-async fn copy_all(to: &mut Sender, from: &mut Receiver, snapshots: &Snapshots) -> Result<Place, ServeError> {
+async fn copy_all(
+    to: &mut Sender,
+    from: &mut Receiver,
+    hub: &Hub,
+    snapshots: &Snapshots,
+) -> Result<Place, ServeError> {
     let make = snapshots.clone();
     let made = tokio::task::spawn_blocking(move || make()).await?;
     let mut snapshot = made.ok_or(ServeError::Stopping)?;
@@ -165,6 +170,7 @@ async fn copy_all(to: &mut Sender, from: &mut Receiver, snapshots: &Snapshots) -
         .await?;
         snapshot = back;
         let Some(bytes) = piece? else { break };
+        hub.gave(bytes.len());
         say(to, &Message::Piece { bytes }).await?;
     }
     say(to, &Message::PiecesEnd { place, hash, pieces: snapshot.pieces() }).await?;

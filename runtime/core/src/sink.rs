@@ -215,6 +215,12 @@ pub enum Disposition {
     Retry { after: Option<Duration> },
     /// A person must act (wrong password, not authorized): run again only at the slowest back-off.
     Halt,
+    /// Another writer has taken this one's place at the destination. In a pair that is the peer, and this node steps
+    /// down; otherwise as [`Disposition::Halt`].
+    Superseded {
+        /// The newer epoch, where the destination tells it.
+        by: Option<u32>,
+    },
 }
 
 impl SinkError {
@@ -226,6 +232,11 @@ impl SinkError {
     /// A fault that a person must mend.
     pub fn halt(message: impl Into<String>) -> Self {
         SinkError { message: message.into(), disposition: Disposition::Halt }
+    }
+
+    /// Another writer has taken this one's place.
+    pub fn superseded(by: Option<u32>, message: impl Into<String>) -> Self {
+        SinkError { message: message.into(), disposition: Disposition::Superseded { by } }
     }
 }
 

@@ -477,7 +477,7 @@ async fn drill(
         let component = prepared.sink.clone();
         let tried = in_time(async move { component.drill().await }).await;
         match tried.map_err(|error| format!("sink/{}: {error}", sink.name))? {
-            Err(error) if error.disposition == Disposition::Halt => {
+            Err(error) if !matches!(error.disposition, Disposition::Retry { .. }) => {
                 return Err(format!("sink/{}: {error}", sink.name));
             }
             Err(error) => warnings.push(format!("sink/{}: {error}; its journal keeps everything", sink.name)),

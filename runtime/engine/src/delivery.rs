@@ -88,6 +88,9 @@ impl DeliverySeat {
                 queue = Queue::new(&self);
                 continue;
             };
+            if let Err(SinkError { disposition: Disposition::Superseded { by }, .. }) = result {
+                pass.superseded(by);
+            }
             drop(pass);
             if stop.is_stopped() {
                 return Ok(());
@@ -98,7 +101,7 @@ impl DeliverySeat {
             let error = result.err().unwrap_or_else(|| SinkError::retry("the connection ended"));
             let pause = match error.disposition {
                 Disposition::Retry { after } => after.unwrap_or(wait),
-                Disposition::Halt => nanos(self.retry.max_ns),
+                Disposition::Halt | Disposition::Superseded { .. } => nanos(self.retry.max_ns),
             };
             self.report(&error, pause);
             wait = (wait * 2).min(nanos(self.retry.max_ns));
@@ -114,7 +117,7 @@ impl DeliverySeat {
         let pause_ms = pause.as_millis() as u64;
         let known = self.status.last_error().is_some_and(|last| *last == *text);
         match error.disposition {
-            Disposition::Halt if !known => {
+            Disposition::Halt | Disposition::Superseded { .. } if !known => {
                 tracing::error!(sink = %self.name, error = %text, pause_ms, "a person must act; the journal keeps everything until then");
             }
             _ if !known => {

@@ -31,6 +31,16 @@ struct Shared {
     /// Passes that are held.
     inside: AtomicUsize,
     left: watch::Sender<()>,
+    superseded: watch::Sender<Option<Superseded>>,
+}
+
+/// A destination takes another writer's word instead of this node's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Superseded {
+    /// Of the pass it was refused to.
+    pub epoch: Epoch,
+    /// The newer one, where the destination tells it.
+    pub by: Option<Epoch>,
 }
 
 impl Shared {
@@ -68,6 +78,7 @@ pub fn exits() -> (ExitKeeper, Exits) {
         changed: watch::Sender::new(()),
         inside: AtomicUsize::new(0),
         left: watch::Sender::new(()),
+        superseded: watch::Sender::new(None),
     });
     (ExitKeeper(shared.clone()), Exits { shared, only: None })
 }
@@ -96,6 +107,11 @@ impl ExitKeeper {
     pub fn shut(&self) {
         *self.0.gate.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.0.changed.send_replace(());
+    }
+
+    /// What destinations say of other writers, the newest word.
+    pub fn superseded(&self) -> watch::Receiver<Option<Superseded>> {
+        self.0.superseded.subscribe()
     }
 
     /// Completes when no pass is held.
@@ -150,6 +166,11 @@ impl Pass {
     /// Epoch that destinations are fenced with.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// A destination has refused this pass: another writer has taken its place.
+    pub fn superseded(&self, by: Option<Epoch>) {
+        self.shared.superseded.send_replace(Some(Superseded { epoch: self.epoch, by }));
     }
 
     /// Whether effects of the epoch may leave now.
@@ -302,6 +323,17 @@ mod tests {
         pass.shut().await;
         assert!(clock::boot() >= permit.until());
         assert!(!pass.is_open() && !pass.is_open_for_writes() && !exits.are_open());
+    }
+
+    #[tokio::test]
+    async fn the_keeper_hears_of_another_writer() {
+        let (keeper, exits) = exits();
+        let mut said = keeper.superseded();
+        keeper.set(gate(4));
+        let pass = exits.enter().await;
+        assert!(!said.has_changed().unwrap());
+        pass.superseded(Some(9));
+        assert_eq!(*said.borrow_and_update(), Some(Superseded { epoch: pass.epoch(), by: Some(9) }));
     }
 
     #[tokio::test]

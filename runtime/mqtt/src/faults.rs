@@ -15,6 +15,8 @@ pub enum Fault {
     Lost(String),
     /// A person must act.
     Refused(String),
+    /// Another client has connected with the same client id (reason code 0x8E; MQTT 5.0, 3.1.4).
+    TakenOver(String),
     /// The broker closes because of a packet it finds too large.
     PacketTooLarge,
 }
@@ -48,7 +50,7 @@ pub fn fault_v5(error: v5::ConnectionError) -> Fault {
             let text = reason_string.map(|text| format!(" ({text})")).unwrap_or_default();
             match reason_code {
                 Reason::PacketTooLarge => Fault::PacketTooLarge,
-                Reason::SessionTakenOver => Fault::Refused(
+                Reason::SessionTakenOver => Fault::TakenOver(
                     "another client connected with the same client id: give each gateway its own `client_id`"
                         .into(),
                 ),
@@ -175,7 +177,7 @@ mod tests {
             reason_string: None,
         };
         let fault_taken_over = fault_v5(v5::ConnectionError::MqttState(taken_over));
-        assert!(matches!(fault_taken_over, Fault::Refused(text) if text.contains("`client_id`")));
+        assert!(matches!(fault_taken_over, Fault::TakenOver(text) if text.contains("`client_id`")));
         let fault = |code| fault_v311(rumqttc::ConnectionError::ConnectionRefused(code));
         assert!(matches!(fault(rumqttc::ConnectReturnCode::NotAuthorized), Fault::Refused(_)));
         assert!(matches!(fault(rumqttc::ConnectReturnCode::ServiceUnavailable), Fault::Lost(_)));

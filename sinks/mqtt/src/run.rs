@@ -352,6 +352,7 @@ fn error_of(options: &Options, doing: &str, fault: Fault) -> SinkError {
     match fault {
         Fault::Lost(why) => SinkError::retry(format!("{doing} {broker}: {why}")),
         Fault::Refused(why) => SinkError::halt(format!("{doing} {broker}: {why}")),
+        Fault::TakenOver(why) => SinkError::superseded(None, format!("{doing} {broker}: {why}")),
         Fault::PacketTooLarge => SinkError::retry(format!("{doing} {broker}: a packet was too large for it")),
     }
 }

@@ -52,6 +52,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, SinkError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
+        Ok(Err(error @ StoreError::Fenced { found, .. })) => {
+            Err(SinkError::superseded(Some(found), with_causes(&error)))
+        }
         Ok(Err(error)) if error.needs_a_person() => Err(SinkError::halt(with_causes(&error))),
         Ok(Err(error)) => Err(SinkError::retry(with_causes(&error))),
         Err(error) => Err(SinkError::retry(format!("writing ended abruptly: {error}"))),

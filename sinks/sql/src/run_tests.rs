@@ -108,3 +108,17 @@ async fn a_stop_ends_it_without_waiting_for_deliveries() {
     let (result, ()) = tokio::join!(run, feed);
     result.unwrap();
 }
+
+#[tokio::test]
+async fn who_comes_after_a_newer_epoch_is_told_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let meter = Arc::default();
+    let (_, result, _) = deliver(&path, &[], &meter).await;
+    result.unwrap();
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.execute("update gwp_cursor set epoch = 7", []).unwrap();
+    let (_, result, _) = deliver(&path, &[], &meter).await;
+    let error = result.unwrap_err();
+    assert_eq!(error.disposition, Disposition::Superseded { by: Some(7) }, "{error}");
+}

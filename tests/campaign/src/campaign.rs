@@ -32,7 +32,7 @@ pub struct CampaignArgs {
     /// How often each run does what its scenario says, in the same plant
     #[arg(long, default_value_t = 1)]
     times: u64,
-    /// Which, with commas; `S05` means all that begin so
+    /// Which, with commas; `S05`, which is none itself, means all that begin so
     #[arg(long, value_delimiter = ',')]
     scenario: Vec<String>,
     /// How long leases are: fast or default
@@ -94,8 +94,11 @@ impl CampaignArgs {
         if self.smoke {
             return SMOKE.contains(&scenario.id);
         }
-        self.scenario.is_empty()
-            || self.scenario.iter().any(|wanted| scenario.id.starts_with(wanted.as_str()))
+        let is_meant = |wanted: &String| {
+            let is_whole = scenarios::all().iter().any(|known| known.id == wanted);
+            if is_whole { scenario.id == wanted } else { scenario.id.starts_with(wanted.as_str()) }
+        };
+        self.scenario.is_empty() || self.scenario.iter().any(is_meant)
     }
 
     fn jobs(&self, seed: u64) -> Vec<Job> {

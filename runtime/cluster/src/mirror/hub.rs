@@ -41,6 +41,8 @@ struct State {
     standing: Standing,
     /// Copies of the whole store that are under way.
     copies: u32,
+    /// Bytes of the store that were given to links, frames and pieces of whole copies.
+    given: u64,
     /// Number of the link that is served; an older one has ended.
     link: u64,
 }
@@ -75,6 +77,8 @@ pub struct HubFigures {
     pub is_solo: bool,
     pub ring_bytes: usize,
     pub lag: Lag,
+    /// Bytes of the store that went to the peer, frames and whole copies.
+    pub given_bytes: u64,
 }
 
 /// What is durable here and not at the peer; of one that is far behind, what is kept for it.
@@ -111,7 +115,8 @@ impl Hub {
         release: Box<dyn Fn(Place) + Send + Sync>,
     ) -> Hub {
         let begin = (standing.place, standing.hash);
-        let state = State { side, ring: VecDeque::new(), bytes: 0, begin, standing, copies: 0, link: 0 };
+        let state =
+            State { side, ring: VecDeque::new(), bytes: 0, begin, standing, copies: 0, given: 0, link: 0 };
         Hub(Arc::new(Shared { state: Mutex::new(state), bell: Notify::new(), clock, release }))
     }
 
@@ -192,6 +197,7 @@ impl Hub {
             is_solo: state.side.is_solo(),
             ring_bytes: state.bytes,
             lag: state.lag((self.0.clock)()),
+            given_bytes: state.given,
         }
     }
 
@@ -263,8 +269,14 @@ impl Hub {
                 state.side.sent(head);
                 frames.push((*head, frame.clone()));
             }
+            state.given += bytes as u64;
             if frames.is_empty() { Next::Wait } else { Next::Frames(frames) }
         })
+    }
+
+    /// A piece of a whole copy goes to the peer.
+    pub fn gave(&self, bytes: usize) {
+        self.state().given += bytes as u64;
     }
 
     /// Waits until a link may have something to do; register before looking at [`Hub::next`].

@@ -4,7 +4,7 @@ mod asides;
 
 use crate::cli::GatewayArgs;
 use crate::control::client::ask;
-use crate::pair::key::{PairKey, Profile};
+use crate::pair::key::{Mirror, PairKey, Profile};
 use asides::AsidesCommand;
 use clap::Subcommand;
 use hyper::Method;
@@ -22,6 +22,9 @@ pub enum PairCommand {
         /// How long leases are
         #[arg(long, value_enum, default_value_t = Profile::Default)]
         profile: Profile,
+        /// What must hold a sample before it is delivered
+        #[arg(long, value_enum, default_value_t = Mirror::BothDisks)]
+        mirror: Mirror,
     },
     /// What this node is, and what it hears of the others; exit code 1 when it could not lose one of them
     Status {
@@ -57,8 +60,8 @@ pub enum PairCommand {
 
 pub fn pair(command: &PairCommand, gateway: &GatewayArgs) -> anyhow::Result<ExitCode> {
     let (method, path) = match command {
-        PairCommand::Keys { file, profile } => {
-            PairKey::make(file, *profile)?;
+        PairCommand::Keys { file, profile, mirror } => {
+            PairKey::make(file, *profile, *mirror)?;
             println!(
                 "{}: copy it to both nodes and to the witness, readable by their user alone",
                 file.display()

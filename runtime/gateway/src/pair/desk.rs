@@ -13,7 +13,7 @@ use gwp_console::{Outcome, PairCommand, Refusal};
 use gwp_core::PlanId;
 use gwp_engine::{HotDesk, HotFigures};
 use gwp_journal::asides;
-use gwp_redundancy::member::NodeId;
+use gwp_redundancy::member::{Epoch, NodeId};
 use gwp_redundancy::message::{Report, Stance};
 use gwp_redundancy::node::{Command, Obstacle, Settings, State};
 use gwp_redundancy::policy::Quorum;
@@ -30,6 +30,8 @@ pub struct Figures {
     pub is_in_step: bool,
     /// What the copy lacks; only the active knows.
     pub lag: Option<Lag>,
+    /// Bytes of the store that it was given in this epoch; the same.
+    pub given_bytes: u64,
     /// Stores that were set aside here.
     pub asides: usize,
     /// Records of the one that is being handed over that are still to be looked at.
@@ -72,6 +74,11 @@ impl PairDesk {
     pub fn new(node: &Node, settings: Settings, policy: &'static str, inputs: Inputs) -> PairDesk {
         let (node, data) = (node.id.clone(), node.data.clone());
         PairDesk { node, data, me: settings.me, settings, policy, inputs, now: Mutex::default() }
+    }
+
+    /// Whether an epoch can only have been the peer's.
+    pub fn is_of_peer(&self, epoch: Epoch) -> bool {
+        self.me.peer().epoch_after(epoch - 1) == epoch
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
@@ -159,12 +166,14 @@ impl PairDesk {
         let data = self.data.clone();
         let asides =
             tokio::task::spawn_blocking(move || asides(&data).map_or(0, |all| all.len())).await.unwrap_or(0);
+        let hub = self.now().hub.as_ref().map(Hub::figures);
         let aside_records_left = self.now().asides.under_way.map_or(0, |(_, left)| left);
         Some(Figures {
             peer: self.me.peer(),
             is_redundant: self.is_redundant(&look),
             is_in_step: matches!(look.state, State::Paired | State::Standby),
-            lag: self.now().hub.as_ref().map(|hub| hub.figures().lag),
+            lag: hub.as_ref().map(|hub| hub.lag),
+            given_bytes: hub.map_or(0, |hub| hub.given_bytes),
             asides,
             aside_records_left,
             look,

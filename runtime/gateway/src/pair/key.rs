@@ -3,12 +3,14 @@
 //! ```toml
 //! secret = "64 hexadecimal digits"
 //! profile = "default"              # fast, default or wan: how long leases are
+//! mirror = "both-disks"            # or memory, local: what must hold a sample before it is delivered
 //! ```
-//! Leases and promises must be the same for all three, or votes would not protect: so the profile stands beside
-//! the secret, and both go into what the members recognise each other by.
+//! Leases and promises must be the same for all three, or votes would not protect; and who takes over must know what its
+//! peer has waited for. So both stand beside the secret, and go into what the members recognise each other by.
 
 use anyhow::{Context, bail};
 use gwp_cluster::seal::Secret;
+use gwp_redundancy::mirror::MirrorMode;
 use gwp_redundancy::timing::Timing;
 use std::io::Write;
 use std::num::NonZeroU128;
@@ -46,10 +48,41 @@ impl Profile {
     }
 }
 
+/// What must hold a sample before it is delivered and its source is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Mirror {
+    /// The disks of both nodes
+    BothDisks,
+    /// The own disk and the peer's memory: quicker where its disk is slow; both must not die at once
+    Memory,
+    /// The own disk alone: no delivery ever waits for the peer, and at a takeover the last samples may be missing until
+    /// the old node is back, and come out of order
+    Local,
+}
+
+impl Mirror {
+    fn word(self) -> &'static str {
+        match self {
+            Mirror::BothDisks => "both-disks",
+            Mirror::Memory => "memory",
+            Mirror::Local => "local",
+        }
+    }
+
+    fn mode(self) -> MirrorMode {
+        match self {
+            Mirror::BothDisks => MirrorMode::BeforeSend,
+            Mirror::Memory => MirrorMode::Memory,
+            Mirror::Local => MirrorMode::Local,
+        }
+    }
+}
+
 /// What the members of a pair share.
 pub struct PairKey {
     pub secret: Secret,
     pub timing: Timing,
+    pub mirror: MirrorMode,
 }
 
 impl PairKey {
@@ -84,20 +117,27 @@ impl PairKey {
             "wan" => Profile::Wan,
             other => bail!("{name}: `{other}` is no profile: fast, default or wan"),
         };
+        let mirror = match word("mirror").unwrap_or("both-disks") {
+            "both-disks" => Mirror::BothDisks,
+            "memory" => Mirror::Memory,
+            "local" => Mirror::Local,
+            other => bail!("{name}: `{other}` is no mirror: both-disks, memory or local"),
+        };
         let _: Secret = secret.parse().with_context(|| format!("{name}"))?;
-        // Members with another profile are strangers to each other.
-        let both = blake3::derive_key(
-            "gwp pair 1: secret and profile",
-            format!("{} {}", secret.trim(), profile.word()).as_bytes(),
-        );
-        Ok(PairKey { secret: Secret::new(both)?, timing: profile.timing() })
+        // Members with another profile or mirror are strangers to each other.
+        let mut told = format!("{} {}", secret.trim(), profile.word());
+        if mirror != Mirror::BothDisks {
+            told = format!("{told} {}", mirror.word());
+        }
+        let all = blake3::derive_key("gwp pair 1: secret and profile", told.as_bytes());
+        Ok(PairKey { secret: Secret::new(all)?, timing: profile.timing(), mirror: mirror.mode() })
     }
 
     /// Makes a new key; never over an old one.
     ///
     /// # Errors
     /// The file is there, or cannot be written.
-    pub fn make(path: &Path, profile: Profile) -> anyhow::Result<()> {
+    pub fn make(path: &Path, profile: Profile, mirror: Mirror) -> anyhow::Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -111,8 +151,11 @@ impl PairKey {
             "# The key of a pair of gwp gateways. Who has it can speak as any of its members: keep it on these alone.\n\
              secret = \"{digits}\"\n\
              # How long leases are: fast, default or wan. The same on all members.\n\
-             profile = \"{}\"\n",
-            profile.word()
+             profile = \"{}\"\n\
+             # What must hold a sample before it is delivered: both-disks, memory (of the peer) or local. The same on all.\n\
+             mirror = \"{}\"\n",
+            profile.word(),
+            mirror.word()
         );
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
         Ok(())
@@ -143,12 +186,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pair.key");
         assert!(PairKey::load(&path).is_err());
-        PairKey::make(&path, Profile::Fast).unwrap();
-        assert!(PairKey::make(&path, Profile::Fast).is_err(), "never over an old one");
-        assert_eq!(PairKey::load(&path).unwrap().timing, Timing::FAST);
+        PairKey::make(&path, Profile::Fast, Mirror::Memory).unwrap();
+        assert!(PairKey::make(&path, Profile::Fast, Mirror::Memory).is_err(), "never over an old one");
+        let key = PairKey::load(&path).unwrap();
+        assert_eq!((key.timing, key.mirror), (Timing::FAST, MirrorMode::Memory));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(PairKey::load(&path).err().unwrap().to_string().contains("chmod 600"));
-        for wrong in ["secret = \"12\"", "profile = \"fast\"", "secret ="] {
+        let mirror = format!("secret = \"{}\"\nmirror = \"none\"", "0a".repeat(32));
+        for wrong in ["secret = \"12\"", "profile = \"fast\"", "secret =", &mirror] {
             let path = folder.path().join("wrong.key");
             std::fs::write(&path, wrong).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();

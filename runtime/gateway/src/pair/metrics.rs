@@ -55,6 +55,7 @@ fn copy(page: &mut Page, figures: &Figures) {
     page.one("gwp_pair_lag_changes", "gauge", lag.changes as f64);
     page.one("gwp_pair_lag_bytes", "gauge", lag.bytes as f64);
     page.one("gwp_pair_lag_seconds", "gauge", lag.ns as f64 / S);
+    page.one("gwp_pair_given_bytes_total", "counter", figures.given_bytes as f64);
 }
 
 fn flag(is: bool) -> f64 {

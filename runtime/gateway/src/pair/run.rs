@@ -34,7 +34,7 @@ use gwp_cluster::serve::{FromPeer, serve_peer};
 use gwp_cluster::stream::StreamKeys;
 use gwp_console::Running;
 use gwp_core::Position;
-use gwp_engine::exits::{ExitKeeper, Exits, exits};
+use gwp_engine::exits::{ExitKeeper, Exits, Superseded, exits};
 use gwp_engine::pair::PairStart;
 use gwp_engine::release::Release;
 use gwp_engine::{Engine, GatewayClock, HotReader};
@@ -89,6 +89,7 @@ struct PairNode<'a> {
     node: Arc<Node>,
     given: Option<Given>,
     timing: Timing,
+    mirror: MirrorMode,
     keys: StreamKeys,
     driver: DriverHandle,
     told: UnboundedReceiver<Told>,
@@ -209,7 +210,7 @@ impl<'a> PairNode<'a> {
             desk.set_problem(Some(&why));
         }
         let keys = StreamKeys::new(&key.secret, me)?;
-        let timing = key.timing;
+        let (timing, mirror) = (key.timing, key.mirror);
         let working = Working::default();
         tokio::spawn(moving(driver.inputs(), key.timing.beat, working.clone()));
         failback::watch_window(&member.failback, driver.inputs());
@@ -221,6 +222,7 @@ impl<'a> PairNode<'a> {
             node,
             given,
             timing,
+            mirror,
             keys,
             driver,
             told,
@@ -317,6 +319,7 @@ impl<'a> PairNode<'a> {
             came: Arc::new(move |replica| program.copied(replica)),
             copied,
             tails: self.asides.clone(),
+            mirror: self.mirror,
         }
     }
 
@@ -339,7 +342,7 @@ impl<'a> PairNode<'a> {
         let release = Release::held();
         let let_out = release.clone();
         // That a mark is set is the safe thing to assume: it makes the peer catch up first.
-        let side = ActiveSide::new(MirrorMode::BeforeSend, self.timing.solo, standing.place, true);
+        let side = ActiveSide::new(self.mirror, self.timing.solo, standing.place, true);
         let let_out = Box::new(move |upto| let_out.release(upto));
         let hub = Hub::new(side, standing, gwp_engine::clock::boot, let_out);
         store.set_mirror(Some(hub.mirror()));
@@ -350,7 +353,13 @@ impl<'a> PairNode<'a> {
         self.desk.in_force(begin.plan.id());
         let tick_every = Duration::from_nanos(self.timing.lease / 4);
         // What is set aside was newer than the copy that followed: it may have been delivered before.
-        let stale = stale || !asides(&self.node.data)?.is_empty();
+        let went_ahead = self.peer_went_ahead(store.durable());
+        if went_ahead {
+            tracing::warn!(
+                "deliveries of the peer did not wait for this copy: what waits here goes out as backfill"
+            );
+        }
+        let stale = stale || went_ahead || !asides(&self.node.data)?.is_empty();
         let hot = shadow::of_plan(hot, begin.plan.id()).await;
         let (exits, log) = (self.exits.clone(), store.log_reader());
         let start = PairStart { store, epoch, exits, release, tick_every, hot, stale };
@@ -391,6 +400,11 @@ impl<'a> PairNode<'a> {
         })
     }
 
+    /// Whether the peer, if the log ends with an epoch of it, may have delivered what it had not copied.
+    fn peer_went_ahead(&self, end: Position) -> bool {
+        self.mirror == MirrorMode::Local && end.epoch != 0 && self.desk.is_of_peer(end.epoch)
+    }
+
     /// What goes on beside the graph: the mirror's wishes, what the peer gives, and what is set aside here.
     fn beside(
         &self,
@@ -400,7 +414,9 @@ impl<'a> PairNode<'a> {
     ) -> (Arc<dyn FromPeer>, Vec<JoinHandle<()>>) {
         let (from_peer, [fill, rejoin]) = shadow::from_peer(engine, self.desk.clone());
         let own = tokio::spawn(self.asides.clone().hand_over_here(engine.clone(), log));
-        (from_peer, vec![self.wishes(hub.clone()), fill, rejoin, own])
+        let superseded =
+            tokio::spawn(superseded(self.keeper.superseded(), self.driver.inputs(), self.timing.lease));
+        (from_peer, vec![self.wishes(hub.clone()), fill, rejoin, own, superseded])
     }
 
     /// Waits until the epoch is over, and says why.
@@ -585,6 +601,23 @@ async fn moving(inputs: Inputs, beat: u64, working: Working) {
         drop(engine);
         inputs.send(Input::Moved { sequencer, store });
         tokio::time::sleep(Duration::from_nanos(beat)).await;
+    }
+}
+
+/// Tells the machine when a destination has another writer. One that tells its epoch proves it. One that does not, such
+/// as a broker at which another client has the session, proves it if the peer is not heard: it may be active by force.
+/// Otherwise it is a stranger.
+async fn superseded(mut said: watch::Receiver<Option<Superseded>>, inputs: Inputs, lease: u64) {
+    while said.changed().await.is_ok() {
+        let Some(Superseded { epoch, by }) = *said.borrow_and_update() else { continue };
+        let look = inputs.look().await;
+        let is_heard = look.and_then(|look| look.peer).is_some_and(|(_, silent)| silent < lease);
+        match by {
+            Some(by) => inputs.send(Input::FencedBy(by)),
+            // Epochs of the two alternate: the peer's is the next one at least.
+            None if !is_heard => inputs.send(Input::FencedBy(epoch + 1)),
+            None => tracing::warn!("another client has taken a session, and it is not the peer"),
+        }
     }
 }
 

@@ -95,7 +95,12 @@ pub fn event(event: Event) -> (String, bool) {
             format!("the peer is active in epoch {higher}, above {epoch} of this node, which gives way"),
             true,
         ),
-        Event::Fenced { epoch, by } => (format!("a destination has refused epoch {epoch} for {by}"), true),
+        Event::Fenced { epoch, by } => (
+            format!(
+                "a destination has another writer than epoch {epoch}, of epoch {by} or later: this node steps down"
+            ),
+            true,
+        ),
         Event::HandedOver { epoch } => (format!("epoch {epoch} is handed over to the peer"), false),
         Event::PeerLost => ("the peer is not heard any more".into(), true),
         Event::PeerBack => ("the peer is heard again".into(), false),
