@@ -33,7 +33,7 @@ use gwp_redundancy::mirror::takeover::take_over;
 use gwp_redundancy::mirror::{HeldIndex, Place, Reading, Shadow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -92,6 +92,8 @@ impl HotRun {
 pub struct HotFigures {
     /// Sources that are read.
     pub sources: Vec<Arc<str>>,
+    /// Those of them that have no connection now: what they read a takeover would miss.
+    pub unconnected: Vec<Arc<str>>,
     pub readings: usize,
     pub bytes: usize,
     /// Readings that had no room.
@@ -108,6 +110,8 @@ pub struct HotDesk {
     plan: Arc<Plan>,
     /// Of the sources.
     names: Vec<Arc<str>>,
+    /// In the same order; empty until they are started.
+    meters: OnceLock<Vec<Arc<SourceMeter>>>,
     /// Of all polled groups.
     tags: GroupTags,
     /// Those of the sources.
@@ -149,6 +153,7 @@ impl HotReader {
         let desk = Arc::new(HotDesk {
             plan_id: plan.id(),
             names: names.map(|source| source.name.clone()).collect(),
+            meters: OnceLock::new(),
             tags,
             groups,
             conditioners: Conditioner::of_plan(&plan),
@@ -163,7 +168,9 @@ impl HotReader {
             }),
             plan,
         });
-        let sources = sources.into_iter().map(|(index, source)| desk.source(index, source)).collect();
+        let sources: Vec<HotSource> =
+            sources.into_iter().map(|(index, source)| desk.source(index, source)).collect();
+        let _ = desk.meters.set(sources.iter().map(|source| source.meter.clone()).collect());
         let clock_task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(TICK_EVERY).await;
@@ -274,9 +281,12 @@ impl HotDesk {
     }
 
     pub fn figures(&self) -> HotFigures {
+        let meters = self.meters.get().into_iter().flatten();
+        let without = self.names.iter().zip(meters).filter(|(_, meter)| meter.connected.load(Relaxed) == 0);
         let state = self.state();
         HotFigures {
             sources: self.names.clone(),
+            unconnected: without.map(|(name, _)| name.clone()).collect(),
             readings: state.shadow.len(),
             bytes: state.shadow.bytes(),
             dropped: state.dropped,

@@ -167,9 +167,16 @@ impl Runner {
         Ok(())
     }
 
-    /// All is whole again before the next fault.
+    /// All is whole again before the next fault, and the standby reads what it is to read.
     pub fn rest(&mut self) -> Result<(), String> {
         self.wait_until_redundant()?;
+        let standby = 1 - self.active;
+        if self.plant.build.hot {
+            self.until("the standby to read", |runner| {
+                let reads = &runner.plant.status(standby)["standby_reads"];
+                reads["is_compared"] == true && reads["unconnected"].as_array().is_some_and(Vec::is_empty)
+            })?;
+        }
         self.wait_until_delivered()?;
         let moment = self.random.between(0, 500);
         self.pause(Duration::from_millis(moment))

@@ -141,14 +141,20 @@ fn reading(answer: &Value) {
     }
     if let Some(reads) = answer.get("standby_reads").filter(|reads| reads.is_object()) {
         let of = |name: &str| reads.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let sources = reads.get("sources").and_then(Value::as_array).into_iter().flatten();
-        let names: Vec<&str> = sources.filter_map(Value::as_str).collect();
+        let list = |name: &str| -> String {
+            let all = reads.get(name).and_then(Value::as_array).into_iter().flatten();
+            all.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        };
         let (readings, dropped, off_grid) = (of("readings"), of("dropped"), of("off_grid"));
         println!(
             "  {:<22} {}: {readings} readings that the log here lacks",
             "reads as standby",
-            names.join(", ")
+            list("sources")
         );
+        let unconnected = list("unconnected");
+        if !unconnected.is_empty() {
+            println!("  {:<22} no connection from here: {unconnected}", "");
+        }
         if dropped > 0 {
             println!("  {:<22} {dropped} readings had no room and are dropped", "");
         }
