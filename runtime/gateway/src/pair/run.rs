@@ -214,7 +214,6 @@ impl<'a> PairNode<'a> {
         let working = Working::default();
         tokio::spawn(moving(driver.inputs(), key.timing.beat, working.clone()));
         failback::watch_window(&member.failback, driver.inputs());
-        let gave_up = false;
         let shown = desk.clone();
         let asides = Arc::new(Asides::new(node.data.clone(), move |now| shown.set_asides(now)));
         Ok(PairNode {
@@ -232,7 +231,7 @@ impl<'a> PairNode<'a> {
             asides,
             listeners,
             working,
-            gave_up,
+            gave_up: false,
         })
     }
 
@@ -352,14 +351,7 @@ impl<'a> PairNode<'a> {
         }
         self.desk.in_force(begin.plan.id());
         let tick_every = Duration::from_nanos(self.timing.lease / 4);
-        // What is set aside was newer than the copy that followed: it may have been delivered before.
-        let went_ahead = self.peer_went_ahead(store.durable());
-        if went_ahead {
-            tracing::warn!(
-                "deliveries of the peer did not wait for this copy: what waits here goes out as backfill"
-            );
-        }
-        let stale = stale || went_ahead || !asides(&self.node.data)?.is_empty();
+        let stale = stale || self.may_be_older(store.durable())?;
         let hot = shadow::of_plan(hot, begin.plan.id()).await;
         let (exits, log) = (self.exits.clone(), store.log_reader());
         let start = PairStart { store, epoch, exits, release, tick_every, hot, stale };
@@ -400,9 +392,17 @@ impl<'a> PairNode<'a> {
         })
     }
 
-    /// Whether the peer, if the log ends with an epoch of it, may have delivered what it had not copied.
-    fn peer_went_ahead(&self, end: Position) -> bool {
-        self.mirror == MirrorMode::Local && end.epoch != 0 && self.desk.is_of_peer(end.epoch)
+    /// Whether newer samples than those of the log here, which ends at `end`, may have been delivered.
+    fn may_be_older(&self, end: Position) -> anyhow::Result<bool> {
+        let is_of_peer = end.epoch != 0 && self.desk.is_of_peer(end.epoch);
+        if self.mirror == MirrorMode::Local && is_of_peer {
+            tracing::warn!(
+                "deliveries of the peer did not wait for this copy: what waits here goes out as backfill"
+            );
+            return Ok(true);
+        }
+        // What is set aside was newer than the copy that followed: it may have been delivered before.
+        Ok(!asides(&self.node.data)?.is_empty())
     }
 
     /// What goes on beside the graph: the mirror's wishes, what the peer gives, and what is set aside here.
