@@ -15,6 +15,7 @@
 //! Time is real here, as the sources own real sockets; no case depends on how fast the machine is.
 //! For tests only: no driver depends on this crate but in its tests.
 
+pub mod capture;
 pub mod cases;
 pub mod proxy;
 pub mod rig;

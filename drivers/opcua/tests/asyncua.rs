@@ -12,6 +12,7 @@ use gwp_core::command::CommandFault;
 use gwp_core::manifest::SettingValue;
 use gwp_core::source::PlcType;
 use gwp_core::{Quality, Timestamp, Value};
+use gwp_driver_contract::capture;
 use gwp_driver_contract::rig::ms;
 use peer::{Folder, Peer, enabled};
 use rig::{Relay, quick, start};
@@ -334,4 +335,47 @@ async fn a_wrong_password_is_not_tried_again_and_again() {
     assert!(attempts <= 3, "{attempts} connections, {errors} errors");
     reader.stop().await;
     assert_eq!(relay.accepted(), attempts);
+}
+
+/// Numbers of services in their binary encoding (OPC UA Part 6, A.3; `Opc.Ua.NodeIds.csv`).
+const REQUESTS: [(&str, &str); 9] = [
+    ("428", "GetEndpoints"),
+    ("446", "OpenSecureChannel"),
+    ("461", "CreateSession"),
+    ("467", "ActivateSession"),
+    ("631", "Read"),
+    ("673", "Write"),
+    ("751", "CreateMonitoredItems"),
+    ("787", "CreateSubscription"),
+    ("826", "Publish"),
+];
+
+#[tokio::test]
+async fn wireshark_understands_all_that_is_said() {
+    if !enabled() {
+        return;
+    }
+    let folder = Folder::new("capture");
+    let peer = Peer::asyncua(&folder.0, &["--plain"]);
+    let relay = capture::Relay::start(peer.port).await;
+    let url = format!("opc.tcp://127.0.0.1:{}/plant/", relay.port);
+    let mut points: Vec<(String, PlcType, bool)> =
+        types().iter().map(|(name, plc_type, _)| (format!("{PLANT}{name}"), *plc_type, false)).collect();
+    points.extend(counter());
+    let speed = points.len() - 1;
+    let mut reader = start(&url, &quick(), 0, &points);
+    reader.newest(speed).await;
+    assert_eq!(reader.written(speed as u32, Value::Float(77.5)).await, Ok(()));
+    reader.until(speed, |value| *value == Value::Float(77.5)).await;
+    reader.stop().await;
+    let capture = relay.read(4840);
+    capture.must_be_whole("opcua");
+    let seen: BTreeSet<String> = capture
+        .fields(&["opcua.servicenodeid.numeric"])
+        .iter()
+        .flat_map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    for (number, name) in REQUESTS {
+        assert!(seen.contains(number), "no {name} in {seen:?}");
+    }
 }

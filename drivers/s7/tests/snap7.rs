@@ -3,16 +3,14 @@
 //! Runs when `GWP_PEER_TESTS=1`; needs python3, and installs tshark where it is missing. Otherwise it
 //! says that it was skipped.
 
-#[path = "snap7/capture.rs"]
-mod capture;
 #[path = "snap7/peer.rs"]
 mod peer;
 
-use capture::Relay;
 use gwp_core::command::CommandFault;
 use gwp_core::manifest::SettingValue;
 use gwp_core::source::{Driver, PlcType};
 use gwp_core::{Batch, Quality, Timestamp, Value};
+use gwp_driver_contract::capture::Relay;
 use gwp_driver_contract::rig::{Point, Running, Slot, declare, ms};
 use gwp_driver_s7::S7;
 use peer::Peer;
@@ -125,7 +123,15 @@ async fn every_type_at_an_odd_offset_and_wireshark_understands_it() {
     }
     assert_eq!(running.written(types.len() as u32 + 2, Value::Int(-2)).await, Ok(()));
     running.stop().await;
-    relay.must_be_understood(&["0x04", "0x05", "0xf0"]);
+    let capture = relay.read(102);
+    capture.must_be_whole("s7comm || cotp");
+    let seen = capture.fields(&["s7comm.header.rosctr", "s7comm.param.func"]);
+    let [jobs, answers] =
+        ["1\t", "3\t"].map(|kind| seen.iter().filter(|line| line.starts_with(kind)).count());
+    assert!(jobs > 0 && jobs == answers, "{jobs} requests, {answers} answers");
+    for function in ["0x04", "0x05", "0xf0"] {
+        assert!(seen.iter().any(|line| line.contains(function)), "no {function} in {seen:?}");
+    }
 }
 
 #[tokio::test]

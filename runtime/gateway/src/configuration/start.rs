@@ -12,7 +12,7 @@ use gwp_engine::{LeavingSink, Removed};
 use gwp_journal::Store;
 use gwp_plan::Plan;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A program that was given as files and compiles.
 #[derive(Clone)]
@@ -125,14 +125,51 @@ pub fn who() -> String {
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".into())
 }
 
+/// Plans that were made last, by the id of their configuration, which is one of its content; newest first.
+#[cfg_attr(test, derive(Default))]
+struct Made(Vec<(String, Arc<Plan>)>);
+
+/// A standby is ready for two around a change.
+const MADE_MAX: usize = 2;
+
+impl Made {
+    fn find(&self, id: &str) -> Option<Arc<Plan>> {
+        self.0.iter().find(|(known, _)| known == id).map(|(_, plan)| plan.clone())
+    }
+
+    fn keep(&mut self, id: &str, plan: Arc<Plan>) {
+        self.0.retain(|(known, _)| known != id);
+        self.0.insert(0, (id.to_owned(), plan));
+        self.0.truncate(MADE_MAX);
+    }
+}
+
+static MADE: Mutex<Made> = Mutex::new(Made(Vec::new()));
+
+fn made() -> MutexGuard<'static, Made> {
+    MADE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps the plan of a configuration: a node that takes over must not wait for the compiler.
+pub fn keep(id: &str, plan: Arc<Plan>) {
+    made().keep(id, plan);
+}
+
 /// The plan of a configuration.
 ///
 /// # Errors
 /// This version of gwp finds errors in its files, which are printed.
 pub fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
+    if let Some(plan) = made().find(id) {
+        return Ok(plan);
+    }
     let compiled = compile(&bundle.files);
     match compiled.plan {
-        Some(plan) => Ok(Arc::new(plan)),
+        Some(plan) => {
+            let plan = Arc::new(plan);
+            keep(id, plan.clone());
+            Ok(plan)
+        }
         None => {
             report::print_problems(&compiled.diagnostics, &compiled.sources);
             bail!(
@@ -227,5 +264,29 @@ impl Stored<'_> {
         }
         let opened = Store::open(self.data).context("the store cannot be looked into")?;
         look(&opened.store).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_plans_are_kept() {
+        let plan = |value: u32| {
+            let text = format!(
+                "source s : simulator {{ scan = 1 s\n  tag a at \"constant {value}\" : int\n}}\nsink o : csv {{ path = \"o.csv\" }}\nflow f = s -> o\n"
+            );
+            Arc::new(compile(&[File { name: "p.gwp".into(), text }]).plan.expect("a program"))
+        };
+        let (mut made, first, second) = (Made::default(), plan(1), plan(2));
+        made.keep("1", first.clone());
+        made.keep("2", second.clone());
+        assert!(Arc::ptr_eq(&made.find("1").unwrap(), &first));
+        made.keep("1", first.clone());
+        made.keep("3", plan(3));
+        assert!(made.find("2").is_none(), "the oldest goes");
+        assert!(Arc::ptr_eq(&made.find("1").unwrap(), &first));
+        assert_eq!(made.0.len(), MADE_MAX);
     }
 }

@@ -15,7 +15,7 @@ use crate::configuration::bundle::{Bundle, compile, fingerprint};
 use crate::configuration::history::History;
 use crate::configuration::prepare;
 use crate::configuration::shared;
-use crate::configuration::start::Given;
+use crate::configuration::start::{Given, keep};
 use crate::node::Node;
 use anyhow::Context;
 use gwp_cluster::driver::Inputs;
@@ -40,7 +40,7 @@ pub fn at_start(node: &Node, given: Option<&Given>) -> anyhow::Result<Result<Pla
     let is_new = |given: &&Given| history.state.seen.as_ref() != Some(&fingerprint(&given.files));
     match (given, history.current()?) {
         (Some(given), current) if current.is_none() || is_new(&given) => Ok(prepared(node, &given.plan)),
-        (_, Some((_, bundle))) => Ok(judge(node, &bundle)),
+        (_, Some(current)) => Ok(judge(node, &current)),
         _ => Ok(Err(NOTHING.into())),
     }
 }
@@ -49,7 +49,7 @@ const NOTHING: &str =
     "nothing has been in force here yet, and no files are named: it takes over what its peer runs";
 
 /// Whether a program can run on this node, and as which plan.
-fn judge(node: &Node, bundle: &Bundle) -> Result<PlanId, String> {
+fn judge(node: &Node, (of, bundle): &(String, Bundle)) -> Result<PlanId, String> {
     let compiled = compile(&bundle.files);
     let Some(plan) = compiled.plan else {
         let said = crate::configuration::desk::summary(&compiled.diagnostics, &compiled.sources);
@@ -57,7 +57,10 @@ fn judge(node: &Node, bundle: &Bundle) -> Result<PlanId, String> {
     };
     let id = prepared(node, &plan)?;
     match id.to_string() == bundle.plan {
-        true => Ok(id),
+        true => {
+            keep(of, Arc::new(plan));
+            Ok(id)
+        }
         false => Err(format!(
             "this version of gwp makes another plan of it ({id} instead of {}): run the same version on both nodes",
             bundle.plan
@@ -203,7 +206,7 @@ impl Following {
             self.inputs.send(Input::Ready(true));
             let (node, of) = (self.node.clone(), now.clone());
             let judged = tokio::task::spawn_blocking(move || {
-                let judge = |one: &(String, Bundle)| judge(&node, &one.1);
+                let judge = |one: &(String, Bundle)| judge(&node, one);
                 (of.current.as_ref().map(judge), of.pending.as_ref().map(judge))
             });
             let Ok((current, pending)) = judged.await else { continue };
