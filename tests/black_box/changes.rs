@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const WAIT: Duration = gwp_tests::PATIENCE;
 
@@ -226,7 +226,9 @@ fn a_change_that_is_refused_or_killed_leaves_the_old_plan_or_the_new_one() {
     refuse(folder, &device);
 
     let (mut old_runs, mut new_runs) = (0, 0);
-    let mut random = 0x1234_5678_9ABC_DEF1u64;
+    let began = Instant::now();
+    assert!(apply(folder, &program(98), &[]).status.success());
+    let took = began.elapsed();
     for round in 1..=12 {
         let before = running_plan(folder).unwrap();
         std::fs::write(folder.join("p.gwp"), program(round)).unwrap();
@@ -235,10 +237,8 @@ fn a_change_that_is_refused_or_killed_leaves_the_old_plan_or_the_new_one() {
         let mut apply = Process::start(
             Command::new(gwp()).current_dir(folder).args(["apply", "p.gwp"]).stderr(Stdio::null()),
         );
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        std::thread::sleep(Duration::from_millis(random % 400));
+        // From the first moment of a change to its last, as long as one takes here.
+        std::thread::sleep(took * (round as u32 - 1) / 12);
         gateway.kill();
         let _ = apply.wait(WAIT);
         // Without files: what was in force last.
