@@ -3,6 +3,7 @@
 #
 #   tests/campaign.sh --list
 #   tests/campaign.sh --runs 25 --scenario S01,S07 --profile fast --seed 1
+#   tests/campaign.sh --runs 10 --times 10 --scenario S01    ten faults in each plant
 #   tests/campaign.sh --proxy --scenario S07        without root
 #   tests/campaign.sh --controls                    something broken on purpose, which must be found
 #

@@ -4,7 +4,7 @@ use crate::pair_plant::{BACKUP, PRIMARY, PROGRAM, Plant};
 use crate::{refused, said};
 use gwp_tests::{PATIENCE, until};
 use serde_json::Value;
-use std::time::Duration;
+use std::time::Instant;
 
 const BOTH: [usize; 2] = [PRIMARY, BACKUP];
 
@@ -103,16 +103,17 @@ fn who_takes_over_while_a_change_is_made_runs_the_old_program_or_the_new_one() {
     let mut plant = Plant::redundant("default");
     let mut active = plant.wait_until_redundant();
     let (mut old_runs, mut new_runs) = (0, 0);
-    let mut random = u64::from(std::process::id()) | 1;
+    let began = Instant::now();
+    plant.apply(active, &program(2), &[]);
+    let took = began.elapsed();
+    assert_eq!(plant.wait_until_redundant(), active);
     for round in 0..kills {
         // Another program in each round, else one could not tell old from new.
         plant.write("new.gwp", &program(4 + round));
         let (before, wanted, epoch) = (plant.plan(active), plant.plan_of("new.gwp"), plant.epoch(active));
         let mut apply = plant.begin_to_ask(active, &["apply", "new.gwp"]);
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        std::thread::sleep(Duration::from_millis(random % 800));
+        // From the first moment of a change to its last, as long as one takes here.
+        std::thread::sleep(took * round / kills);
         plant.kill(active);
         let _ = apply.wait(PATIENCE);
         plant.wait_for_takeover(1 - active, epoch);

@@ -96,14 +96,17 @@ impl Setup {
         self.never_another_value(10, &[value]).await;
     }
 
-    /// The device has answered rightly all along and its value changes: what was read before may still be on its way,
-    /// then the new one comes, and nothing else.
+    /// The device answers rightly and its value changes: the one before may still be on its way, then the new one
+    /// comes, and nothing else.
     async fn follows(&mut self, value: u16) {
+        let before = Value::Int(i64::from(self.device.value()));
         self.device.hold(value);
         for _ in 0..SLOTS_TO_RECOVER {
-            if self.good().await == Value::Int(i64::from(value)) {
+            let good = self.good().await;
+            if good == Value::Int(i64::from(value)) {
                 return self.never_another_value(10, &[value]).await;
             }
+            assert_eq!(good, before, "neither the value before nor {value}");
         }
         panic!("tag 0 is not {value} within {SLOTS_TO_RECOVER} slots");
     }

@@ -426,7 +426,8 @@ async fn frames_and_tails(
 }
 
 /// Makes frames durable in the copy, and says so; that they are in memory, too, if the active waits for no more.
-/// What was said to be here is made durable even if this node is to take over: that waits for it.
+/// A takeover waits until they are durable. If the disk refuses them then, what the active let out on that word is
+/// nowhere but there: with `memory` its death in the same moment is the second fault.
 async fn apply(
     follower: &Follower,
     replica: &mut Option<Replica>,
@@ -434,9 +435,10 @@ async fn apply(
     frames: Vec<(Head, Arc<[u8]>)>,
     lists: &mut TagLists,
 ) -> Result<(), FollowError> {
+    let mut told = Ok(());
     if let (MirrorMode::Memory, Some((head, _))) = (follower.mirror, frames.last()) {
         let durable = replica.as_ref().and_then(Replica::place).unwrap_or(Place::ZERO);
-        say(to, &Message::Acknowledge { received: head.place, durable }).await?;
+        told = say(to, &Message::Acknowledge { received: head.place, durable }).await;
     }
     let came = follower.came.clone();
     let apply = move |replica: &mut Replica| {
@@ -448,6 +450,8 @@ async fn apply(
         (Verdict::Append | Verdict::Have, applied) => applied,
         (other, _) => return Err(FollowError::Verdict(other)),
     };
+    // A link that is lost is no reason to have less than what came.
+    told?;
     if let Some(place) = replica.as_ref().and_then(Replica::place) {
         (follower.progress)(&format!("a copy of the active's store up to {place}"));
         say(to, &Message::Acknowledge { received: place, durable: place }).await?;

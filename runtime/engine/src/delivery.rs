@@ -117,7 +117,10 @@ impl DeliverySeat {
         let pause_ms = pause.as_millis() as u64;
         let known = self.status.last_error().is_some_and(|last| *last == *text);
         match error.disposition {
-            Disposition::Halt | Disposition::Superseded { .. } if !known => {
+            Disposition::Superseded { .. } if !known => {
+                tracing::warn!(sink = %self.name, error = %text, pause_ms, "another writer has taken its place; the journal keeps everything");
+            }
+            Disposition::Halt if !known => {
                 tracing::error!(sink = %self.name, error = %text, pause_ms, "a person must act; the journal keeps everything until then");
             }
             _ if !known => {

@@ -39,7 +39,7 @@ pub struct Build {
     pub fake_clock: bool,
     /// A library that a node's process loads first.
     pub preload: Option<PathBuf>,
-    /// Nodes run below a guard.
+    /// Nodes run below a guard. What is sent to a node then, such as a signal, goes to its guard alone; `kill` ends both.
     pub guarded: bool,
     /// Both nodes without the pair: each delivers on its own. For a control of the checker.
     pub is_single: bool,

@@ -145,6 +145,8 @@ pub struct Scenario {
     pub load: bool,
     /// Nodes run below a guard.
     pub is_guarded: bool,
+    /// So long that it is run only when it is named.
+    pub on_demand: bool,
 }
 
 impl Scenario {
@@ -158,6 +160,7 @@ impl Scenario {
             disk: Disk::Plain,
             load: false,
             is_guarded: false,
+            on_demand: false,
         }
     }
 
@@ -173,6 +176,10 @@ impl Scenario {
 
     pub fn on(self, disk: Disk) -> Scenario {
         Scenario { disk, needs: Needs::Root, ..self }
+    }
+
+    pub fn on_demand(self) -> Scenario {
+        Scenario { on_demand: true, ..self }
     }
 
     pub fn guarded(self) -> Scenario {

@@ -98,7 +98,8 @@ fn networks() -> Vec<Scenario> {
             "30 % loss on both links for ten minutes",
             vec![Lose { percent: 30 }, Pause(600_000, 600_000), Heal, Delivered],
             calm(),
-        ),
+        )
+        .on_demand(),
         Scenario::new(
             "S16",
             "20 % of datagrams twice, all late by up to 150 ms",

@@ -115,7 +115,9 @@ fn unconfirmed(history: &mut History, stored: &Stored<'_>) -> anyhow::Result<()>
     let mut bundle = Bundle::new(parent, "gwp", message, before.plan, before.files);
     // Sinks that only the program of the log has must deliver what they have taken.
     bundle.leaving = leaving(last.as_ref().map(|(_, bundle)| bundle), &plan, stored)?;
-    history.state.current = Some(history.put(&bundle)?);
+    let id = history.put(&bundle)?;
+    keep(&id, plan);
+    history.state.current = Some(id);
     Ok(())
 }
 

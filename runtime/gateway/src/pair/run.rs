@@ -359,9 +359,10 @@ impl<'a> PairNode<'a> {
         publisher.through(engine.keeper());
         begin.history.publisher = Some(Arc::new(publisher));
         self.desk.set_hub(Some(hub.clone()));
+        let superseded = self.keeper.superseded();
         self.driver.input(Input::Activated(epoch));
         set_working(&self.working, Some(engine.clone()));
-        let (from_peer, mut tasks) = self.beside(&engine, &hub, log);
+        let (from_peer, mut tasks) = self.beside(&engine, &hub, log, superseded);
         for (link, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
             tasks.push(tokio::spawn(serve_peer(
                 (listener, link),
@@ -395,7 +396,8 @@ impl<'a> PairNode<'a> {
     /// Whether newer samples than those of the log here, which ends at `end`, may have been delivered.
     fn may_be_older(&self, end: Position) -> anyhow::Result<bool> {
         let is_of_peer = end.epoch != 0 && self.desk.is_of_peer(end.epoch);
-        if self.mirror == MirrorMode::Local && is_of_peer {
+        let peer_led_since = self.driver.heard.borrow().active_epoch > end.epoch;
+        if self.mirror == MirrorMode::Local && (is_of_peer || peer_led_since) {
             tracing::warn!(
                 "deliveries of the peer did not wait for this copy: what waits here goes out as backfill"
             );
@@ -411,11 +413,11 @@ impl<'a> PairNode<'a> {
         engine: &Arc<Engine>,
         hub: &Hub,
         log: LogReader,
+        said: watch::Receiver<Option<Superseded>>,
     ) -> (Arc<dyn FromPeer>, Vec<JoinHandle<()>>) {
         let (from_peer, [fill, rejoin]) = shadow::from_peer(engine, self.desk.clone());
         let own = tokio::spawn(self.asides.clone().hand_over_here(engine.clone(), log));
-        let superseded =
-            tokio::spawn(superseded(self.keeper.superseded(), self.driver.inputs(), self.timing.lease));
+        let superseded = tokio::spawn(superseded(said, self.driver.inputs(), self.timing.lease));
         (from_peer, vec![self.wishes(hub.clone()), fill, rejoin, own, superseded])
     }
 
@@ -605,7 +607,7 @@ async fn moving(inputs: Inputs, beat: u64, working: Working) {
 }
 
 /// Tells the machine when a destination has another writer. One that tells its epoch proves it. One that does not, such
-/// as a broker at which another client has the session, proves it if the peer is not heard: it may be active by force.
+/// as a broker at which another client has the session, is believed if the peer is not heard: that may be active by force.
 /// Otherwise it is a stranger.
 async fn superseded(mut said: watch::Receiver<Option<Superseded>>, inputs: Inputs, lease: u64) {
     while said.changed().await.is_ok() {
@@ -614,7 +616,8 @@ async fn superseded(mut said: watch::Receiver<Option<Superseded>>, inputs: Input
         let is_heard = look.and_then(|look| look.peer).is_some_and(|(_, silent)| silent < lease);
         match by {
             Some(by) => inputs.send(Input::FencedBy(by)),
-            // Epochs of the two alternate: the peer's is the next one at least.
+            // Whatever epoch the peer may have: it counts as one in which newer samples may have been delivered, so
+            // what waits here goes out as backfill if this node is active again.
             None if !is_heard => inputs.send(Input::FencedBy(epoch + 1)),
             None => tracing::warn!("another client has taken a session, and it is not the peer"),
         }
