@@ -27,7 +27,9 @@ fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize| args.get(index).and_then(|text| text.parse::<u16>().ok());
     match args.first().map(String::as_str) {
-        Some("devices") => devices::serve(number(1).unwrap_or(10)),
+        Some("devices") => {
+            devices::serve(number(1).unwrap_or(10), args.get(2).is_some_and(|word| word == "noise"))
+        }
         Some("subscriber") => subscriber::count(number(1).unwrap_or(1883)),
         Some("plain") => plain::run(
             number(1).unwrap_or(1883),
