@@ -122,10 +122,15 @@ pub async fn follow(follower: Follower, mut stop: watch::Receiver<bool>) -> Opti
         match once(&follower, next, (&mut replica, &mut is_doubtful), &mut stop).await {
             Ok(()) => said.clear(),
             Err(error) => {
-                follower.copied.forget();
                 // What the disk refused is believed only when it is read again.
                 if matches!(error, FollowError::Store(_) | FollowError::Task(_)) {
                     replica = None;
+                }
+                // What was not taken whole was not told. A stream that broke changes nothing: a takeover that follows
+                // need not read the log to know what it holds.
+                let is_untold = matches!(error, FollowError::Damaged(_) | FollowError::Verdict(_));
+                if replica.is_none() || is_untold {
+                    follower.copied.forget();
                 }
                 // It is tried several times a second: the same is said once.
                 let why = error.to_string();
@@ -450,16 +455,15 @@ async fn apply(
         (Verdict::Append | Verdict::Have, applied) => applied,
         (other, _) => return Err(FollowError::Verdict(other)),
     };
-    // A link that is lost is no reason to have less than what came.
-    told?;
-    if let Some(place) = replica.as_ref().and_then(Replica::place) {
+    // A link that is lost is no reason to have less than what came, nor to know less of it.
+    if let (Ok(()), Some(place)) = (&told, replica.as_ref().and_then(Replica::place)) {
         (follower.progress)(&format!("a copy of the active's store up to {place}"));
-        say(to, &Message::Acknowledge { received: place, durable: place }).await?;
+        told = say(to, &Message::Acknowledge { received: place, durable: place }).await;
     }
     for (_, frame) in &applied {
         follower.copied.arrived(&records_of_change(frame, lists)?);
     }
-    Ok(())
+    Ok(told?)
 }
 
 /// Does what handing over asks for.

@@ -20,8 +20,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// How long a wait for the end of a permit sleeps at most before it looks at the clock again: a
-/// sleep does not count the time of a suspended machine, a permit does.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// sleep does not count the time of a suspended machine, a permit does. Whoever holds the leases shuts the gate by the
+/// same clock; this is for when that hangs, and short beside a lease.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 struct Shared {

@@ -35,6 +35,10 @@ pub const COMMIT_DELAY_MAX_MS: u64 = 10;
 /// Delivered cursors and checkpoints wait this long for a commit to ride on.
 pub const RIDE_DELAY_MAX_MS: u64 = 100;
 
+/// A commit that takes this long is told of, milliseconds; again within [`SLOW_COMMIT_TOLD`] only if twice as long.
+pub const SLOW_COMMIT_MS: u64 = 100;
+pub const SLOW_COMMIT_TOLD: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Plans the store keeps in memory for readers.
 pub const PLANS_CACHED_MAX: usize = 8;
 

@@ -12,6 +12,7 @@ use crate::change::{Mirror, Standing};
 use crate::configurations::KeptConfigurations;
 use crate::limits::{
     COMMIT_BYTES_MAX, COMMIT_DELAY_MAX_MS, COMMIT_IDLE_MS, HOUSEKEEPING_MS, RIDE_DELAY_MAX_MS,
+    SLOW_COMMIT_MS, SLOW_COMMIT_TOLD,
 };
 use crate::snapshot::Snapshot;
 use crate::space::{SpacePolicy, SpaceWatch};
@@ -118,6 +119,7 @@ impl Writer {
             log_bytes_max: policy.log_bytes_max,
             meter: meter.clone(),
             gathered: Gathered::default(),
+            slow: SlowCommits::default(),
             store,
             clock,
             report,
@@ -196,6 +198,36 @@ struct Run {
     inbox: Receiver<Request>,
     meter: Arc<WriterMeter>,
     gathered: Gathered,
+    slow: SlowCommits,
+}
+
+/// Commits that took long: nothing is delivered meanwhile, and whoever looks for the cause finds it in the log. A disk
+/// that is always slow is told of now and then.
+#[derive(Default)]
+struct SlowCommits {
+    told: Option<Instant>,
+    told_ms: u64,
+    untold: u64,
+}
+
+impl SlowCommits {
+    fn committed(&mut self, took_ns: u64) {
+        let ms = took_ns / 1_000_000;
+        if ms < SLOW_COMMIT_MS {
+            return;
+        }
+        let is_recent = self.told.is_some_and(|told| told.elapsed() < SLOW_COMMIT_TOLD);
+        if is_recent && ms < self.told_ms.saturating_mul(2) {
+            self.untold += 1;
+            return;
+        }
+        tracing::warn!(
+            ms,
+            untold = self.untold,
+            "the disk was slow to keep records: nothing is delivered meanwhile"
+        );
+        *self = SlowCommits { told: Some(Instant::now()), told_ms: ms, untold: 0 };
+    }
 }
 
 /// Whether to go on.
@@ -411,6 +443,7 @@ impl Run {
         self.meter.commits.fetch_add(1, Relaxed);
         self.meter.commit_ns.fetch_add(took, Relaxed);
         self.meter.commit_ns_max.fetch_max(took, Relaxed);
+        self.slow.committed(took);
         self.meter.records.fetch_add(records, Relaxed);
         self.meter.samples.fetch_add(samples as u64, Relaxed);
         *self.meter.durable.lock().unwrap_or_else(PoisonError::into_inner) = committed.upto;

@@ -40,6 +40,8 @@ mod single;
 #[cfg(target_os = "linux")]
 mod spaces;
 #[cfg(target_os = "linux")]
+mod stalls;
+#[cfg(target_os = "linux")]
 mod table;
 
 #[cfg(target_os = "linux")]

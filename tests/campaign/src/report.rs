@@ -24,6 +24,9 @@ pub struct Outcome {
     pub findings: Findings,
     /// Samples that were compared.
     pub samples: u64,
+    /// The longest that a sync of a file which nobody else has took on the nodes' disk.
+    #[serde(default)]
+    pub slowest_sync_ms: u64,
     /// Exit codes of nodes that ended by themselves; -1 for a signal.
     pub exits: Vec<i32>,
     /// Stores set aside.
@@ -136,14 +139,14 @@ pub fn table(outcomes: &[Outcome]) -> String {
     }
     let mut text =
         "| Scenario | Runs | Failover p50 / p99 / max ms | Longest gap ms | No delivery ms | Missing \
-        | Doubled db / mqtt | Out of order | Wrong | Switches | Verdict |\n\
-        |---|---|---|---|---|---|---|---|---|---|---|\n"
+        | Doubled db / mqtt | Out of order | Wrong | Switches | Slowest sync ms | Verdict |\n\
+        |---|---|---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for (scenario, runs) in by_scenario {
         let ran: Vec<&&Outcome> = runs.iter().filter(|run| run.skipped.is_none()).collect();
         if ran.is_empty() {
             let why = runs[0].skipped.clone().unwrap_or_default();
-            let _ = writeln!(text, "| {scenario} | 0 | - | - | - | - | - | - | - | - | not run: {why} |");
+            let _ = writeln!(text, "| {scenario} | 0 | - | - | - | - | - | - | - | - | - | not run: {why} |");
             continue;
         }
         let mut times: Vec<u64> = ran.iter().flat_map(|run| run.findings.failover_ms.clone()).collect();
@@ -154,7 +157,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
         let verdict = if failed == 0 { "holds".into() } else { format!("**{failed} failed**") };
         let _ = writeln!(
             text,
-            "| {scenario} | {} | {} / {} / {} | {} | {} | {} | {} / {} | {} | {} | {least} to {} | {verdict} |",
+            "| {scenario} | {} | {} / {} / {} | {} | {} | {} | {} / {} | {} | {} | {least} to {} | {} | {verdict} |",
             ran.len(),
             percentile(&times, 50),
             percentile(&times, 99),
@@ -167,6 +170,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
             most(|it| it.disordered),
             most(|it| it.wrong),
             most(|it| it.switches),
+            ran.iter().map(|run| run.slowest_sync_ms).max().unwrap_or(0),
         );
     }
     text

@@ -11,8 +11,8 @@ use crate::program;
 use crate::random::Random;
 use crate::report::Outcome;
 use crate::scenario::{Scenario, Step, Who};
+use crate::stalls::Stalls;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything that must come is waited for; it only ends runs that hang.
@@ -22,29 +22,9 @@ const NEWER_NS: i64 = 400_000_000;
 /// Slots just before a fault can be lost with what was read and not yet copied.
 const BEFORE_NS: i64 = 500_000_000;
 
-/// When a thread of this process that wanted to run did not (UTC).
-type Stalls = Arc<Mutex<Vec<(i64, i64)>>>;
-
-/// A thread that sleeps little sees whether the machine lets anybody run.
-fn watch_stalls() -> Stalls {
-    let (sleep, late) = (Duration::from_millis(5), 40_000_000);
-    let stalls = Stalls::default();
-    let kept = stalls.clone();
-    std::thread::spawn(move || {
-        let mut before = clock::utc();
-        loop {
-            std::thread::sleep(sleep);
-            let now = clock::utc();
-            if now - before > late
-                && let Ok(mut kept) = kept.lock()
-            {
-                kept.push((before, now));
-            }
-            before = now;
-        }
-    });
-    stalls
-}
+/// A sync of the disk that took this long is told of by itself, nanoseconds; so many of them.
+const SLOW_SYNC_NS: i64 = 100_000_000;
+const SLOW_SYNCS_TOLD: usize = 10;
 
 pub struct Runner {
     pub plant: Plant,
@@ -58,14 +38,17 @@ pub struct Runner {
     first: Option<Mark>,
     pub patience: Duration,
     stalls: Stalls,
+    /// Of syncs of the disk that the nodes have theirs on.
+    syncs: Stalls,
     /// Clocks of nodes were moved.
     clocks_moved: bool,
     pub notes: Vec<String>,
 }
 
 impl Runner {
-    pub fn new(plant: Plant, seed: u64) -> Runner {
-        Runner {
+    pub fn new(plant: Plant, seed: u64) -> Result<Runner, String> {
+        let syncs = Stalls::of_disk(&plant.folder).map_err(|error| format!("watching the disk: {error}"))?;
+        Ok(Runner {
             plant,
             random: Random::new(seed),
             active: 0,
@@ -74,10 +57,28 @@ impl Runner {
             marks: Vec::new(),
             first: None,
             patience: PATIENCE,
-            stalls: watch_stalls(),
+            stalls: Stalls::of_processor(),
+            syncs,
             clocks_moved: false,
             notes: Vec::new(),
-        }
+        })
+    }
+
+    /// What the disk did, as far as it explains what was slow.
+    fn syncs(&self) -> (u64, Vec<String>) {
+        let mut slow: Vec<(i64, i64)> =
+            self.syncs.all().into_iter().map(|(from, upto)| (upto - from, from)).collect();
+        slow.sort_unstable_by(|a, b| b.cmp(a));
+        let slowest = slow.first().map_or(0, |(took, _)| took / 1_000_000);
+        let told = slow.iter().take_while(|(took, _)| *took >= SLOW_SYNC_NS).take(SLOW_SYNCS_TOLD);
+        let told = told.map(|(took, from)| {
+            format!(
+                "the disk took {} ms for a sync of another file at {} UTC",
+                took / 1_000_000,
+                clock::of_day(*from)
+            )
+        });
+        (slowest.unsigned_abs(), told.collect())
     }
 
     /// Waits for a condition, and looks after the nodes meanwhile.
@@ -211,7 +212,7 @@ impl Runner {
         messages.retain(|message| message.time_ns > arrivals.begin);
         let commits = arrivals.commits(&database)?;
         let truth = read_truth(&self.plant.truths());
-        let stalls = self.stalls.lock().map(|stalls| stalls.clone()).unwrap_or_default();
+        let stalls = self.stalls.all();
         let from = self.first.map(|mark| mark.utc - BEFORE_NS);
         let mut sinks = vec![Sink { name: "database", arrivals: &rows, is_transactional: true }];
         let streams = program::streams(scenario.load);
@@ -247,7 +248,8 @@ impl Runner {
             findings = findings.worst(both);
         }
         let samples = (rows.len() + messages.len()) as u64;
-        Ok(Outcome { findings, samples, ..Outcome::default() })
+        let (slowest_sync_ms, notes) = self.syncs();
+        Ok(Outcome { findings, samples, slowest_sync_ms, notes, ..Outcome::default() })
     }
 }
 

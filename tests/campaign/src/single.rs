@@ -123,7 +123,7 @@ fn carry_out(args: &OneArgs, scenario: &Scenario) -> Result<Outcome, String> {
         Some(control) => control.build(build, &args.folder)?,
         None => build,
     };
-    let mut runner = Runner::new(Plant::new(&args.folder, net, build)?, args.seed);
+    let mut runner = Runner::new(Plant::new(&args.folder, net, build)?, args.seed)?;
     if args.control.is_some() {
         // What is broken on purpose may well stand still.
         runner.patience = Duration::from_secs(45);
@@ -143,7 +143,7 @@ fn carry_out(args: &OneArgs, scenario: &Scenario) -> Result<Outcome, String> {
     Ok(Outcome {
         exits: runner.plant.exits.iter().map(|exit| exit.code.unwrap_or(-1)).collect(),
         asides: (0..2).map(|node| asides(&runner.plant.data(node))).sum(),
-        notes: runner.notes.clone(),
+        notes: runner.notes.iter().chain(&outcome.notes).cloned().collect(),
         ..outcome
     })
 }

@@ -57,6 +57,10 @@ use tokio::task::JoinHandle;
 /// How often the mirror's wishes are looked at.
 const WISHES_EVERY: Duration = Duration::from_millis(10);
 
+/// The same while the peer follows and nothing leaves alone. A peer that falls silent is waited for many times as long
+/// ([`Timing::solo`]).
+const CALM_EVERY: Duration = Duration::from_millis(50);
+
 /// How long a switchover waits for the peer to hold everything.
 const HANDOVER_WAIT: Duration = Duration::from_millis(1_500);
 
@@ -521,6 +525,11 @@ impl<'a> PairNode<'a> {
         tokio::spawn(async move {
             let mut in_step = false;
             loop {
+                // Each look wakes the driver: two wakes each 10 ms are most of what a pair at rest costs.
+                if in_step && hub.tick(false).is_none() && hub.is_paired() {
+                    tokio::time::sleep(CALM_EVERY).await;
+                    continue;
+                }
                 let look = inputs.look().await;
                 // What this task has asked for is answered before this look: it is never an older word.
                 if look.as_ref().is_some_and(|look| look.alone) {
