@@ -6,13 +6,13 @@ use gwp_core::limits::SOURCE_CREDIT_SAMPLES;
 use gwp_core::manifest::{Declaration, SettingValue, Settings};
 use gwp_core::record::SlotMark;
 use gwp_core::source::{
-    Emission, GroupDeclaration, Outlet, PlcType, PointDeclaration, Source, SourceContext, SourceDeclaration,
-    SourceMeter,
+    Bookmarks, Carried, Emission, GroupDeclaration, Outlet, PlcType, PointDeclaration, Source, SourceContext,
+    SourceDeclaration, SourceMeter,
 };
 use gwp_core::stop::{StopSource, stop_pair};
 use gwp_core::{Batch, BoxFuture, Clock, GroupId, Quality, TagId, Timestamp, Value};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -24,12 +24,13 @@ const DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// A clock on the runtime's time, so that pausing that pauses this.
 struct TestClock {
+    begin: Timestamp,
     start: Instant,
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp(1_000_000_000_000 * MS).plus(self.start.elapsed().as_nanos() as i64)
+        self.begin.plus(self.start.elapsed().as_nanos() as i64)
     }
 
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()> {
@@ -82,6 +83,7 @@ pub struct Running {
     write: CommandSender,
     /// Counters of the source.
     pub meter: Arc<SourceMeter>,
+    outlet: Outlet,
     stop: StopSource,
     task: tokio::task::JoinHandle<()>,
     deadline: Instant,
@@ -97,24 +99,39 @@ pub enum Slot {
 impl Running {
     /// Starts a source.
     pub fn of(source: Box<dyn Source>) -> Running {
+        Running::at(source, Bookmarks::new(), Timestamp(1_000_000_000_000 * MS))
+    }
+
+    /// Starts one that goes on where a run before stood, by the time of the machine: that of a real server.
+    pub fn going_on(source: Box<dyn Source>, bookmarks: Bookmarks) -> Running {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+        Running::at(source, bookmarks, Timestamp(now.as_nanos() as i64))
+    }
+
+    fn at(source: Box<dyn Source>, bookmarks: Bookmarks, begin: Timestamp) -> Running {
         let (write, commands) = command_channel();
         let (tx, emissions) = mpsc::unbounded_channel();
         let hand = Arc::new(move |emission, credit: Credit| {
-            // The test may have seen enough.
-            let _ = tx.send(emission);
+            // The test may have seen enough; where a source stands it asks for.
+            if !matches!(emission, Emission::Bookmark { .. }) {
+                let _ = tx.send(emission);
+            }
             // What the test has is as good as in the log.
             if let Some(receipt) = credit.settle() {
                 receipt.give();
             }
         });
         let outlet = Outlet::new(Edge::new(SOURCE_CREDIT_SAMPLES), hand);
+        outlet.go_on_after(Carried { bookmarks, ..Carried::default() });
+        let kept = outlet.clone();
         let (stop_source, stop) = stop_pair();
         let meter = Arc::new(SourceMeter::default());
-        let clock = Arc::new(TestClock { start: Instant::now() });
+        let clock = Arc::new(TestClock { begin, start: Instant::now() });
         let cx = SourceContext { outlet, clock, stop, meter: meter.clone(), commands, unpolled: [].into() };
         let task =
             tokio::spawn(async move { source.run(cx).await.expect("a source runs until it is stopped") });
-        Running { emissions, write, meter, stop: stop_source, task, deadline: Instant::now() + DEADLINE }
+        let deadline = Instant::now() + DEADLINE;
+        Running { emissions, write, meter, outlet: kept, stop: stop_source, task, deadline }
     }
 
     /// Gives a command and does not wait for what becomes of it.
@@ -173,13 +190,27 @@ impl Running {
         }
     }
 
+    /// Ends it as a crash does: in the middle of whatever it is at. Where it stood, and what it had said.
+    pub async fn crash(mut self) -> (Bookmarks, Vec<Emission>) {
+        self.task.abort();
+        let _ = self.task.await;
+        let said = std::iter::from_fn(|| self.emissions.try_recv().ok()).collect();
+        (self.outlet.bookmarks(), said)
+    }
+
     /// Stops it and waits until it has ended.
     pub async fn stop(self) {
+        self.end().await;
+    }
+
+    /// The same; where it stood.
+    pub async fn end(self) -> Bookmarks {
         self.stop.stop();
         tokio::time::timeout_at(self.deadline, self.task)
             .await
             .expect("it stops")
             .expect("it ends without panic");
+        self.outlet.bookmarks()
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Subscription {
     pub patience: Duration,
     /// The server takes no more items into it.
     pub is_full: bool,
+    /// It has said something in the session that has it now.
+    pub is_proved: bool,
 }
 
 impl Subscription {
@@ -79,6 +81,7 @@ impl Subscription {
             heard: Instant::now(),
             patience: keep_alive.min(KEEP_ALIVE_MAX).saturating_mul(2).saturating_add(options.timeout),
             is_full: false,
+            is_proved: false,
         })
     }
 }

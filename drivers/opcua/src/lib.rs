@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! pure    settings, access, address -> prepare      what the user wants
+//!         bookmark                                  where a run stands, for the next one
 //!         value (from and to a server's types) · tags (what each said last) · sequence (numbers of notifications)
 //! shell   link (a session) · server (reads) · items (monitored items) · subscribe (publish loop) · poll · write
-//!         security (who is spoken with, and how) · browse, history (for the operator's commands)
+//!         history (what a server kept over an outage) · security (who is spoken with, and how)
+//!         browse (for the operator's commands)
 //! ```
 //! Source of all rules: OPC UA Part 4 (services) and Part 6 (mappings). The publish loop is the driver's own: a
 //! notification is acknowledged when the log holds it on disk, not before.
 
 mod access;
 mod address;
+mod bookmark;
 pub mod browse;
 mod dial;
 pub mod history;

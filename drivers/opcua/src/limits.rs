@@ -51,5 +51,10 @@ pub const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause after a publish request that failed for no fault of the connection.
 pub const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 
+/// Values of history that are read of one node after an outage, and how long reading all may take: what is reported
+/// meanwhile waits in the queues of the server.
+pub const HISTORY_VALUES_MAX: usize = 100_000;
+pub const HISTORY_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// Events of the connection that wait to be looked at.
 pub const EVENTS_WAITING: usize = 16;

@@ -8,7 +8,8 @@ use gwp_core::manifest::{Need, Role, Setting, SettingKind, Slots, SourceTraits, 
 pub static MANIFEST: Manifest = Manifest {
     name: "opcua",
     doc: "Subscribes to nodes of an OPC UA server, or reads them in scan slots. A notification is acknowledged when \
-          the log holds it on disk; what the server kept over a lost connection is asked for again. Samples carry \
+          the log holds it on disk; what the server kept over a lost connection, a crash of the gateway or a takeover \
+          by the other node is asked for again. Samples carry \
           the time stamps of their source, else of the server; with `time = gateway` those of arrival.",
     settings: SETTINGS,
     exclusive: None,
@@ -20,7 +21,7 @@ pub static MANIFEST: Manifest = Manifest {
         buffers: true,
         writes: true,
         commands: false,
-        standby: &[Standby::Hot, Standby::Warm, Standby::Cold],
+        standby: &[Standby::Transfer, Standby::Hot, Standby::Warm, Standby::Cold],
     }),
 };
 
@@ -91,13 +92,21 @@ static SETTINGS: &[Setting] = &[
         "lifetime",
         (10_000, 86_400_000),
         Need::Default("5 min"),
-        "How long the server keeps a subscription of which the gateway fetches nothing.",
+        "How long the server keeps a subscription of which the gateway fetches nothing: while it is not there, \
+         starts anew, or the other node takes over.",
     ),
     time(
         "retry",
         (1_000, 86_400_000),
         Need::Default("30 s"),
         "Time after which a node that the server does not know, or refuses, is asked for again.",
+    ),
+    time(
+        "history",
+        (0, 2_592_000_000),
+        Need::Default("1 h"),
+        "After an outage in which the server has lost the subscription, values of nodes of which it keeps history are \
+         read from there, at most from so long ago; `0 s` reads none.",
     ),
     time(
         "session_timeout",

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! push -> arrived (bounded) -> outlet -> handed -> receipt: the log holds it -> to be acknowledged
+//!                                   \-> bookmark: up to where, behind what it tells of
 //! ```
 
+use crate::bookmark::{PROGRESS, Progress};
 use crate::limits::{UNSTORED_BYTES_MAX, UNSTORED_MESSAGES_MAX};
 use crate::tags::Samples;
 use gwp_core::edge::Receipt;
 use gwp_core::record::SlotMark;
 use gwp_core::source::{Emission, Outlet};
-use gwp_core::{Batch, BoxFuture};
+use gwp_core::{Batch, BoxFuture, Timestamp};
 use std::collections::VecDeque;
 
 /// A subscription and a sequence number of it.
@@ -23,6 +25,7 @@ struct Arrived {
     batches: Vec<Batch>,
     payload: usize,
     number: Option<Number>,
+    newest: Option<Timestamp>,
 }
 
 struct Handed {
@@ -39,18 +42,43 @@ pub struct Queue {
     handing: Option<BoxFuture<'static, Handed>>,
     handed: VecDeque<Handed>,
     payload: usize,
+    /// Of what is handed over.
+    progress: Progress,
 }
 
 impl Queue {
-    pub fn new(outlet: Outlet) -> Queue {
-        Queue { outlet, arrived: VecDeque::new(), handing: None, handed: VecDeque::new(), payload: 0 }
+    /// Goes on from what the log has.
+    pub fn new(outlet: Outlet, progress: Progress) -> Queue {
+        Queue {
+            outlet,
+            arrived: VecDeque::new(),
+            handing: None,
+            handed: VecDeque::new(),
+            payload: 0,
+            progress,
+        }
+    }
+
+    /// How far the log has come with what was handed over.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Newest time of a source that was handed over, in this run or before.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.progress.newest()
+    }
+
+    /// Of other subscriptions there is nothing to go on with.
+    pub fn only(&mut self, is_there: impl Fn(u32) -> bool) {
+        self.progress.next.retain(|id, _| is_there(*id));
     }
 
     /// Adds what one notification says; `number` is to be acknowledged when the log holds it.
     pub fn push(&mut self, samples: Samples, number: Option<Number>) {
-        let payload = samples.payload;
+        let Samples { payload, newest, .. } = samples;
         self.payload = self.payload.saturating_add(payload);
-        self.arrived.push_back(Arrived { batches: samples.into_batches(), payload, number });
+        self.arrived.push_back(Arrived { batches: samples.into_batches(), payload, number, newest });
     }
 
     /// Whether more may be fetched from the server.
@@ -101,14 +129,21 @@ impl Queue {
 
     fn hand_over(&mut self) {
         if self.handing.is_none()
-            && let Some(Arrived { batches, payload, number }) = self.arrived.pop_front()
+            && let Some(Arrived { batches, payload, number, newest }) = self.arrived.pop_front()
         {
             let outlet = self.outlet.clone();
+            let bookmark = number.map(|number| {
+                self.progress.reached(number, newest);
+                self.progress.to_bytes()
+            });
             self.handing = Some(Box::pin(async move {
                 let mut receipt = None;
                 for batch in batches {
                     let emission = Emission::Samples { slot: SlotMark::default(), batch };
                     receipt = outlet.emit_for_receipt(emission).await;
+                }
+                if let Some(bookmark) = bookmark {
+                    outlet.set_bookmark(PROGRESS, bookmark).await;
                 }
                 Handed { receipt, payload, number }
             }));
@@ -136,7 +171,7 @@ async fn settled(handed: Option<&mut Handed>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tags::{Stamp, Tags};
+    use crate::tags::{Stamp, Tags, Told};
     use crate::value::Reading;
     use futures_util::FutureExt;
     use gwp_core::edge::{Credit, Edge};
@@ -150,16 +185,20 @@ mod tests {
         let taken = Taken::default();
         let hand = {
             let taken = taken.clone();
-            move |_, credit| taken.lock().unwrap().push_back(credit)
+            move |emission, credit| {
+                if !matches!(emission, Emission::Bookmark { .. }) {
+                    taken.lock().unwrap().push_back(credit);
+                }
+            }
         };
-        (Queue::new(Outlet::new(Edge::new(1_000), Arc::new(hand))), taken)
+        (Queue::new(Outlet::new(Edge::new(1_000), Arc::new(hand)), Progress::default()), taken)
     }
 
     fn sample(value: &str) -> Samples {
         let mut tags = Tags::new([(TagId(0), GroupId(0))], Stamp::Arrival);
         let mut samples = Samples::default();
         let reading = Reading { value: Value::Text(value.into()), ..Reading::bad(Quality::GOOD) };
-        tags.take(0, reading, Timestamp(1), &mut samples);
+        tags.take(0, reading, (Told::Now, Timestamp(1)), &mut samples);
         samples
     }
 

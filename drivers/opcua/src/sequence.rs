@@ -22,7 +22,7 @@ pub const fn after(number: u32) -> u32 {
 }
 
 /// Whether `number` is `of` or comes within half the range behind it.
-const fn is_from(number: u32, of: u32) -> bool {
+pub const fn is_from(number: u32, of: u32) -> bool {
     number.wrapping_sub(of) < 1 << 31
 }
 
@@ -40,6 +40,8 @@ pub enum Arrival {
 pub struct Sequence {
     /// Expected next; unknown before the first notification.
     next: Option<u32>,
+    /// What is older is in the log since a run before.
+    floor: Option<u32>,
     /// Passed over, and asked for.
     missing: BTreeSet<u32>,
     /// Handed over, and not yet in the log.
@@ -53,13 +55,22 @@ pub struct Sequence {
 }
 
 impl Sequence {
+    /// Of a subscription of a run before, whose log has all before `floor`.
+    pub fn left(floor: Option<u32>) -> Sequence {
+        Sequence { floor, ..Sequence::default() }
+    }
+
     /// A notification has come, by a publish answer or a republished one. What it shows to be missing is in
     /// [`Sequence::missing`] afterwards. `available` = what the server still keeps, if it said so.
     pub fn arrived(&mut self, number: u32, available: &[u32]) -> Arrival {
         let fresh = match self.next {
+            None if self.floor.is_some_and(|floor| !is_from(number, floor)) => false,
             None => {
-                // Of what was sent before, only what the server still keeps is missing.
-                let before = available.iter().filter(|held| **held != number && is_from(number, **held));
+                // Of what was sent before, only what the server still keeps is missing, and what the log lacks.
+                let lacks = |held: u32| self.floor.is_none_or(|floor| is_from(held, floor));
+                let before = available
+                    .iter()
+                    .filter(|held| **held != number && is_from(number, **held) && lacks(**held));
                 self.missing.extend(before.take(GAP_MAX as usize));
                 self.next = Some(after(number));
                 true
@@ -101,17 +112,17 @@ impl Sequence {
     }
 
     /// After the subscription was transferred, `available` being what the server keeps: what of it never came.
-    pub fn resumed(&self, available: &[u32]) -> Vec<u32> {
-        let mut wanted: Vec<u32> = available
-            .iter()
-            .copied()
-            .filter(|number| match self.next {
-                Some(next) => is_from(*number, next) || self.missing.contains(number),
-                None => true,
-            })
-            .take(REMEMBERED_MAX)
-            .collect();
-        let next = self.next();
+    pub fn resumed(&mut self, available: &[u32]) -> Vec<u32> {
+        let is_wanted = |number: u32| match (self.next, self.floor) {
+            (Some(next), _) => is_from(number, next) || self.missing.contains(&number),
+            (None, Some(floor)) => is_from(number, floor),
+            (None, None) => true,
+        };
+        let (mut wanted, held): (Vec<u32>, Vec<u32>) =
+            available.iter().copied().take(REMEMBERED_MAX).partition(|number| is_wanted(*number));
+        // In the log, and the server has not heard so.
+        held.into_iter().for_each(|number| self.again(number));
+        let next = self.next.or(self.floor).unwrap_or(1);
         // In their order, also over the end of the range.
         wanted.sort_by_key(|number| number.wrapping_sub(next).wrapping_add(GAP_MAX));
         wanted

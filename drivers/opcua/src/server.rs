@@ -7,7 +7,8 @@ use opcua::client::{Session, UARequest};
 use opcua::types::{
     AttributeId, DataValue, Error, NodeId, ReadValueId, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// What is known of a server since the session stands.
@@ -46,6 +47,14 @@ impl Facts {
             Namespace::Uri(uri) => *self.namespaces.get(uri)?,
         };
         Some(NodeId { namespace, identifier: name.identifier.clone() })
+    }
+
+    /// Tells whether the namespaces are numbered as they were: for one build alone.
+    pub fn namespaces_hash(&self) -> u64 {
+        let sorted: BTreeMap<_, _> = self.namespaces.iter().collect();
+        let mut hasher = DefaultHasher::new();
+        sorted.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The URI of an index.

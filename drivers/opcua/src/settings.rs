@@ -25,6 +25,8 @@ pub struct Options {
     pub keep_alive: Duration,
     pub lifetime: Duration,
     pub retry: Duration,
+    /// As far back history is read after an outage; zero = it is not.
+    pub history: Duration,
     pub timeout: Duration,
     pub connect_timeout: Duration,
     pub reconnect_first: Duration,
@@ -63,6 +65,7 @@ impl Options {
             keep_alive: duration("keep_alive", ms(5_000)),
             lifetime: duration("lifetime", ms(300_000)),
             retry: duration("retry", ms(30_000)),
+            history: duration("history", ms(3_600_000)),
             timeout,
             connect_timeout,
             reconnect_first: pause("first", ms(500)),

@@ -9,12 +9,15 @@
 //! ```
 //! A lost connection that comes back at once is no change of `connected`. Subscriptions outlive it at the server:
 //! they are taken up again with all that was not acknowledged, by Republish in the same session, by
-//! TransferSubscriptions in a new one; only when the server has lost them they are made anew.
+//! TransferSubscriptions in a new one; only when the server has lost them they are made anew. The same when this
+//! process has died, or the other node of a pair had them: where a run stands is in its bookmarks.
 
 mod audit;
 mod notify;
+mod past;
 mod take_up;
 
+use crate::bookmark::{self, Progress, Standing};
 use crate::dial::{Dialer, Presence, without_connection};
 use crate::items::{Item, Subscription};
 use crate::limits::{ACKS_PER_PUBLISH, FINISH_TIMEOUT, PUBLISH_PAUSE, PUBLISHES_MAX};
@@ -113,6 +116,10 @@ struct Subscriber<'a> {
     refresh: Option<Instant>,
     /// Namespaces by index have been warned of.
     warned: bool,
+    /// Subscriptions of a run before, not taken up yet; the namespaces by which their nodes were numbered.
+    left_by: Option<u64>,
+    /// What the bookmark says of subscriptions and items is so no more.
+    has_moved: bool,
     /// When and from which node on it is looked whether the server reports what it has.
     audit_at: Instant,
     audit_from: usize,
@@ -124,9 +131,14 @@ impl<'a> Subscriber<'a> {
         let deadband = prepared.options.deadband > 0.0;
         let items = (0..prepared.nodes.len()).map(|node| Item::new(deadband && prepared.is_number(node)));
         let mut tags = Tags::new(tags, prepared.options.stamp);
-        // What has been so since before is told as what is so now: nobody would look at a sample of last week.
-        tags.break_off(cx.clock.now());
-        Subscriber {
+        let left = cx.outlet.bookmark(bookmark::SUBSCRIPTIONS);
+        let left = left.and_then(|bytes| Standing::read(&bytes, prepared));
+        let progress = cx.outlet.bookmark(bookmark::PROGRESS).and_then(|bytes| Progress::read(&bytes));
+        if left.is_none() {
+            // What has been so since before is told as what is so now: nobody would look at a sample of last week.
+            tags.break_off(cx.clock.now());
+        }
+        let mut subscriber = Subscriber {
             prepared,
             presence: Presence::new(cx.clone()),
             link: None,
@@ -135,17 +147,21 @@ impl<'a> Subscriber<'a> {
             items: items.collect(),
             subscriptions: Vec::new(),
             types: Types::default(),
-            queue: Queue::new(cx.outlet.clone()),
+            queue: Queue::new(cx.outlet.clone(), progress.unwrap_or_default()),
             publishes: FuturesUnordered::new(),
             losses: 0,
             window: PUBLISHES_MAX,
             pause: None,
             refresh: None,
             warned: false,
+            left_by: None,
+            has_moved: false,
             audit_at: Instant::now() + prepared.options.retry,
             audit_from: 0,
             cx,
-        }
+        };
+        left.into_iter().for_each(|left| subscriber.go_on_with(left));
+        subscriber
     }
 
     async fn go_on(&mut self) -> LogFailed {
@@ -173,10 +189,23 @@ impl<'a> Subscriber<'a> {
     /// A session that is there and of no use is closed, as small servers have few. Its subscriptions stay.
     async fn leave(&mut self, fault: &Fault) {
         if let (Fault::Silent { .. } | Fault::Request { .. }, Some(session)) = (fault, self.session_now()) {
+            self.give_up_mute(&session, fault).await;
             let farewell = session.disconnect_without_delete_subscriptions();
             let _ = tokio::time::timeout(FINISH_TIMEOUT, farewell).await;
         }
         self.collect();
+    }
+
+    /// A subscription that was taken up and has said nothing since will say nothing in another session either: some
+    /// servers hand over subscriptions and go on answering who had them before.
+    async fn give_up_mute(&mut self, session: &Arc<Session>, fault: &Fault) {
+        let Fault::Silent { subscription } = *fault else { return };
+        if self.subscriptions.iter().any(|found| found.id == subscription && !found.is_proved) {
+            tracing::warn!(source = %self.prepared.name, subscription, "a subscription that was taken up is mute: it is made anew");
+            let deleted = session.delete_subscription(subscription);
+            let _ = tokio::time::timeout(FINISH_TIMEOUT, deleted).await;
+            self.forget(|id| id == subscription);
+        }
     }
 
     /// The session is over; how long to wait before another one, if at all.
@@ -359,7 +388,7 @@ impl<'a> Subscriber<'a> {
                 self.pause = Some(Instant::now() + PUBLISH_PAUSE);
                 tracing::warn!(source = %self.prepared.name, "the server has lost the subscriptions: they are made anew");
                 self.forget(|_| true);
-                return self.place_all(session).await;
+                return self.place_lost(session).await;
             }
             StatusCode::BadSessionIdInvalid
             | StatusCode::BadSessionClosed
@@ -383,6 +412,7 @@ impl<'a> Subscriber<'a> {
             return Err(Fault::Silent { subscription: silent.id });
         }
         self.place_due(session, now).await?;
+        self.set_bookmark().await;
         self.audit(session, now).await?;
         if self.refresh.is_some_and(|at| at <= now) {
             self.refresh = None;
@@ -400,14 +430,16 @@ impl<'a> Subscriber<'a> {
         }
     }
 
-    /// Lets the log take what has come, and the server free what it keeps for us.
+    /// Lets the log take what has come. The subscriptions stay, for the next run here or on the other node; the server
+    /// keeps them for `lifetime`.
     async fn finish(&mut self) {
         self.publishes.clear();
         let stored = async { while !self.queue.is_empty() && self.queue.stored().await.is_ok() {} };
         let half = FINISH_TIMEOUT / 2;
         let _ = tokio::time::timeout(half, stored).await;
         if let Some(session) = self.session_now() {
-            let _ = tokio::time::timeout(half, session.disconnect()).await;
+            let farewell = session.disconnect_without_delete_subscriptions();
+            let _ = tokio::time::timeout(half, farewell).await;
         }
     }
 }

@@ -4,7 +4,8 @@
 //! After a break tags are `bad(comm_lost)` from a moment of the gateway's clock on; at the start nothing is known of
 //! them. A value that has been the same
 //! since long before has an older time stamp of its source; as it is said anew by the server it is stamped anew,
-//! behind that moment. Pure: `now` is an argument.
+//! behind that moment. What happened before that moment and is told now, by a notification that was kept or by
+//! history, keeps its own time and makes nothing good. Pure: `now` is an argument.
 
 use crate::value::Reading;
 use gwp_core::batch::Times;
@@ -29,6 +30,17 @@ struct Known {
     last: Option<Reading>,
     /// Since when it is bad because of the connection.
     broken: Option<Timestamp>,
+    /// History has told what happened up to then.
+    told_upto: Option<Timestamp>,
+}
+
+/// When what is told has happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// It is so now.
+    Now,
+    /// It was so at the time of its source.
+    Then,
 }
 
 /// All tags of the source, by number.
@@ -44,18 +56,27 @@ pub struct Samples {
     groups: BTreeMap<GroupId, Vec<(TagId, Timestamp, Value, Quality)>>,
     /// Bytes of texts.
     pub payload: usize,
+    /// Newest time of a source, whatever they are stamped with.
+    pub newest: Option<Timestamp>,
 }
 
 impl Tags {
     /// Tags with their groups, in the order of their numbers.
     pub fn new(tags: impl IntoIterator<Item = (TagId, GroupId)>, stamp: Stamp) -> Tags {
-        let known = |(tag, group)| Known { tag, group, last: None, broken: None };
+        let known = |(tag, group)| Known { tag, group, last: None, broken: None, told_upto: None };
         Tags { known: tags.into_iter().map(known).collect(), stamp }
     }
 
     /// All tags turn bad because the connection is gone.
     pub fn break_off(&mut self, now: Timestamp) {
         for known in &mut self.known {
+            known.broken = Some(now);
+        }
+    }
+
+    /// One tag does.
+    pub fn break_off_one(&mut self, tag: usize, now: Timestamp) {
+        if let Some(known) = self.known.get_mut(tag) {
             known.broken = Some(now);
         }
     }
@@ -70,8 +91,23 @@ impl Tags {
         self.known.get(tag)?.last.as_ref()?.source_time
     }
 
+    /// Takes a value of history: what is reported up to its time has been told by it.
+    pub fn take_past(&mut self, tag: usize, reading: Reading, now: Timestamp, samples: &mut Samples) {
+        let upto = reading.source_time;
+        self.take(tag, reading, (Told::Then, now), samples);
+        if let Some(known) = self.known.get_mut(tag) {
+            known.told_upto = known.told_upto.max(upto);
+        }
+    }
+
     /// Takes what came for a tag; nothing is added when it came before.
-    pub fn take(&mut self, tag: usize, reading: Reading, now: Timestamp, samples: &mut Samples) {
+    pub fn take(
+        &mut self,
+        tag: usize,
+        reading: Reading,
+        (told, now): (Told, Timestamp),
+        samples: &mut Samples,
+    ) {
         let Some(known) = self.known.get_mut(tag) else { return };
         let is_same = known.last.as_ref().is_some_and(|last| {
             last.source_time == reading.source_time
@@ -80,7 +116,13 @@ impl Tags {
         });
         // Without a time of its source the same value may be a new one.
         let is_known = is_same && (reading.source_time.is_some() || reading.quality.is_bad());
-        if is_known && known.broken.is_none() {
+        if is_known && (known.broken.is_none() || told == Told::Then) {
+            return;
+        }
+        // History has had it, unless it is what a tag that is still bad is now.
+        if known.told_upto.is_some_and(|upto| reading.source_time.is_some_and(|time| time <= upto))
+            && !is_same
+        {
             return;
         }
         let own = match self.stamp {
@@ -88,14 +130,15 @@ impl Tags {
             Stamp::Arrival => now,
         };
         let time = match known.broken {
-            Some(since) if own <= since => match self.stamp {
+            Some(since) if own <= since && told == Told::Now => match self.stamp {
                 Stamp::Device => reading.server_time.filter(|time| *time > since).unwrap_or(now),
                 Stamp::Arrival => now,
             }
             .max(since.plus(1)),
             _ => own,
         };
-        known.broken = None;
+        samples.newest = samples.newest.max(reading.source_time);
+        known.broken = known.broken.filter(|since| told == Told::Then && own <= *since);
         samples.push(known.group, known.tag, time, reading.value.clone(), reading.quality);
         known.last = Some(reading);
     }
@@ -157,7 +200,7 @@ mod tests {
 
     fn take(tags: &mut Tags, reading: Reading, now: i64) -> Option<(i64, Value)> {
         let mut samples = Samples::default();
-        tags.take(0, reading, Timestamp(now), &mut samples);
+        tags.take(0, reading, (Told::Now, Timestamp(now)), &mut samples);
         let batch = samples.into_batches().pop()?;
         Some((batch.times.get(0).0, batch.values.get(0)))
     }
@@ -195,6 +238,43 @@ mod tests {
     }
 
     #[test]
+    fn what_happened_before_a_break_keeps_its_time_and_makes_nothing_good() {
+        let mut tags = tags(Stamp::Device);
+        let at = |tags: &mut Tags, told, reading: Reading, now| {
+            let mut samples = Samples::default();
+            tags.take(0, reading, (told, Timestamp(now)), &mut samples);
+            samples.into_batches().pop().map(|batch| (batch.times.get(0).0, batch.values.get(0)))
+        };
+        assert_eq!(at(&mut tags, Told::Now, reading(1, 100), 150), Some((100, Value::Int(1))));
+        tags.break_off(Timestamp(1_000));
+        assert_eq!(at(&mut tags, Told::Then, reading(2, 900), 2_000), Some((900, Value::Int(2))));
+        assert!(tags.is_broken(0));
+        assert_eq!(at(&mut tags, Told::Then, reading(2, 900), 2_001), None, "it came before");
+        assert_eq!(
+            at(&mut tags, Told::Now, reading(2, 900), 2_002),
+            Some((2_002, Value::Int(2))),
+            "and is so now"
+        );
+        tags.break_off(Timestamp(3_000));
+        assert_eq!(at(&mut tags, Told::Then, reading(3, 3_500), 4_000), Some((3_500, Value::Int(3))));
+        assert!(!tags.is_broken(0), "it happened after the break");
+    }
+
+    #[test]
+    fn what_history_has_told_is_not_told_again() {
+        let mut tags = tags(Stamp::Device);
+        tags.break_off(Timestamp(1_000));
+        let mut samples = Samples::default();
+        for (value, time) in [(1, 500), (2, 600), (3, 700)] {
+            tags.take_past(0, reading(value, time), Timestamp(2_000), &mut samples);
+        }
+        assert_eq!(samples.into_batches().iter().map(Batch::len).sum::<usize>(), 3);
+        assert_eq!(take(&mut tags, reading(2, 600), 2_001), None, "of the queue of the server");
+        assert_eq!(take(&mut tags, reading(3, 700), 2_002), Some((2_002, Value::Int(3))), "as it is now");
+        assert_eq!(take(&mut tags, reading(4, 800), 2_003), Some((800, Value::Int(4))), "newer");
+    }
+
+    #[test]
     fn arrival_stamps_when_the_gateways_clock_is_wanted() {
         let mut tags = tags(Stamp::Arrival);
         assert_eq!(take(&mut tags, reading(1, 100), 200), Some((200, Value::Int(1))));
@@ -205,9 +285,9 @@ mod tests {
     fn samples_go_in_one_batch_per_group() {
         let mut tags = tags(Stamp::Device);
         let mut samples = Samples::default();
-        tags.take(0, reading(1, 10), Timestamp(50), &mut samples);
-        tags.take(1, reading(2, 11), Timestamp(50), &mut samples);
-        tags.take(0, reading(3, 12), Timestamp(50), &mut samples);
+        tags.take(0, reading(1, 10), (Told::Now, Timestamp(50)), &mut samples);
+        tags.take(1, reading(2, 11), (Told::Now, Timestamp(50)), &mut samples);
+        tags.take(0, reading(3, 12), (Told::Now, Timestamp(50)), &mut samples);
         let batches = samples.into_batches();
         assert_eq!(batches.len(), 2);
         assert_eq!(&batches[0].tags[..], [TagId(7), TagId(7)]);

@@ -19,6 +19,10 @@ pub const TAGS_MAX: usize = 1_000_000;
 /// [`PAYLOAD_BYTES`](crate::edge::PAYLOAD_BYTES) times as many bytes: 4 MiB.
 pub const SOURCE_CREDIT_SAMPLES: u32 = 64 * 1024;
 
+/// Bytes of one bookmark of a source at most, and bookmarks of one source.
+pub const BOOKMARK_BYTES_MAX: usize = 1024 * 1024;
+pub const BOOKMARKS_MAX: usize = 8;
+
 /// Bytes of records kept in memory behind the newest one for readers in step.
 pub const TAIL_BYTES_MAX: usize = 4 * 1024 * 1024;
 

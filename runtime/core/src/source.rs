@@ -6,7 +6,7 @@
 
 use crate::command::{Command, CommandFault, Commands};
 use crate::edge::{Credit, Edge, Receipt};
-use crate::limits::BATCH_SAMPLES_MAX;
+use crate::limits::{BATCH_SAMPLES_MAX, BOOKMARK_BYTES_MAX, BOOKMARKS_MAX};
 use crate::manifest::{Declaration, Manifest, SettingError, Settings};
 use crate::record::SlotMark;
 use crate::stop::Stop;
@@ -260,6 +260,19 @@ pub enum Emission {
     Failed { group: GroupId, slot: SlotMark, time: Timestamp, why: Quality },
     /// The connection came up or broke: the built-in tag `connected`.
     Connected { up: bool, time: Timestamp },
+    /// Where the source stands, see [`Outlet::set_bookmark`].
+    Bookmark { name: &'static str, bytes: Arc<[u8]> },
+}
+
+/// What a source said last of where it stands, by name.
+pub type Bookmarks = BTreeMap<String, Arc<[u8]>>;
+
+/// What a source has from the one before it.
+#[derive(Clone, Debug, Default)]
+pub struct Carried {
+    /// Last slot of each poll group that a record accounts for.
+    pub slots: BTreeMap<GroupId, u64>,
+    pub bookmarks: Bookmarks,
 }
 
 type Hand = dyn Fn(Emission, Credit) + Send + Sync;
@@ -271,12 +284,13 @@ pub struct Outlet {
     hand: Arc<Hand>,
     /// Last slot of each poll group that a record accounts for.
     accounted: Arc<Mutex<BTreeMap<GroupId, u64>>>,
+    bookmarks: Arc<Mutex<Bookmarks>>,
 }
 
 impl Outlet {
     /// An outlet that passes each emission with its credit to `hand`, which must not block.
     pub fn new(edge: Edge, hand: Arc<Hand>) -> Self {
-        Outlet { edge, hand, accounted: Arc::default() }
+        Outlet { edge, hand, accounted: Arc::default(), bookmarks: Arc::default() }
     }
 
     /// The last slot of a group that a record accounts for. Before its first record that is
@@ -293,9 +307,38 @@ impl Outlet {
         self.accounted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The slots of a source before it: this one goes on after them.
-    pub fn go_on_after(&self, slots: BTreeMap<GroupId, u64>) {
+    /// What a source before it has left: this one goes on after that.
+    pub fn go_on_after(&self, Carried { slots, bookmarks }: Carried) {
         *self.accounted.lock().unwrap_or_else(PoisonError::into_inner) = slots;
+        *self.bookmarks.lock().unwrap_or_else(PoisonError::into_inner) = bookmarks;
+    }
+
+    /// What the source said last of where it stands, in this process or in one before, on this node or, in a pair, on
+    /// the other. Bytes of another version or another program are possible: whoever reads them says what they are for.
+    pub fn bookmark(&self, name: &str) -> Option<Arc<[u8]>> {
+        self.bookmarks.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// All of them.
+    pub fn bookmarks(&self) -> Bookmarks {
+        self.bookmarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says where the source stands, for its next run: kept in the store with or after what was emitted before,
+    /// never without it, and mirrored with that. What a device keeps for the gateway is named here: subscriptions,
+    /// sequence numbers. No bytes = nothing to go on with. At most [`BOOKMARK_BYTES_MAX`], and
+    /// [`BOOKMARKS_MAX`] names; more is not kept, and false.
+    pub async fn set_bookmark(&self, name: &'static str, bytes: Arc<[u8]>) -> bool {
+        {
+            let mut bookmarks = self.bookmarks.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_new = !bookmarks.contains_key(name);
+            if bytes.len() > BOOKMARK_BYTES_MAX || (is_new && bookmarks.len() >= BOOKMARKS_MAX) {
+                return false;
+            }
+            bookmarks.insert(name.to_owned(), bytes.clone());
+        }
+        self.emit(Emission::Bookmark { name, bytes }).await;
+        true
     }
 
     fn account(&self, group: GroupId, slot: SlotMark) {
@@ -336,13 +379,14 @@ impl Outlet {
         let (samples, payload) = match &emission {
             Emission::Samples { batch, .. } => (batch.len(), batch.payload()),
             Emission::Failed { .. } | Emission::Connected { .. } => (1, 0),
+            Emission::Bookmark { bytes, .. } => (1, bytes.len()),
         };
         let mut credit = self.edge.acquire(samples, payload).await;
         let receipt = wanted.then(|| credit.receipt());
         match &emission {
             Emission::Samples { slot, batch } => self.account(batch.group, *slot),
             Emission::Failed { group, slot, .. } => self.account(*group, *slot),
-            Emission::Connected { .. } => {}
+            Emission::Connected { .. } | Emission::Bookmark { .. } => {}
         }
         (self.hand)(emission, credit);
         receipt

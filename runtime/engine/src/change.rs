@@ -20,13 +20,14 @@
 use crate::alarms::{self, BOARD};
 use crate::engine::{BOARD_POLICY, Engine, Inner, Running, STOP_TIMEOUT_MS, fits, policy};
 use crate::graph::{Begin, Leaving, PreparedSink, Removed, RunningSource, lane_stage};
+use crate::left::Left;
 use crate::limits::{CHANGE_DRILL, CHANGE_DURABLE, CHANGE_PREPARE};
 use crate::sequencer::{Link, Next, SourceKey};
 use crate::status::{SinkStatus, StageStatus};
 use crate::topology::{StageId, StageSpec, TopologyMsg};
 use gwp_core::sink::Disposition;
 use gwp_core::source::Source;
-use gwp_core::{GroupId, PlanId, Position, SinkId, TagId};
+use gwp_core::{PlanId, Position, SinkId, TagId};
 use gwp_journal::{Place, Prepared, Request, Wanted};
 use gwp_plan::Plan;
 use gwp_plan::diff::{same_delivery, same_source};
@@ -162,7 +163,7 @@ impl Difference {
             match at.filter(|at| same_source(&source.home, source.index, plan, *at)) {
                 Some(at) => {
                     let translation = source.translation(plan, at);
-                    let link = Link { connected: plan.sources[at].connected, translation };
+                    let link = Link::of(plan, at, translation);
                     kept.insert(at, (source.key, link));
                 }
                 None => stop_sources.push(index),
@@ -190,9 +191,6 @@ impl Difference {
         Difference { kept, stop_sources, stop_deliveries, stop_writes: !same_writes }
     }
 }
-
-/// Slots that stopped sources have accounted for: (source, device, period, phase).
-pub(crate) type Slots = BTreeMap<(Arc<str>, Arc<str>, i64, i64), u64>;
 
 impl Inner {
     /// Brings back what ran before a change that failed.
@@ -246,7 +244,7 @@ impl Inner {
         self.restart_renamed(running).await?;
         self.add(specs).await?;
         observer(Step::Started)?;
-        running.slots.clear();
+        running.left = Left::default();
         Ok(Changed { before, plan: plan_id, at, warnings })
     }
 
@@ -320,7 +318,7 @@ impl Inner {
         // Also of those that do not end in time: what is made in their place would say everything twice.
         for source in stopped {
             self.shared.sequencer.dismiss(source.key);
-            remember(&mut running.slots, &source);
+            running.left.remember(&source);
         }
         removed?;
         observer(Step::Stopped)
@@ -505,27 +503,6 @@ fn fresh(running: &Running, places: &[Place]) -> Vec<(SinkId, bool)> {
     fresh.map(|place| (place.registered.id, place.added)).collect()
 }
 
-/// The slots a source that ends has accounted for.
-fn remember(slots: &mut Slots, source: &RunningSource) {
-    for (id, slot) in source.outlet.slots() {
-        let Some(group) = source.home.group(id) else { continue };
-        let key = (source.name.clone(), group.device.clone(), group.period_ns, group.phase_ns);
-        let known = slots.entry(key).or_insert(slot);
-        *known = slot.max(*known);
-    }
-}
-
-/// The slots after which the groups of a source go on.
-fn slots_of(slots: &Slots, plan: &Plan, index: usize) -> BTreeMap<GroupId, u64> {
-    let name = &plan.sources[index].name;
-    let own = (0..).map(GroupId).zip(&plan.groups).filter(|(_, group)| group.source as usize == index);
-    own.filter_map(|(id, group)| {
-        let key = (name.clone(), group.device.clone(), group.period_ns, group.phase_ns);
-        Some((id, *slots.get(&key)?))
-    })
-    .collect()
-}
-
 impl Running {
     /// Marks the sinks that the plan in force does not have, and those it has again. `removed`: what becomes of those
     /// that leave now; none on the way back, on which only what the failed change has added leaves nothing behind.
@@ -597,8 +574,8 @@ impl Running {
                 continue;
             }
             let component = target.sources[index].clone();
-            let slots = slots_of(&self.slots, &plan, index);
-            let (source, spec) = shared.source(&plan, index, component, slots);
+            let carried = self.left.carried(&plan, index);
+            let (source, spec) = shared.source(&plan, index, component, carried);
             self.sources.push(source);
             specs.push(spec);
         }

@@ -1,12 +1,12 @@
 //! Starting and stopping an engine. What a change of its plan is stands in [`change`](crate::change).
 
 use crate::alarms::{self, AlarmDesk};
-use crate::change::Slots;
 use crate::clock::{Disciplined, GatewayClock};
 use crate::exits::{ExitKeeper, Exits, exits};
 use crate::graph::{
     Outboxes, PreparedSink, Removed, RunningBoard, RunningSink, RunningSource, RunningWrites, Shared,
 };
+use crate::left::Left;
 use crate::limits::{PEER_CREDIT_SAMPLES, SINK_GRACE, SWEEP_EVERY, TICK_EVERY};
 use crate::live::{self, LiveBoard};
 use crate::pair::InPair;
@@ -118,8 +118,8 @@ pub(crate) struct Running {
     pub writes: Option<RunningWrites>,
     pub board: Option<RunningBoard>,
     pub desk: Option<(SourceKey, Arc<AlarmDesk>)>,
-    /// Slots of sources that are being made anew.
-    pub slots: Slots,
+    /// Of sources that are being made anew.
+    pub left: Left,
     /// Figures of writes by name: they outlive a change of the plan.
     pub figures: BTreeMap<Arc<str>, Arc<WriteMeter>>,
     /// There is no way back: sinks drain.

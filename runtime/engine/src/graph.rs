@@ -25,7 +25,7 @@ use gwp_core::command::{CommandSender, Commands, command_channel};
 use gwp_core::edge::{Credit, Edge, EdgeMeter};
 use gwp_core::exit::ExitCheck;
 use gwp_core::sink::{Sink, SinkMeter};
-use gwp_core::source::{Outlet, Source, SourceMeter};
+use gwp_core::source::{Carried, Outlet, Source, SourceMeter};
 use gwp_core::stop::Stop;
 use gwp_core::{BoxFuture, Cursor, GroupId, PlanId, Position, SinkId, TagId, limits};
 use gwp_journal::{JournalReader, LogReader, Place, Request};
@@ -244,19 +244,19 @@ pub(crate) fn stage(
 }
 
 impl Shared {
-    /// A source of a plan that is in force. It goes on after `slots`.
+    /// A source of a plan that is in force. It goes on after what it is given.
     pub fn source(
         &self,
         plan: &Arc<Plan>,
         index: usize,
         component: Arc<dyn Source>,
-        slots: BTreeMap<GroupId, u64>,
+        carried: Carried,
     ) -> (RunningSource, StageSpec) {
-        let key = self.sequencer.admit(Link { connected: plan.sources[index].connected, translation: None });
+        let key = self.sequencer.admit(Link::of(plan, index, None));
         let edge = Edge::new(limits::SOURCE_CREDIT_SAMPLES);
         let edge_meter = edge.meter.clone();
         let outlet = self.source_outlet(key, edge);
-        outlet.go_on_after(slots);
+        outlet.go_on_after(carried);
         let (sender, commands) = command_channel();
         let (meter, clock) = (Arc::new(SourceMeter::default()), self.clock.clone());
         let of_source =
@@ -268,7 +268,7 @@ impl Shared {
     /// shadow.
     pub fn hot_source(&self, plan: &Arc<Plan>, hot: HotSource) -> (RunningSource, StageSpec) {
         let HotSource { index, component, outlet, edge, meter, commands: sender, seat, run } = hot;
-        let key = self.sequencer.admit(Link { connected: plan.sources[index].connected, translation: None });
+        let key = self.sequencer.admit(Link::of(plan, index, None));
         let (commands, clock, running) = (seat.commands.clone(), self.clock.clone(), Some(run));
         let of_source = OfSource { key, outlet, edge, meter, commands, sender, clock, running };
         self.seated(plan, index, component, of_source)

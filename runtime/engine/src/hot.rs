@@ -262,8 +262,8 @@ impl HotDesk {
                 Fact::Samples { slot, batch: Arc::new(batch) }
             }
             Emission::Failed { group, slot, time, why } => Fact::Failed { group, slot, time, why },
-            // Of the connection of this node: said when it is the active's.
-            Emission::Connected { .. } => return,
+            // Of this node alone: said when it is the active's.
+            Emission::Connected { .. } | Emission::Bookmark { .. } => return,
         };
         let Some(reading) = SlotReading::of(&fact, |group| self.tags.get(&group).cloned()) else { return };
         let state = &mut *self.state();

@@ -28,6 +28,7 @@ pub mod graph;
 pub mod hot;
 pub mod inbox;
 pub mod lane;
+mod left;
 pub mod limits;
 pub mod live;
 pub mod names;

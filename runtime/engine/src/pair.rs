@@ -196,6 +196,7 @@ impl InPair {
         let connections = sources.iter().filter(|source| keys.contains_key(&source.index));
         hot.desk.take_over(sequencer, keys.clone(), (shared.exit_check(), self.end, self.stale), || {
             for source in connections {
+                sequencer.bookmarks(source.key, source.outlet.bookmarks());
                 let up = source.status.meter.connected.load(Relaxed) != 0;
                 sequencer.connection(source.key, up, shared.clock.now());
             }

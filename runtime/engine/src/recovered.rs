@@ -1,11 +1,11 @@
 //! What the store says at the start of an epoch, and the graph that is put together from it.
 
 use crate::alarms::{self, BOARD};
-use crate::change::Slots;
 use crate::clock::GatewayClock;
 use crate::engine::{BOARD_POLICY, LeavingSink, Running, StartError, policy};
 use crate::exits::Exits;
 use crate::graph::{Begin, Leaving, Outboxes, PreparedSink, Shared};
+use crate::left::Left;
 use crate::names;
 use crate::pair::InPair;
 use crate::plans::Plans;
@@ -48,6 +48,8 @@ pub(crate) struct Recovered {
     leaving: Vec<(LeavingSink, Place)>,
     /// The place of the board of alarms, if the plan has alarms.
     board: Option<Place>,
+    /// Where sources stood.
+    left: Left,
     pair: Option<InPair>,
 }
 
@@ -92,6 +94,8 @@ impl Recovered {
             false => None,
         };
         names::forget_empty(&mut store, clock.now())?;
+        store.keep_bookmarks_of(|name| plan.sources.iter().any(|source| *source.name == *name))?;
+        let left = Left::with_bookmarks(store.bookmarks()?);
         let recovered = Recovered {
             plans: Arc::new(Plans::new(store.plan_reader(), plan_id, plan.clone())),
             plan,
@@ -106,6 +110,7 @@ impl Recovered {
             sinks,
             leaving,
             board,
+            left,
             pair,
         };
         Ok((recovered, store))
@@ -151,7 +156,7 @@ impl Recovered {
             writes: None,
             board: None,
             desk: None,
-            slots: Slots::new(),
+            left: Left::default(),
             figures: BTreeMap::new(),
             sources_stopped: false,
             added: Vec::new(),
@@ -187,7 +192,7 @@ impl Recovered {
                     keys.insert(index, source.key);
                     (source, spec)
                 }
-                None => shared.source(&plan, index, source, BTreeMap::new()),
+                None => shared.source(&plan, index, source, self.left.carried(&plan, index)),
             };
             running.sources.push(source);
             specs.push(spec);

@@ -20,7 +20,7 @@ use crate::recent::{Read, Recent};
 use crate::translation::Translation;
 use gwp_core::edge::Credit;
 use gwp_core::record::SlotMark;
-use gwp_core::source::Emission;
+use gwp_core::source::{Bookmarks, Emission};
 use gwp_core::{
     Batch, Column, Fact, GroupId, PlanId, Position, Record, SinkId, TagId, Times, Timestamp, Value, limits,
 };
@@ -40,6 +40,8 @@ pub struct SourceKey(u64);
 /// What the sequencer must know of a source.
 #[derive(Clone, Debug)]
 pub struct Link {
+    /// Its name; empty for what the gateway itself says.
+    pub source: Arc<str>,
     /// Its built-in tag; of no tag for what the gateway itself says.
     pub connected: TagId,
     /// Unless it speaks in the numbers in force.
@@ -47,9 +49,15 @@ pub struct Link {
 }
 
 impl Link {
+    /// A source of a plan in force.
+    pub fn of(plan: &Plan, index: usize, translation: Option<Arc<Translation>>) -> Link {
+        let source = &plan.sources[index];
+        Link { source: source.name.clone(), connected: source.connected, translation }
+    }
+
     /// For samples of the gateway itself, whose connection nobody could tell.
     pub fn own() -> Link {
-        Link { connected: TagId(u32::MAX), translation: None }
+        Link { source: "".into(), connected: TagId(u32::MAX), translation: None }
     }
 }
 
@@ -167,6 +175,11 @@ impl Sequencer {
             }
             Emission::Failed { group, slot, time, why } => Fact::Failed { group, slot, time, why },
             Emission::Connected { up, time } => connected(link, up, time),
+            // No record: it is of use to nobody but the source. The credit goes back at once.
+            Emission::Bookmark { name, bytes } => {
+                let _ = self.writer.send(Request::Bookmark(link.source.clone(), name.into(), bytes));
+                return;
+            }
         };
         self.give(fact, Some(credit));
     }
@@ -224,6 +237,15 @@ impl Sequencer {
             let Some(admission) = &mut inner.admission else { return };
             let fact = admission.append_read_before(reading);
             self.put(inner, durable, fact, None);
+        }
+    }
+
+    /// Where a source stands as the epoch begins.
+    pub fn bookmarks(&self, from: SourceKey, bookmarks: Bookmarks) {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(link) = in_force.sources.get(&from) else { return };
+        for (name, bytes) in bookmarks {
+            let _ = self.writer.send(Request::Bookmark(link.source.clone(), name, bytes));
         }
     }
 

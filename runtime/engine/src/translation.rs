@@ -67,7 +67,7 @@ impl Translation {
             Emission::Failed { group, slot, time, why } => {
                 Emission::Failed { group: self.groups.get(&group)?.id, slot, time, why }
             }
-            connected @ Emission::Connected { .. } => connected,
+            same @ (Emission::Connected { .. } | Emission::Bookmark { .. }) => same,
         })
     }
 
@@ -119,7 +119,7 @@ mod tests {
                 Some((batch.group, batch.tags.iter().map(|tag| tag.0).collect()))
             }
             Emission::Failed { group, .. } => Some((group, Vec::new())),
-            Emission::Connected { .. } => None,
+            Emission::Connected { .. } | Emission::Bookmark { .. } => None,
         }
     }
 

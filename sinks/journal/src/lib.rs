@@ -16,6 +16,7 @@
 //! ```
 
 pub mod aside;
+pub mod bookmarks;
 pub mod change;
 pub mod codec;
 pub mod configurations;

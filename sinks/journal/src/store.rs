@@ -17,6 +17,7 @@
 //!                 k/<sink id>                Checkpoint
 //!                 p/<plan id>                plan bytes
 //!                 configuration, b/<id>      programs, see configurations.rs
+//!                 m/<source>/<name>          where a source stands, see bookmarks.rs
 //!                 above, h/<plan id>, stays  of a store that is set aside, see aside.rs
 //! ledger          line number, u64           GapLine
 //! log.<n>         last position              log frame

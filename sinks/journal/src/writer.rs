@@ -38,6 +38,8 @@ pub enum Request {
     /// Samples another sink's destination refused: (route, samples) for this sink's journal.
     DeadLetter(SinkId, PlanId, Vec<(u32, Arc<Batch>)>),
     Checkpoint(SinkId, Checkpoint),
+    /// Where a source stands: kept with what was asked for before or after it, never before that.
+    Bookmark(Arc<str>, String, Arc<[u8]>),
     /// Gets ready for a plan before records name it: keeps it, and finds or makes the places of its sinks. Answers
     /// when that is durable.
     Prepare(PlanId, Vec<u8>, Vec<Wanted>, Sender<Prepared>),
@@ -330,6 +332,9 @@ impl Run {
             }
             Request::Checkpoint(sink, checkpoint) => {
                 gathered.work.checkpoints.insert(sink, checkpoint);
+            }
+            Request::Bookmark(source, name, bytes) => {
+                gathered.work.bookmarks.insert((source, name), bytes);
             }
             Request::Switch(switch) => {
                 gathered.since.get_or_insert(now);

@@ -96,7 +96,7 @@ async fn run(framing: Framing, transport: Transport) {
         match running.next().await {
             Emission::Samples { batch, .. } => assert_eq!(batch.values.len(), points.len()),
             Emission::Failed { why, .. } => assert!(why.is_bad()),
-            Emission::Connected { .. } => {}
+            Emission::Connected { .. } | Emission::Bookmark { .. } => {}
         }
     }
     // What was refused by random exceptions is asked for again within a minute.

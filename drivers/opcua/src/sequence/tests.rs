@@ -49,6 +49,24 @@ fn a_keep_alive_shows_a_gap_at_the_end() {
 }
 
 #[test]
+fn of_a_run_before_only_what_the_log_lacks_is_asked_for_and_the_rest_is_acknowledged() {
+    let mut sequence = Sequence::left(Some(6));
+    assert_eq!(sequence.resumed(&[4, 5, 6, 7]), [6, 7]);
+    assert_eq!(sequence.acknowledgements(), [4, 5], "the log has them, and the server has not heard so");
+    assert_eq!(sequence.arrived(6, &[]), Arrival::Fresh);
+    assert_eq!(sequence.arrived(7, &[]), Arrival::Fresh);
+    assert_eq!(sequence.arrived(9, &[]), Arrival::Fresh);
+    assert_eq!(sequence.missing(), [8], "from here on a gap is a gap");
+
+    let mut sequence = Sequence::left(Some(6));
+    assert!(sequence.resumed(&[]).is_empty(), "all was acknowledged before the crash");
+    assert_eq!(sequence.arrived(8, &[5, 7, 8]), Arrival::Fresh);
+    assert_eq!(sequence.missing(), [7], "5 is in the log");
+    assert_eq!(Sequence::left(Some(6)).arrived(5, &[]), Arrival::Repeated);
+    assert_eq!(Sequence::left(None).resumed(&[1, 2]), [1, 2], "nothing is known of it");
+}
+
+#[test]
 fn after_a_transfer_only_what_never_came_is_asked_for() {
     let mut sequence = Sequence::default();
     sequence.arrived(1, &[]);
@@ -187,7 +205,8 @@ impl World {
             }
             Event::Resume => {
                 let available: Vec<u32> = self.kept.iter().copied().collect();
-                self.ask_for(self.sequence.resumed(&available));
+                let wanted = self.sequence.resumed(&available);
+                self.ask_for(wanted);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{Fault, Subscriber};
 use crate::items::index_of;
 use crate::sequence::Arrival;
-use crate::tags::Samples;
+use crate::tags::{Samples, Told};
 use crate::value;
 use gwp_core::Quality;
 use opcua::client::services::Republish;
@@ -39,7 +39,7 @@ impl Subscriber<'_> {
             tracing::debug!(source = %self.prepared.name, subscription = id, "of a subscription that is given up");
             return Ok(());
         };
-        found.heard = Instant::now();
+        (found.heard, found.is_proved) = (Instant::now(), true);
         let number = message.sequence_number;
         if message.notification_data.as_ref().is_none_or(Vec::is_empty) {
             for number in found.sequence.kept_alive(number) {
@@ -66,7 +66,7 @@ impl Subscriber<'_> {
         let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == id) else { return };
         let available = answer.available_sequence_numbers.as_deref().unwrap_or_default();
         if found.sequence.arrived(message.sequence_number, available) == Arrival::Fresh {
-            let samples = self.samples(message);
+            let samples = self.samples(message, Told::Now);
             self.queue.push(samples, Some((id, message.sequence_number)));
         }
     }
@@ -127,7 +127,7 @@ impl Subscriber<'_> {
         let found = self.subscriptions.iter_mut().find(|found| found.id == id);
         if found.is_some_and(|found| found.sequence.arrived(number, &[]) == Arrival::Fresh) {
             // What it says of the subscription itself is over by now.
-            let samples = self.samples(&message);
+            let samples = self.samples(&message, Told::Then);
             self.queue.push(samples, Some((id, number)));
         }
         Ok(Republished::Came)
@@ -140,7 +140,7 @@ impl Subscriber<'_> {
         id: u32,
         message: NotificationMessage,
     ) -> Result<(), Fault> {
-        let samples = self.samples(&message);
+        let samples = self.samples(&message, Told::Now);
         self.queue.push(samples, Some((id, message.sequence_number)));
         let changes = message.notification_data.iter().flatten();
         let ended = changes
@@ -150,19 +150,19 @@ impl Subscriber<'_> {
             let status = change.status;
             tracing::warn!(source = %self.prepared.name, subscription = id, %status, "the server has ended a subscription: it is made anew");
             self.forget(|found| found == id);
-            self.place_all(session).await?;
+            self.place_lost(session).await?;
         }
         Ok(())
     }
 
     /// Values of all tags that a notification tells of.
-    fn samples(&mut self, message: &NotificationMessage) -> Samples {
+    fn samples(&mut self, message: &NotificationMessage, told: Told) -> Samples {
         let mut samples = Samples::default();
         for data in message.notification_data.iter().flatten() {
             let Some(changes) = data.inner_as::<DataChangeNotification>() else { continue };
             for change in changes.monitored_items.iter().flatten() {
                 if let Some(node) = index_of(change.client_handle) {
-                    self.take(node, &change.value, &mut samples);
+                    self.take_as(node, &change.value, told, &mut samples);
                 }
             }
         }
@@ -171,10 +171,15 @@ impl Subscriber<'_> {
 
     /// Takes what is said of a node for each of its tags.
     pub(super) fn take(&mut self, node: usize, data: &DataValue, samples: &mut Samples) {
+        self.take_as(node, data, Told::Now, samples);
+    }
+
+    fn take_as(&mut self, node: usize, data: &DataValue, told: Told, samples: &mut Samples) {
         let now = self.cx.clock.now();
         for index in self.prepared.tags_of.get(node).into_iter().flatten() {
             let Some(tag) = self.prepared.tags.get(*index) else { continue };
-            self.tags.take(*index, value::reading(data, &tag.place, tag.plc_type), now, samples);
+            let reading = value::reading(data, &tag.place, tag.plc_type);
+            self.tags.take(*index, reading, (told, now), samples);
         }
         self.types.shown(node, data);
         let is_unknown = data.status.is_some_and(is_unknown);

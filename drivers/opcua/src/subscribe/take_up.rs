@@ -19,11 +19,12 @@ impl Subscriber<'_> {
         self.facts = Facts::ask(session).await.map_err(failed("reading namespaces and limits"))?;
         self.types.forget();
         self.warn_of_indexes();
+        self.know_nodes();
         if !self.subscriptions.is_empty() {
             self.take_up(session, same_session).await?;
         }
         self.renumber(session).await?;
-        self.place_all(session).await?;
+        self.place_lost(session).await?;
         self.presence.is(true).await;
         let now = Instant::now();
         self.subscriptions.iter_mut().for_each(|found| found.heard = now);
@@ -45,9 +46,10 @@ impl Subscriber<'_> {
             }
         } else {
             for (id, available) in ids.iter().zip(self.transfer(session, &ids).await?) {
-                let wanted = self.subscriptions.iter().find(|found| found.id == *id);
+                let wanted = self.subscriptions.iter_mut().find(|found| found.id == *id);
                 match available.zip(wanted) {
                     Some((available, found)) => {
+                        found.is_proved = false;
                         for number in found.sequence.resumed(&available) {
                             self.republish(session, *id, number).await?;
                         }
@@ -58,7 +60,7 @@ impl Subscriber<'_> {
             }
         }
         let kept = self.subscriptions.len() - gone.len();
-        tracing::info!(source = %self.prepared.name, kept, gone = gone.len(), "subscriptions after a lost connection");
+        tracing::info!(source = %self.prepared.name, kept, gone = gone.len(), "subscriptions of before are taken up");
         self.forget(|id| gone.contains(&id));
         Ok(())
     }
@@ -112,6 +114,8 @@ impl Subscriber<'_> {
     /// Subscriptions that the server has lost.
     pub(super) fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
         self.subscriptions.retain(|found| !is_gone(found.id));
+        self.queue.only(|id| !is_gone(id));
+        self.has_moved = true;
         for item in &mut self.items {
             if item.at.is_some_and(|(subscription, _)| is_gone(subscription)) {
                 item.at = None;
@@ -133,8 +137,16 @@ impl Subscriber<'_> {
         items::remove(session, &mut self.items, &moved).await.map_err(failed("giving up monitored items"))
     }
 
+    /// Monitors all nodes that are not, and reads what happened while they were not.
+    pub(super) async fn place_lost(&mut self, session: &Arc<Session>) -> Result<(), Fault> {
+        let lost = self.lost_items();
+        self.place_all(session).await?;
+        self.set_bookmark().await;
+        self.fill_from_history(session, &lost).await
+    }
+
     /// Monitors all nodes that are not.
-    pub(super) async fn place_all(&mut self, session: &Arc<Session>) -> Result<(), Fault> {
+    async fn place_all(&mut self, session: &Arc<Session>) -> Result<(), Fault> {
         let wanted = self.items.iter().enumerate().filter(|(_, item)| item.at.is_none());
         let wanted = wanted.map(|(index, _)| index).collect();
         self.place(session, wanted).await
@@ -159,6 +171,7 @@ impl Subscriber<'_> {
     }
 
     async fn place(&mut self, session: &Arc<Session>, wanted: Vec<usize>) -> Result<(), Fault> {
+        self.has_moved |= !wanted.is_empty();
         let placed = items::place(
             session,
             &self.facts,

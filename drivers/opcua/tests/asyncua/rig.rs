@@ -69,7 +69,7 @@ impl Reader {
                 }
                 None
             }
-            Emission::Failed { .. } => None,
+            Emission::Failed { .. } | Emission::Bookmark { .. } => None,
         }
     }
 

@@ -258,6 +258,7 @@ pub(crate) fn source(
             }
             wanted
         }
+        None if can.contains(&Standby::Transfer) && !driver.is_polled(&settings) => Standby::Transfer,
         None if can.contains(&Standby::Warm) => Standby::Warm,
         None => can.first().copied().unwrap_or(Standby::Cold),
     };

@@ -43,6 +43,7 @@ impl Store {
             let bytes = postcard::to_stdvec(checkpoint).expect("a checkpoint can always be encoded");
             change.insert(&self.meta, checkpoint_key(*id), bytes);
         }
+        self.put_bookmarks(&mut change, &work.bookmarks);
         for sink in self.sinks.values_mut() {
             sink.put_state(&mut change, &self.meta);
         }

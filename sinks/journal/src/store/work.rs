@@ -20,6 +20,8 @@ pub struct Work {
     pub checkpoints: BTreeMap<SinkId, Checkpoint>,
     /// What comes with the records that name another plan.
     pub switches: Vec<Switch>,
+    /// Where sources stand, by source and name.
+    pub bookmarks: BTreeMap<(Arc<str>, String), Arc<[u8]>>,
 }
 
 impl Work {
@@ -29,7 +31,10 @@ impl Work {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.only_rides() && self.delivered.is_empty() && self.checkpoints.is_empty()
+        self.only_rides()
+            && self.delivered.is_empty()
+            && self.checkpoints.is_empty()
+            && self.bookmarks.is_empty()
     }
 }
 
