@@ -58,6 +58,9 @@ mod pair_recompute;
 #[path = "black_box/pair_superseded.rs"]
 mod pair_superseded;
 #[cfg(unix)]
+#[path = "black_box/pair_transfer.rs"]
+mod pair_transfer;
+#[cfg(unix)]
 #[path = "black_box/pair_views.rs"]
 mod pair_views;
 #[path = "black_box/recompute.rs"]
