@@ -15,6 +15,7 @@ Lines on standard input are carried out and answered with `ok` (or what was aske
     set NAME VALUE             value of an int32 or double
     get NAME                   its value
     sessions                   number of sessions
+    level NUMBER               its ServiceLevel
 At the end of the input it ends.
 
 Contents in the namespace urn:gwp:plant (which --namespaces puts at another index), below Objects/Plant:
@@ -218,6 +219,10 @@ class Contents:
         word, *rest = line.split()
         if word == "sessions":
             return str(len(self.server.iserver._external_sessions))
+        if word == "level":
+            level = self.server.get_node(ua.ObjectIds.Server_ServiceLevel)
+            await level.write_value(int(rest[0]), ua.VariantType.Byte)
+            return "ok"
         name = rest[0]
         if word == "remove":
             await self.server.delete_nodes([self.nodes.pop(f"Line.{name}")])

@@ -29,7 +29,9 @@ pub struct Standing {
     version: u8,
     /// Of what is monitored and how: numbers of items are of use for the same alone.
     declared: u64,
-    /// Of the server's namespaces, by which nodes were numbered.
+    /// Address of the server that has them.
+    pub server: String,
+    /// Of its namespaces, by which nodes were numbered.
     pub namespaces: u64,
     pub subscriptions: Vec<Left>,
     /// Index of the node, place among the subscriptions, number of the item.
@@ -59,7 +61,8 @@ impl Standing {
     /// With the place that items have.
     pub fn new(prepared: &Prepared, namespaces: u64, subscriptions: Vec<Left>) -> Standing {
         let declared = declared(prepared);
-        Standing { version: VERSION, declared, namespaces, subscriptions, items: Vec::new() }
+        let (server, items) = Default::default();
+        Standing { version: VERSION, declared, server, namespaces, subscriptions, items }
     }
 
     /// What a run before has left, if it is of the same declaration.
@@ -110,7 +113,6 @@ fn encoded(what: &impl Serialize) -> Arc<[u8]> {
 fn declared(prepared: &Prepared) -> u64 {
     let mut hasher = DefaultHasher::new();
     let options = &prepared.options;
-    options.connection.as_ref().map(|connection| &connection.url).hash(&mut hasher);
     (options.publishing, options.sampling_ms.to_bits(), options.queue, options.deadband.to_bits())
         .hash(&mut hasher);
     prepared.nodes.iter().for_each(|node| node.to_string().hash(&mut hasher));

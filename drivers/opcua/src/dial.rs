@@ -3,9 +3,10 @@
 //! A refused user or password is tried again after minutes only: most servers lock an account after a few
 //! attempts. Whatever else is wrong is tried with the pauses of `reconnect`.
 
-use crate::limits::{REFUSED_FIRST, REFUSED_MAX};
+use crate::limits::{NEXT_SERVER_AFTER, REFUSED_FIRST, REFUSED_MAX};
 use crate::link::Link;
 use crate::prepare::Prepared;
+use crate::redundant;
 use crate::security::ConnectError;
 use gwp_core::backoff::Backoff;
 use gwp_core::command::CommandFault;
@@ -22,8 +23,10 @@ pub struct Dialer<'a> {
     prepared: &'a Prepared,
     pauses: Backoff,
     pauses_of_refusals: Backoff,
-    /// What was said last, so that it is not said again and again.
-    told: String,
+    /// What was said last of each server, so that it is not said again and again.
+    told: Vec<String>,
+    /// Which server of the set is used, or was last.
+    pub at: usize,
 }
 
 impl<'a> Dialer<'a> {
@@ -33,7 +36,8 @@ impl<'a> Dialer<'a> {
             prepared,
             pauses: Backoff::new(options.reconnect_first, options.reconnect_max, &prepared.name),
             pauses_of_refusals: Backoff::new(REFUSED_FIRST, REFUSED_MAX, &prepared.name),
-            told: String::new(),
+            told: vec![String::new(); 1 + options.others.len()],
+            at: 0,
         }
     }
 
@@ -42,36 +46,64 @@ impl<'a> Dialer<'a> {
     /// # Errors
     /// How long to wait before the next one. What was wrong stands in the log.
     pub async fn open(&mut self) -> Result<Link, Duration> {
-        let Some(options) = &self.prepared.options.connection else {
-            // Refused when the source was prepared.
-            return Err(REFUSED_MAX);
-        };
-        match Link::open(options).await {
-            Ok(link) => {
-                let (source, server) = (&self.prepared.name, &link.context.server);
-                tracing::info!(%source, url = options.url, server, security = %link.context.mode, "connected");
-                for warning in &link.context.warnings {
-                    tracing::warn!(%source, warning);
-                }
-                self.told.clear();
-                Ok(link)
+        let servers = self.prepared.options.servers();
+        let count = servers.len();
+        let mut best: Option<(u8, usize, Link)> = None;
+        // Without an address it was refused when the source was prepared.
+        let mut pause = REFUSED_MAX;
+        for step in 0..count {
+            let at = (self.at + step) % count;
+            let mut options = servers[at].clone();
+            if step + 1 < count {
+                options.connect_timeout = options.connect_timeout.min(NEXT_SERVER_AFTER);
             }
-            Err(error) => Err(self.failed(&error)),
+            match Link::open(&options).await {
+                Ok(link) if count == 1 => return Ok(self.opened(at, link)),
+                Ok(link) => {
+                    let level = redundant::level(&link.session).await.unwrap_or(0);
+                    if best.as_ref().is_none_or(|(best, ..)| level > *best) {
+                        best = Some((level, at, link));
+                    }
+                    if level >= redundant::HEALTHY {
+                        break;
+                    }
+                }
+                Err(error) => pause = self.failed_at(at, &error),
+            }
         }
+        best.map(|(_, at, link)| self.opened(at, link)).ok_or(pause)
     }
 
-    /// Says what is wrong, and how long to wait.
+    /// A session stands with a server of the set.
+    pub fn opened(&mut self, at: usize, link: Link) -> Link {
+        let (source, server) = (&self.prepared.name, &link.context.server);
+        tracing::info!(%source, url = link.context.url, server, security = %link.context.mode, "connected");
+        for warning in &link.context.warnings {
+            tracing::warn!(%source, warning);
+        }
+        self.at = at;
+        self.told.iter_mut().for_each(String::clear);
+        link
+    }
+
+    /// Says what is wrong with the server that was used, and how long to wait.
     pub fn failed(&mut self, error: &ConnectError) -> Duration {
+        self.failed_at(self.at, error)
+    }
+
+    fn failed_at(&mut self, at: usize, error: &ConnectError) -> Duration {
         let pause = if error.locks_out() { self.pauses_of_refusals.wait() } else { self.pauses.wait() };
         let text = with_causes(error);
-        if text != self.told {
+        if self.told.get(at) != Some(&text) {
             let (source, next_s) = (&self.prepared.name, pause.as_secs());
             if error.needs_person() {
                 tracing::error!(%source, next_s, "{text}");
             } else {
                 tracing::warn!(%source, next_s, "{text}");
             }
-            self.told = text;
+            if let Some(told) = self.told.get_mut(at) {
+                *told = text;
+            }
         }
         pause
     }

@@ -4,7 +4,7 @@
 //! pure    settings, access, address -> prepare      what the user wants
 //!         bookmark                                  where a run stands, for the next one
 //!         value (from and to a server's types) · tags (what each said last) · sequence (numbers of notifications)
-//! shell   link (a session) · server (reads) · items (monitored items) · subscribe (publish loop) · poll · write
+//! shell   link (a session) · dial, redundant (which server) · server (reads) · items (monitored items) · subscribe (publish loop) · poll · write
 //!         history (what a server kept over an outage) · security (who is spoken with, and how)
 //!         browse (for the operator's commands)
 //! ```
@@ -24,6 +24,7 @@ mod manifest;
 mod poll;
 mod prepare;
 mod queue;
+mod redundant;
 pub mod security;
 mod sequence;
 mod server;

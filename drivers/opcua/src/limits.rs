@@ -56,5 +56,15 @@ pub const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 pub const HISTORY_VALUES_MAX: usize = 100_000;
 pub const HISTORY_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// How often the level of a server of a redundant set is looked at, and at most how often a better one is looked for.
+pub const LEVEL_EVERY: Duration = Duration::from_secs(2);
+pub const SEARCH_EVERY: Duration = Duration::from_secs(30);
+
+/// An attempt at one server of a set takes no longer while there are others.
+pub const NEXT_SERVER_AFTER: Duration = Duration::from_secs(3);
+
+/// Servers of a redundant set.
+pub const SERVERS_MAX: usize = 10;
+
 /// Events of the connection that wait to be looked at.
 pub const EVENTS_WAITING: usize = 16;

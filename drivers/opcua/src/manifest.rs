@@ -41,6 +41,13 @@ static SETTINGS: &[Setting] = &[
         "Address of the server: `\"opc.tcp://10.1.4.40:4840\"`. It is always this address that is connected to, \
          whatever the server says of itself.",
     ),
+    setting(
+        "redundant",
+        SettingKind::TextList,
+        Need::Optional,
+        "Further servers of the same redundant set: `[\"opc.tcp://10.1.4.41:4840\"]`. One that says that it is healthy \
+         (ServiceLevel 200 or more) is used until it is lost or says otherwise; then the best of the others.",
+    ),
     access::SECURITY,
     access::POLICY,
     access::USER,

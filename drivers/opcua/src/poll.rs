@@ -1,9 +1,10 @@
 //! The running source in scan slots: a session that is kept beside them, and one Read per poll group.
 
 use crate::dial::{Dialer, NO_CONNECTION, Presence};
-use crate::limits::{FINISH_TIMEOUT, NODES_PER_REQUEST};
+use crate::limits::{FINISH_TIMEOUT, LEVEL_EVERY, NODES_PER_REQUEST};
 use crate::link::{Event, Link};
 use crate::prepare::{Prepared, Tag};
+use crate::redundant::Levels;
 use crate::security::ConnectError;
 use crate::server::{self, Facts};
 use crate::value::{self, Reading};
@@ -72,6 +73,13 @@ pub async fn run(prepared: &Prepared, mut cx: SourceContext) -> Result<(), Sourc
     Ok(())
 }
 
+/// Why a session is not used any more.
+enum Over {
+    Failed(ConnectError),
+    /// A better server of the set, and which it is.
+    Better((usize, Link)),
+}
+
 /// Keeps a session beside the slots.
 struct Keeper<'a> {
     prepared: &'a Prepared,
@@ -84,16 +92,31 @@ struct Keeper<'a> {
 impl Keeper<'_> {
     async fn run(mut self) {
         let mut dialer = Dialer::new(self.prepared);
-        let mut warned = false;
+        let (mut warned, mut next) = (false, None);
         loop {
-            let pause = match dialer.open().await {
+            let opened = match next.take() {
+                Some((at, link)) => Ok(dialer.opened(at, link)),
+                None => dialer.open().await,
+            };
+            let pause = match opened {
                 Ok(mut link) => {
                     crate::types::load(&link.session, self.prepared).await;
-                    let error = self.keep(&mut link, &mut dialer, &mut warned).await;
-                    self.cx.meter.errors.fetch_add(1, Relaxed);
-                    self.down().await;
+                    let error = match self.keep(&mut link, &mut dialer, &mut warned).await {
+                        Over::Failed(error) => {
+                            self.cx.meter.errors.fetch_add(1, Relaxed);
+                            self.down().await;
+                            Some(error)
+                        }
+                        Over::Better(better) => {
+                            // Slots that are due meanwhile wait for it.
+                            self.told.send_replace(State { ready: None, is_known: false });
+                            next = Some(better);
+                            None
+                        }
+                    };
                     // The server may have few sessions. If it is gone, this fails at once.
                     let _ = tokio::time::timeout(FINISH_TIMEOUT, link.session.disconnect()).await;
+                    let Some(error) = error else { continue };
                     dialer.failed(&error)
                 }
                 Err(pause) => pause,
@@ -109,11 +132,12 @@ impl Keeper<'_> {
     }
 
     /// As long as a session is of use; why it is not any more.
-    async fn keep(&mut self, link: &mut Link, dialer: &mut Dialer<'_>, warned: &mut bool) -> ConnectError {
+    async fn keep(&mut self, link: &mut Link, dialer: &mut Dialer<'_>, warned: &mut bool) -> Over {
+        let mut levels = Levels::new(self.prepared);
         loop {
             let facts = match Facts::ask(&link.session).await {
                 Ok(facts) => facts,
-                Err(error) => return link.context.explain(error.status()),
+                Err(error) => return Over::Failed(link.context.explain(error.status())),
             };
             if !std::mem::replace(warned, true) {
                 server::warn_of_indexes(&self.prepared.name, &self.prepared.nodes, &facts);
@@ -124,9 +148,16 @@ impl Keeper<'_> {
             let ready = Some(Arc::new(Ready { session: link.session.clone(), facts }));
             self.told.send_replace(State { ready, is_known: true });
             self.presence.is(true).await;
-            let event = tokio::select! {
-                event = link.event() => event,
-                _ = self.of_no_use.recv() => return link.context.explain(StatusCode::BadTimeout),
+            let event = loop {
+                let session = link.session.clone();
+                tokio::select! {
+                    event = link.event() => break event,
+                    better = levels.found() => return Over::Better(better),
+                    _ = self.of_no_use.recv() => {
+                        return Over::Failed(link.context.explain(StatusCode::BadTimeout));
+                    }
+                    () = tokio::time::sleep(LEVEL_EVERY) => levels.look(&session, dialer.at).await,
+                }
             };
             self.told.send_replace(State { ready: None, is_known: false });
             let event = match event {
@@ -137,8 +168,10 @@ impl Keeper<'_> {
             };
             match event {
                 Ok(Event::Back { .. }) => {}
-                Ok(Event::Ended(status)) => return link.context.explain(status),
-                Ok(Event::Lost) | Err(_) => return link.context.explain(StatusCode::BadTimeout),
+                Ok(Event::Ended(status)) => return Over::Failed(link.context.explain(status)),
+                Ok(Event::Lost) | Err(_) => {
+                    return Over::Failed(link.context.explain(StatusCode::BadTimeout));
+                }
             }
         }
     }

@@ -4,11 +4,12 @@
 //! manifest's default, so a hand-made declaration works too.
 
 use crate::access;
+use crate::limits::SERVERS_MAX;
 use crate::security;
 use crate::tags::Stamp;
 use gwp_core::manifest::SettingError;
 use gwp_core::source::SourceDeclaration;
-use gwp_driver_kit::settings::present;
+use gwp_driver_kit::settings::{error, present};
 use std::time::Duration;
 
 /// What a source's settings say.
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub struct Options {
     /// `None` while the address is a reference that only a node can resolve.
     pub connection: Option<security::Options>,
+    /// Addresses of further servers of its redundant set.
+    pub others: Vec<String>,
     pub polls: bool,
     pub publishing: Duration,
     /// In milliseconds, as the protocol has it.
@@ -55,8 +58,17 @@ impl Options {
             options.session_name = format!("gwp {}", declaration.item.name);
             Some(options)
         });
+        let others = settings.list("redundant").unwrap_or_default();
+        if others.len() >= SERVERS_MAX {
+            let message = format!("a redundant set has {SERVERS_MAX} servers at most");
+            errors.push(error("redundant", message, "name fewer"));
+        }
+        if let Some(wrong) = others.iter().find(|url| !security::is_address(url)) {
+            errors.push(error("redundant", format!("`{wrong}` is no address of a server"), HELP));
+        }
         Options {
             connection,
+            others: others.iter().map(|url| url.to_string()).collect(),
             polls: settings.text("mode") == Some("poll"),
             publishing,
             sampling_ms: duration("sampling", publishing).as_secs_f64() * 1e3,
@@ -72,5 +84,12 @@ impl Options {
             reconnect_max: pause("max", ms(10_000)),
             stamp: if declaration.device_time { Stamp::Device } else { Stamp::Arrival },
         }
+    }
+
+    /// The servers of the set, that of `address` first; none while the address is a reference.
+    pub fn servers(&self) -> Vec<security::Options> {
+        let Some(first) = &self.connection else { return Vec::new() };
+        let other = |url: &String| security::Options { url: url.clone(), ..first.clone() };
+        std::iter::once(first.clone()).chain(self.others.iter().map(other)).collect()
     }
 }

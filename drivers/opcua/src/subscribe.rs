@@ -24,6 +24,7 @@ use crate::limits::{ACKS_PER_PUBLISH, FINISH_TIMEOUT, PUBLISH_PAUSE, PUBLISHES_M
 use crate::link::{Event, Link};
 use crate::prepare::Prepared;
 use crate::queue::{LogFailed, Number, Queue};
+use crate::redundant::Levels;
 use crate::security::ConnectError;
 use crate::server::Facts;
 use crate::tags::Tags;
@@ -71,6 +72,8 @@ enum Fault {
     Silent {
         subscription: u32,
     },
+    /// Another server of the set is better.
+    Better,
     /// A request has failed without which it cannot go on.
     Request {
         what: &'static str,
@@ -120,6 +123,11 @@ struct Subscriber<'a> {
     left_by: Option<u64>,
     /// What the bookmark says of subscriptions and items is so no more.
     has_moved: bool,
+    /// Address of the server that has the subscriptions.
+    home: String,
+    levels: Levels<'a>,
+    /// A session with a better server, and which of the set it is.
+    next: Option<(usize, Link)>,
     /// When and from which node on it is looked whether the server reports what it has.
     audit_at: Instant,
     audit_from: usize,
@@ -156,6 +164,9 @@ impl<'a> Subscriber<'a> {
             warned: false,
             left_by: None,
             has_moved: false,
+            home: String::new(),
+            levels: Levels::new(prepared),
+            next: None,
             audit_at: Instant::now() + prepared.options.retry,
             audit_from: 0,
             cx,
@@ -167,7 +178,11 @@ impl<'a> Subscriber<'a> {
     async fn go_on(&mut self) -> LogFailed {
         let mut dialer = Dialer::new(self.prepared);
         loop {
-            let pause = match without_connection(&self.cx, dialer.open()).await {
+            let opened = match self.next.take() {
+                Some((at, link)) => Ok(dialer.opened(at, link)),
+                None => without_connection(&self.cx, dialer.open()).await,
+            };
+            let pause = match opened {
                 Ok(link) => {
                     self.link = Some(link);
                     match self.serve(&mut dialer).await {
@@ -188,7 +203,11 @@ impl<'a> Subscriber<'a> {
 
     /// A session that is there and of no use is closed, as small servers have few. Its subscriptions stay.
     async fn leave(&mut self, fault: &Fault) {
-        if let (Fault::Silent { .. } | Fault::Request { .. }, Some(session)) = (fault, self.session_now()) {
+        if let (Fault::Better, Some(session)) = (fault, self.session_now()) {
+            let _ = tokio::time::timeout(FINISH_TIMEOUT, session.disconnect()).await;
+        } else if let (Fault::Silent { .. } | Fault::Request { .. }, Some(session)) =
+            (fault, self.session_now())
+        {
             self.give_up_mute(&session, fault).await;
             let farewell = session.disconnect_without_delete_subscriptions();
             let _ = tokio::time::timeout(FINISH_TIMEOUT, farewell).await;
@@ -228,6 +247,9 @@ impl<'a> Subscriber<'a> {
                 tracing::warn!(%source, url, %status, "{what} failed: the session is set up anew");
                 let error = ConnectError::Other { url, status };
                 return Some(dialer.failed(&error));
+            }
+            Fault::Better => {
+                tracing::info!(%source, url, "another server of the set is better: its place is taken by that");
             }
             Fault::LogFailed => {}
         }
@@ -284,8 +306,15 @@ impl<'a> Subscriber<'a> {
                         dialer.proved();
                     }
                 }
+                better = self.levels.found() => {
+                    self.next = Some(better);
+                    return Err(Fault::Better);
+                }
                 command = commands.next() => write::carry_out(&session, &self.facts, self.prepared, &self.types, command).await,
-                _ = ticks.tick() => self.tick(&session).await?,
+                _ = ticks.tick() => {
+                    self.tick(&session).await?;
+                    self.levels.look(&session, dialer.at).await;
+                }
             }
         }
     }

@@ -171,6 +171,11 @@ fn context(options: &Options, chosen: &Chosen, own: &Own) -> Context {
     }
 }
 
+/// Whether it is the address of a server.
+pub fn is_address(url: &str) -> bool {
+    host_of(url).is_ok()
+}
+
 /// The host of an address.
 fn host_of(url: &str) -> Result<String, ConnectError> {
     let wrong = || ConnectError::Address { url: super::certificate::printable(url) };

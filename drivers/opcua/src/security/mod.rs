@@ -20,7 +20,7 @@ mod store;
 mod words;
 
 pub use certificate::{Facts, Unfit};
-pub use connect::{Connection, Context, Prepared, connect, prepare};
+pub use connect::{Connection, Context, Prepared, connect, is_address, prepare};
 pub use endpoint::NoEndpoint;
 pub use options::{Identity, Mode, Options, Policy};
 pub use own::Own;

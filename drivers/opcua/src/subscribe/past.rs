@@ -48,6 +48,16 @@ impl Subscriber<'_> {
             }
         }
         self.left_by = Some(left.namespaces);
+        self.home = left.server;
+    }
+
+    /// Another server of the set has nothing for us.
+    pub(super) fn come_home(&mut self) {
+        let Some(link) = &self.link else { return };
+        if self.home != link.context.url {
+            self.home = link.context.url.clone();
+            self.forget(|_| true);
+        }
     }
 
     /// Nodes of items of a run before are what they are called, if the server numbers its namespaces as it did then.
@@ -101,7 +111,7 @@ impl Subscriber<'_> {
         });
         let items = items.collect();
         let mut standing = Standing::new(self.prepared, self.facts.namespaces_hash(), subscriptions);
-        standing.items = items;
+        (standing.items, standing.server) = (items, self.home.clone());
         if !self.cx.outlet.set_bookmark(SUBSCRIPTIONS, standing.to_bytes()).await {
             tracing::warn!(source = %self.prepared.name, "the subscriptions are too many to be taken up by the next run");
         }

@@ -19,6 +19,7 @@ impl Subscriber<'_> {
         self.facts = Facts::ask(session).await.map_err(failed("reading namespaces and limits"))?;
         self.types.forget();
         self.warn_of_indexes();
+        self.come_home();
         self.know_nodes();
         if !self.subscriptions.is_empty() {
             self.take_up(session, same_session).await?;

@@ -1,0 +1,87 @@
+//! A redundant set of servers: which of them to speak with (OPC UA Part 4, 6.6.2, non-transparent redundancy).
+//!
+//! ```text
+//! open:   the one that was used last, then the others --- the first healthy one, else the one with the best level
+//! later:  its level falls below healthy --> are others better? (beside what goes on) --> yes: change over
+//! ```
+//! A server that is healthy is stayed with, however much better others are: changing over costs a subscription.
+
+use crate::limits::{LEVEL_EVERY, SEARCH_EVERY};
+use crate::link::Link;
+use crate::prepare::Prepared;
+use crate::security;
+use futures_util::FutureExt;
+use gwp_core::BoxFuture;
+use opcua::client::Session;
+use opcua::types::{ReadValueId, VariableId, Variant};
+use tokio::time::Instant;
+
+/// A server from this level on is healthy; below 200 it is degraded, at 1 it has no data, at 0 it is in maintenance
+/// (Part 4, 6.6.2.4.2).
+pub const HEALTHY: u8 = 200;
+
+/// ServiceLevel of a server; `None` if it does not tell, as one without redundancy may.
+pub async fn level(session: &Session) -> Option<u8> {
+    let wanted = ReadValueId::new_value(VariableId::Server_ServiceLevel.into());
+    let values = crate::server::read(session, &[wanted], 1, 0.0).await.ok()?;
+    match values.first()?.value {
+        Some(Variant::Byte(level)) => Some(level),
+        _ => None,
+    }
+}
+
+/// Looks after the level of the server that is used, and for a better one.
+pub struct Levels<'a> {
+    prepared: &'a Prepared,
+    due: Instant,
+    search: Option<BoxFuture<'static, Option<(usize, Link)>>>,
+}
+
+impl<'a> Levels<'a> {
+    pub fn new(prepared: &'a Prepared) -> Levels<'a> {
+        Levels { prepared, due: Instant::now() + LEVEL_EVERY, search: None }
+    }
+
+    /// Looks at the level, if it is time; `at` = which server of the set this session is with.
+    pub async fn look(&mut self, session: &Session, at: usize) {
+        let servers = self.prepared.options.servers();
+        let now = Instant::now();
+        if servers.len() < 2 || self.search.is_some() || now < self.due {
+            return;
+        }
+        self.due = now + LEVEL_EVERY;
+        let Some(level) = level(session).await.filter(|level| *level < HEALTHY) else { return };
+        self.due = now + SEARCH_EVERY;
+        tracing::warn!(source = %self.prepared.name, level, "the server says that it is not healthy; others of its set are asked");
+        let others = servers.into_iter().enumerate().filter(|(other, _)| *other != at).collect();
+        self.search = Some(better(others, level).boxed());
+    }
+
+    /// A session with a better server, and which; for ever if there is none. May be dropped and asked for anew.
+    pub async fn found(&mut self) -> (usize, Link) {
+        if let Some(search) = &mut self.search {
+            let found = search.await;
+            self.search = None;
+            if let Some(found) = found {
+                return found;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// The best of some servers, if its level is above.
+async fn better(servers: Vec<(usize, security::Options)>, above: u8) -> Option<(usize, Link)> {
+    let mut best: Option<(u8, usize, Link)> = None;
+    for (at, options) in servers {
+        let Ok(link) = Link::open(&options).await else { continue };
+        let level = level(&link.session).await.unwrap_or(0);
+        if level > best.as_ref().map_or(above, |(best, ..)| *best) {
+            best = Some((level, at, link));
+        }
+        if level >= HEALTHY {
+            break;
+        }
+    }
+    best.map(|(_, at, link)| (at, link))
+}
