@@ -138,6 +138,7 @@ fn no_slot_is_missed_when_the_active_stands_still_beyond_its_lease() {
 struct Clock {
     address: SocketAddr,
     asked: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
     /// It takes no connection, and ends those it has.
     is_broken: Arc<AtomicBool>,
 }
@@ -151,10 +152,13 @@ impl Clock {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (asked, is_broken) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let clock = Clock { address, asked: asked.clone(), is_broken: is_broken.clone() };
+        let connections = Arc::new(AtomicU64::new(0));
+        let (seen, known) = (connections.clone(), is_broken.clone());
+        let clock = Clock { address, asked: asked.clone(), connections, is_broken: known };
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (asked, is_broken) = (asked.clone(), is_broken.clone());
+                seen.fetch_add(1, SeqCst);
                 std::thread::spawn(move || serve(stream, &asked, &is_broken));
             }
         });
@@ -180,13 +184,15 @@ fn serve(mut stream: TcpStream, asked: &AtomicU64, is_broken: &AtomicBool) {
 }
 
 /// Both nodes read a device each, which is the same thing to the program.
-fn of_devices(devices: [&Clock; 2]) -> Plant {
-    let program = "gateway plant {}\n\
-        source plc : modbus_tcp { address = node(\"plc\"), scan = 250 ms, standby = hot\n  tag ms at \"hr 0\" : udint\n}\n\
-        sink out : sqlite { path = \"out.db\" }\n\
-        flow all = plc -> out\n";
+fn of_devices(standby: &str, devices: [&Clock; 2]) -> Plant {
+    let program = format!(
+        "gateway plant {{}}\n\
+        source plc : modbus_tcp {{ address = node(\"plc\"), scan = 250 ms, standby = {standby}\n  tag ms at \"hr 0\" : udint\n}}\n\
+        sink out : sqlite {{ path = \"out.db\" }}\n\
+        flow all = plc -> out\n"
+    );
     let vars = devices.map(|device| format!("plc = \"{}\"", device.address));
-    Plant::redundant_with("default", program, [&vars[0], &vars[1]])
+    Plant::redundant_with("default", &program, [&vars[0], &vars[1]])
 }
 
 /// What was read at a slot was read when that was due, and not long before.
@@ -201,7 +207,7 @@ fn check_times(rows: &[Row]) {
 #[test]
 fn no_slot_of_a_modbus_device_is_missed_when_the_active_is_killed() {
     let devices = [Clock::start(), Clock::start()];
-    let mut plant = of_devices([&devices[PRIMARY], &devices[BACKUP]]);
+    let mut plant = of_devices("hot", [&devices[PRIMARY], &devices[BACKUP]]);
     let active = plant.wait_until_redundant();
     let epoch = plant.epoch(active);
     plant.wait_for_shadow(1 - active);
@@ -223,7 +229,7 @@ fn no_slot_of_a_modbus_device_is_missed_when_the_active_is_killed() {
 #[test]
 fn what_the_active_cannot_read_comes_from_the_standby() {
     let devices = [Clock::start(), Clock::start()];
-    let plant = of_devices([&devices[PRIMARY], &devices[BACKUP]]);
+    let plant = of_devices("hot", [&devices[PRIMARY], &devices[BACKUP]]);
     let active = plant.wait_until_redundant();
     plant.wait_for_shadow(1 - active);
     let from = plant.newest();
@@ -252,4 +258,30 @@ fn what_the_active_cannot_read_comes_from_the_standby() {
     let shown = plant.shown(1 - active).1;
     assert!(shown.contains("reads as standby       plc") && shown.contains("clock"), "{shown}");
     plant.finish_by(active, faults_of_order);
+}
+
+#[test]
+fn a_warm_standby_is_connected_and_reads_nothing_until_it_is_the_active() {
+    let devices = [Clock::start(), Clock::start()];
+    let mut plant = of_devices("warm", [&devices[PRIMARY], &devices[BACKUP]]);
+    let active = plant.wait_until_redundant();
+    let (standby, epoch) = (&devices[1 - active], plant.epoch(active));
+    until("the standby to be connected", PATIENCE, || {
+        let reads = &plant.status(1 - active)["standby_reads"];
+        reads["warm"][0] == "plc" && reads["unconnected"].as_array().is_some_and(Vec::is_empty)
+    });
+    plant.wait_for_rows();
+    let shown = plant.shown(1 - active).1;
+    assert!(shown.contains("connected as standby   plc"), "{shown}");
+    assert_eq!((standby.connections.load(SeqCst), standby.asked.load(SeqCst)), (1, 0));
+
+    plant.kill(active);
+    plant.wait_for_takeover(1 - active, epoch);
+    plant.wait_for_rows();
+    assert_eq!(standby.connections.load(SeqCst), 1, "the same connection reads on");
+    assert!(standby.asked.load(SeqCst) > 0);
+    let rows = plant.rows().remove("plc.ms").expect("rows");
+    check_times(&rows);
+    assert!(rows.iter().all(|row| row.quality == "good"), "nothing is unknown while it takes over: {rows:?}");
+    plant.finish_by(1 - active, faults_of_order);
 }

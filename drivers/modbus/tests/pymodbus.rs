@@ -328,6 +328,7 @@ async fn a_unit_that_is_always_late_over_tcp_is_never_misread() {
             Emission::Samples { batch, .. } => assert_eq!(batch.qualities.get(0), Quality::TIMEOUT),
             Emission::Failed { group, .. } => assert_eq!(group, GroupId(1)),
             Emission::Connected { up, .. } => assert!(up),
+            Emission::Bookmark { name, .. } => panic!("{name}: Modbus has nothing to go on with"),
         }
     }
 }

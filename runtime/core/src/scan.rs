@@ -124,6 +124,9 @@ const WRITES_BEFORE_POLL: usize = 8;
 
 /// Polls all groups of one link in their slots until stopped.
 pub async fn run_polled(cx: &mut SourceContext, groups: &[GroupDeclaration], poller: &mut dyn Poller) {
+    let mut stop = cx.stop.clone();
+    // Slots that pass meanwhile are those of the node that is active.
+    first_of(cx.outlet.released(), stop.stopped()).await;
     let grids = groups.iter().map(|group| (group.period_ns, group.phase_ns));
     let mut schedule = Schedule::new(grids, cx.clock.now());
     for (index, group) in groups.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::edge::{Credit, Edge, Receipt};
 use crate::limits::{BATCH_SAMPLES_MAX, BOOKMARK_BYTES_MAX, BOOKMARKS_MAX};
 use crate::manifest::{Declaration, Manifest, SettingError, Settings};
 use crate::record::SlotMark;
-use crate::stop::Stop;
+use crate::stop::{Stop, StopSource, stop_pair};
 use crate::{Batch, BoxFuture, Clock, GroupId, Quality, TagId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -285,12 +285,27 @@ pub struct Outlet {
     /// Last slot of each poll group that a record accounts for.
     accounted: Arc<Mutex<BTreeMap<GroupId, u64>>>,
     bookmarks: Arc<Mutex<Bookmarks>>,
+    /// Slots are let pass until this is stopped.
+    held: Option<Stop>,
 }
 
 impl Outlet {
     /// An outlet that passes each emission with its credit to `hand`, which must not block.
     pub fn new(edge: Edge, hand: Arc<Hand>) -> Self {
-        Outlet { edge, hand, accounted: Arc::default(), bookmarks: Arc::default() }
+        Outlet { edge, hand, accounted: Arc::default(), bookmarks: Arc::default(), held: None }
+    }
+
+    /// One whose source connects and reads no slot until the other end is stopped: `standby = warm`.
+    pub fn held(self) -> (Self, StopSource) {
+        let (release, held) = stop_pair();
+        (Outlet { held: Some(held), ..self }, release)
+    }
+
+    /// Completes when slots are to be read.
+    pub async fn released(&self) {
+        if let Some(held) = &self.held {
+            held.clone().stopped().await;
+        }
     }
 
     /// The last slot of a group that a record accounts for. Before its first record that is

@@ -51,6 +51,15 @@ impl Drop for HotReader {
     }
 }
 
+/// What a source does on a standby.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// It reads.
+    Hot,
+    /// It is connected.
+    Warm,
+}
+
 /// One of them: what an engine needs to run on with it.
 pub(crate) struct HotSource {
     /// Index in the plan.
@@ -70,6 +79,8 @@ pub struct HotRun {
     task: AbortOnDrop,
     /// Set when an engine has it: then the engine starts it again when it fails.
     is_adopted: watch::Sender<bool>,
+    /// Lets one that only holds its connection read.
+    release: Option<StopSource>,
 }
 
 impl HotRun {
@@ -79,6 +90,7 @@ impl HotRun {
     /// Why it ended.
     pub async fn until(mut self, mut stop: Stop) -> Result<(), String> {
         self.is_adopted.send_replace(true);
+        self.release.iter().for_each(StopSource::stop);
         tokio::select! {
             ended = &mut self.task => return ended,
             () = stop.stopped() => self.stop.stop(),
@@ -92,7 +104,9 @@ impl HotRun {
 pub struct HotFigures {
     /// Sources that are read.
     pub sources: Vec<Arc<str>>,
-    /// Those of them that have no connection now: what they read a takeover would miss.
+    /// Sources that hold their connection and read nothing.
+    pub warm: Vec<Arc<str>>,
+    /// Those of all that have no connection now: what they are to read a takeover would miss.
     pub unconnected: Vec<Arc<str>>,
     pub readings: usize,
     pub bytes: usize,
@@ -109,13 +123,15 @@ pub struct HotDesk {
     plan_id: PlanId,
     plan: Arc<Plan>,
     /// Of the sources.
-    names: Vec<Arc<str>>,
+    names: Vec<(Arc<str>, Readiness)>,
     /// In the same order; empty until they are started.
     meters: OnceLock<Vec<Arc<SourceMeter>>>,
     /// Of all polled groups.
     tags: GroupTags,
-    /// Those of the sources.
+    /// Those of hot sources.
     groups: Vec<GroupId>,
+    /// Those of all sources: what they read next may be in the log.
+    joining: Vec<GroupId>,
     conditioners: Vec<Conditioner>,
     pub(crate) clock: Arc<GatewayClock>,
     /// None while this node is a standby.
@@ -141,21 +157,29 @@ struct HotLog {
 }
 
 impl HotReader {
-    /// Runs sources of a plan, by index. Their readings go to a shadow of at most 64 MiB.
-    pub fn start(plan: Arc<Plan>, sources: Vec<(usize, Arc<dyn Source>)>) -> HotReader {
+    /// Runs sources of a plan, by index. Their readings go to a shadow of at most 64 MiB; a warm one holds its
+    /// connection and reads nothing until it is the active's.
+    pub fn start(plan: Arc<Plan>, sources: Vec<(usize, Arc<dyn Source>, Readiness)>) -> HotReader {
         let clock = Arc::new(GatewayClock::new(None));
-        let is_read = |source: usize| sources.iter().any(|(index, _)| *index == source);
+        let is_hot =
+            |source: usize| sources.iter().any(|(index, _, how)| *index == source && *how == Readiness::Hot);
+        let is_run = |source: usize| sources.iter().any(|(index, ..)| *index == source);
         let tags = group_tags(&plan);
         let groups = tags.keys().copied();
-        let groups =
-            groups.filter(|id| plan.group(*id).is_some_and(|group| is_read(group.source as usize))).collect();
-        let names = sources.iter().filter_map(|(index, _)| plan.sources.get(*index));
+        let of = |runs: &dyn Fn(usize) -> bool| -> Vec<GroupId> {
+            let groups = groups.clone();
+            groups.filter(|id| plan.group(*id).is_some_and(|group| runs(group.source as usize))).collect()
+        };
+        let (groups, joining) = (of(&is_hot), of(&is_run));
+        let names =
+            sources.iter().filter_map(|(index, _, how)| Some((plan.sources.get(*index)?.name.clone(), *how)));
         let desk = Arc::new(HotDesk {
             plan_id: plan.id(),
-            names: names.map(|source| source.name.clone()).collect(),
+            names: names.collect(),
             meters: OnceLock::new(),
             tags,
             groups,
+            joining,
             conditioners: Conditioner::of_plan(&plan),
             clock: clock.clone(),
             log: RwLock::default(),
@@ -169,7 +193,7 @@ impl HotReader {
             plan,
         });
         let sources: Vec<HotSource> =
-            sources.into_iter().map(|(index, source)| desk.source(index, source)).collect();
+            sources.into_iter().map(|(index, source, how)| desk.source(index, source, how)).collect();
         let _ = desk.meters.set(sources.iter().map(|source| source.meter.clone()).collect());
         let clock_task = tokio::spawn(async move {
             loop {
@@ -213,11 +237,18 @@ impl HotDesk {
     }
 
     /// Starts a source.
-    fn source(self: &Arc<HotDesk>, index: usize, component: Arc<dyn Source>) -> HotSource {
+    fn source(self: &Arc<HotDesk>, index: usize, component: Arc<dyn Source>, how: Readiness) -> HotSource {
         let edge = Edge::new(limits::SOURCE_CREDIT_SAMPLES);
         let edge_meter = edge.meter.clone();
         let desk = self.clone();
         let outlet = Outlet::new(edge, Arc::new(move |emission, credit| desk.take(index, emission, credit)));
+        let (outlet, release) = match how {
+            Readiness::Hot => (outlet, None),
+            Readiness::Warm => {
+                let (outlet, release) = outlet.held();
+                (outlet, Some(release))
+            }
+        };
         let (commands, queue) = command_channel();
         let meter = Arc::new(SourceMeter::default());
         let seat = Arc::new(SourceSeat {
@@ -235,7 +266,7 @@ impl HotDesk {
         let (is_adopted, adopted) = watch::channel(false);
         let name = self.plan.sources.get(index).map_or_else(|| "".into(), |source| source.name.clone());
         let task = AbortOnDrop(tokio::spawn(run(seat.clone(), name, stopped, adopted)));
-        let run = HotRun { stop, task, is_adopted };
+        let run = HotRun { stop, task, is_adopted, release };
         HotSource { index, component, outlet, edge: edge_meter, meter, commands, seat, run }
     }
 
@@ -283,10 +314,15 @@ impl HotDesk {
     pub fn figures(&self) -> HotFigures {
         let meters = self.meters.get().into_iter().flatten();
         let without = self.names.iter().zip(meters).filter(|(_, meter)| meter.connected.load(Relaxed) == 0);
+        let of = |wanted| {
+            let names = self.names.iter().filter(move |(_, how)| *how == wanted);
+            names.map(|(name, _)| name.clone()).collect()
+        };
         let state = self.state();
         HotFigures {
-            sources: self.names.clone(),
-            unconnected: without.map(|(name, _)| name.clone()).collect(),
+            sources: of(Readiness::Hot),
+            warm: of(Readiness::Warm),
+            unconnected: without.map(|((name, _), _)| name.clone()).collect(),
             readings: state.shadow.len(),
             bytes: state.shadow.bytes(),
             dropped: state.dropped,
@@ -381,7 +417,7 @@ impl HotDesk {
         );
         sequencer.compare(Admission::new(&self.plan, self.plan_id, std::mem::take(&mut state.held)));
         first();
-        sequencer.take_over(takeover.append, self.groups.iter().copied());
+        sequencer.take_over(takeover.append, self.joining.iter().copied());
         state.shadow.clear();
         *log = Some(HotLog { sequencer: sequencer.clone(), exit, keys });
     }

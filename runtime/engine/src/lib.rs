@@ -56,7 +56,7 @@ pub use change::{ChangeError, Changed, Step, Target};
 pub use clock::GatewayClock;
 pub use engine::{Engine, EngineConfig, LeavingSink, StartError};
 pub use graph::{PreparedSink, Removed};
-pub use hot::{HotDesk, HotFigures, HotReader};
+pub use hot::{HotDesk, HotFigures, HotReader, Readiness};
 pub use live::{LiveBoard, LiveSample, LiveWatch};
 pub use operator::WriteRefused;
 pub use pair::{Admitted, PairStart};

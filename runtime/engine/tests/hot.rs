@@ -7,7 +7,7 @@ use gwp_core::record::SlotMark;
 use gwp_core::{Batch, Fact, GroupId, PlanId, Position, TagId, Timestamp};
 use gwp_engine::exits::exits;
 use gwp_engine::limits::TICK_EVERY;
-use gwp_engine::{Engine, HotReader, PairStart, Release};
+use gwp_engine::{Engine, HotReader, PairStart, Readiness, Release};
 use gwp_journal::Store;
 use gwp_redundancy::mirror::fill::From;
 use std::path::Path;
@@ -46,7 +46,7 @@ async fn the_log_goes_on_with_the_slots_that_were_read_meanwhile() {
     let (first, _) = config(plan.clone(), dir.path(), &[]);
     let first = Engine::start(first).await.unwrap();
     let (second, _) = config(plan, dir.path(), &[]);
-    let hot = HotReader::start(second.plan.clone(), vec![(0, second.sources[0].clone())]);
+    let hot = HotReader::start(second.plan.clone(), vec![(0, second.sources[0].clone(), Readiness::Hot)]);
     let desk = hot.desk();
     // While the clocks of the nodes are too far apart nothing counts.
     assert_eq!(desk.set_offset(-PERIOD_MS * MS / 4), 1);

@@ -146,11 +146,13 @@ fn reading(answer: &Value) {
             all.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         };
         let (readings, dropped, off_grid) = (of("readings"), of("dropped"), of("off_grid"));
-        println!(
-            "  {:<22} {}: {readings} readings that the log here lacks",
-            "reads as standby",
-            list("sources")
-        );
+        let (hot, warm) = (list("sources"), list("warm"));
+        if !hot.is_empty() {
+            println!("  {:<22} {hot}: {readings} readings that the log here lacks", "reads as standby");
+        }
+        if !warm.is_empty() {
+            println!("  {:<22} {warm}", "connected as standby");
+        }
         let unconnected = list("unconnected");
         if !unconnected.is_empty() {
             println!("  {:<22} no connection from here: {unconnected}", "");

@@ -312,9 +312,9 @@ impl PairDesk {
 }
 
 fn reads(figures: &HotFigures) -> Value {
-    let HotFigures { sources, unconnected, readings, bytes, dropped, is_compared, off_grid } = figures;
+    let HotFigures { sources, warm, unconnected, readings, bytes, dropped, is_compared, off_grid } = figures;
     json!({
-        "sources": sources, "unconnected": unconnected, "readings": readings, "bytes": bytes, "dropped": dropped, "is_compared": is_compared,
+        "sources": sources, "warm": warm, "unconnected": unconnected, "readings": readings, "bytes": bytes, "dropped": dropped, "is_compared": is_compared,
         "off_grid": off_grid,
     })
 }

@@ -1,7 +1,8 @@
-//! What a standby reads itself: the sources of its program with `standby = hot`.
+//! What a standby has to do with devices: it reads the sources of its program with `standby = hot`, and connects those
+//! with `standby = warm` that are read in scan slots.
 //!
-//! `warm`, `cold` and `transfer` do nothing here: no driver can hold a connection without reading, and a broker keeps
-//! the session of a `transfer` source for whoever comes with its client id.
+//! `cold` and `transfer` do nothing here: a broker or a server keeps the session of a `transfer` source for whoever comes
+//! with its client id, or with the bookmark of its subscriptions.
 
 use super::asides;
 use super::desk::PairDesk;
@@ -15,7 +16,7 @@ use gwp_cluster::follow::Copied;
 use gwp_cluster::serve::{FromPeer, Kept};
 use gwp_core::manifest::Standby as Mode;
 use gwp_core::{Clock, PlanId, Record};
-use gwp_engine::{Engine, GatewayClock, HotDesk, HotReader};
+use gwp_engine::{Engine, GatewayClock, HotDesk, HotReader, Readiness};
 use gwp_journal::{LogReader, StoreError, decode_facts, encode_facts};
 use gwp_plan::Plan;
 use gwp_redundancy::limits::OFFERS_MAX;
@@ -97,16 +98,25 @@ fn reader(plan: &Arc<Plan>, node: &Node) -> Option<HotReader> {
     let mut errors = Vec::new();
     let mut sources = Vec::new();
     for (index, source) in plan.sources.iter().enumerate() {
-        if source.standby == Mode::Hot
-            && let Some(prepared) = prepare::source(plan, index, node, &mut errors)
-        {
-            sources.push((index, prepared));
+        let how = match source.standby {
+            Mode::Hot => Readiness::Hot,
+            Mode::Warm if is_polled(plan, index) => Readiness::Warm,
+            Mode::Warm | Mode::Cold | Mode::Transfer => continue,
+        };
+        if let Some(prepared) = prepare::source(plan, index, node, &mut errors) {
+            sources.push((index, prepared, how));
         }
     }
     for error in errors {
         tracing::warn!(error, "a source cannot be read on the standby");
     }
     (!sources.is_empty()).then(|| HotReader::start(plan.clone(), sources))
+}
+
+/// Whether all groups of a source have slots: one that reports on its own cannot be connected and say nothing.
+fn is_polled(plan: &Plan, index: usize) -> bool {
+    let mut own = plan.groups.iter().filter(|group| group.source as usize == index);
+    own.all(|group| group.period_ns > 0)
 }
 
 /// What was in force last on this node.
