@@ -16,4 +16,11 @@ flags=()
 [ "$build" = debug ] || flags=(--release)
 cargo build --quiet --locked "${flags[@]}" -p gwp-gateway -p gwp-campaign
 built=${CARGO_TARGET_DIR:-target}/$build
-exec "$built/campaign" --gwp "$(realpath "$built/gwp")" "$@"
+broken=()
+if [[ " $* " == *" --controls "* ]]; then
+  # A gateway with a switch to break rules, apart from all others: it is never a product.
+  apart=${CARGO_TARGET_DIR:-target}/mutants
+  RUSTFLAGS="--cfg mutants" cargo build --quiet --locked "${flags[@]}" -p gwp-gateway --target-dir "$apart"
+  broken=(--broken-gwp "$(realpath "$apart/$build/gwp")")
+fi
+exec "$built/campaign" --gwp "$(realpath "$built/gwp")" "${broken[@]}" "$@"

@@ -243,3 +243,28 @@ fn an_export_is_written_like_a_csv_file_and_the_log_is_for_people() {
         tail.lines().filter_map(|line| line.split_once("  ")).map(|(_, line)| line).collect();
     assert_eq!(newest, lines[lines.len() - 2..]);
 }
+
+#[test]
+fn a_mode_of_standby_must_fit_how_a_source_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |mode: &str, standby: &str| {
+        let text = format!(
+            "source s : opcua {{ address = \"opc.tcp://10.0.0.1:4840\", mode = {mode}, standby = {standby}\n  \
+             tag x at \"i=2258\" : time\n}}\nsink out : csv {{ path = \"x.csv\" }}\nflow f = s -> out\n"
+        );
+        std::fs::write(folder.path().join("p.gwp"), text).unwrap();
+        let (output, _, stderr) = run(&["check", "p.gwp"], folder.path());
+        (output.status.code(), stderr)
+    };
+    for (mode, standby, help) in
+        [("subscribe", "hot", "add `mode = poll`"), ("poll", "transfer", "leave `mode = poll` out")]
+    {
+        let (code, stderr) = check(mode, standby);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("E407") && stderr.contains(help), "{stderr}");
+    }
+    for (mode, standby) in [("subscribe", "transfer"), ("poll", "hot"), ("poll", "warm")] {
+        let (code, stderr) = check(mode, standby);
+        assert_eq!(code, Some(0), "{stderr}");
+    }
+}

@@ -44,6 +44,11 @@ pub(crate) fn sources(
             let help = format!("add `{setting} = {word}`, or write `standby = warm`");
             checker.report.push(Diagnostic::new("E407", item.name.span, message).help(help));
         }
+        if let (Standby::Transfer, Some(Slots::When(setting, word)), true) = (fields.standby, slots, polled) {
+            let message = format!("`{}` is asked in scan slots: nothing is kept for another node", item.name);
+            let help = format!("leave `{setting} = {word}` out, or write `standby = hot`");
+            checker.report.push(Diagnostic::new("E407", item.name.span, message).help(help));
+        }
         parts.push(Some(SourcePart { fields, polled, device_settings }));
     }
     devices(world, catalog, report);

@@ -68,6 +68,9 @@ pub struct CampaignArgs {
     /// Runs with something broken on purpose, each of which must be found
     #[arg(long)]
     controls: bool,
+    /// A gateway built with `--cfg mutants`, for the control that breaks a rule of the pair itself
+    #[arg(long)]
+    broken_gwp: Option<PathBuf>,
     /// Only the table of figures that were kept: files `runs.jsonl`, with commas
     #[arg(long, value_delimiter = ',')]
     table: Vec<PathBuf>,
@@ -187,10 +190,15 @@ fn one(args: &CampaignArgs, job: &Job, gwp: &Path, folder: &Path) -> Outcome {
     let proxy = args.proxy || job.scenario.needs == Needs::Proxies;
     let name = job.control.map_or(id.to_owned(), |control| format!("{control:?}"));
     let unsaid = || Outcome { scenario: name.clone(), seed: job.seed, ..Outcome::default() };
-    if let Some(why) = lacks(&job.scenario, proxy) {
+    let broken = job.control.filter(|control| control.mutant().is_some()).map(|_| args.broken_gwp.as_deref());
+    let gwp = broken.map_or(Some(gwp), |broken| broken);
+    let lacks = lacks(&job.scenario, proxy);
+    let lacks = lacks.or_else(|| gwp.is_none().then(|| "it needs a gateway to break: --broken-gwp".into()));
+    let (None, Some(gwp)) = (&lacks, gwp) else {
+        let why = lacks.unwrap_or_default();
         println!("{name} seed {}: NOT RUN, {why}", job.seed);
         return Outcome { skipped: Some(why), ..unsaid() };
-    }
+    };
     let folder = folder.join(format!("{name}-{}", job.seed));
     let ended = start(args, job, proxy, [gwp, &folder]);
     let ended = match ended {

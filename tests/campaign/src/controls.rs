@@ -1,4 +1,4 @@
-//! Runs in which something is broken on purpose, by means from outside: the checker must find it, or its silence
+//! Runs in which something is broken on purpose, by means from outside where that can be: the checker must find it, or its silence
 //! elsewhere means nothing.
 
 use crate::plant::{Build, Disk, Plant, tool};
@@ -21,6 +21,8 @@ pub enum Control {
     NoShadow,
     /// Nothing is synced, and the power of both nodes is cut.
     NoSync,
+    /// The standby drops readings that its copy of the log does not hold yet, and the active stands still for a moment.
+    TrimBeyond,
 }
 
 /// Answers every sync at once.
@@ -28,12 +30,13 @@ const NO_SYNC: &str = "int fsync(int f) { (void)f; return 0; }\nint fdatasync(in
     int msync(void *a, unsigned long n, int f) { (void)a; (void)n; (void)f; return 0; }\n";
 
 impl Control {
-    pub const ALL: [Control; 5] = [
+    pub const ALL: [Control; 6] = [
         Control::NoArbitration,
         Control::CursorForgotten,
         Control::RowsSwallowed,
         Control::NoShadow,
         Control::NoSync,
+        Control::TrimBeyond,
     ];
 
     pub fn name(self) -> &'static str {
@@ -43,7 +46,13 @@ impl Control {
             Control::RowsSwallowed => "rows-swallowed",
             Control::NoShadow => "no-shadow",
             Control::NoSync => "no-sync",
+            Control::TrimBeyond => "trim-beyond",
         }
+    }
+
+    /// The rule of the pair that is broken, in a gateway that is built for that.
+    pub fn mutant(self) -> Option<&'static str> {
+        (self == Control::TrimBeyond).then_some("trim_beyond_arrived")
     }
 
     /// With the scenario that shows it.
@@ -58,6 +67,10 @@ impl Control {
             // What was under way at one takeover may be nothing.
             Control::CursorForgotten => (0..6).flat_map(|_| forgetting()).collect(),
             Control::NoShadow => again(),
+            // What was not read meanwhile the standby has.
+            Control::TrimBeyond => {
+                (0..5).flat_map(|_| [Step::Freeze(Who::Active, 600), Step::Delivered]).collect()
+            }
             Control::NoSync => vec![
                 Step::Hold,
                 Step::Pause(3_000, 4_000),
@@ -75,6 +88,7 @@ impl Control {
         match self {
             Control::NoArbitration => Ok(Build { is_single: true, ..build }),
             Control::CursorForgotten | Control::RowsSwallowed => Ok(build),
+            Control::TrimBeyond => Ok(Build { mutant: self.mutant(), ..build }),
             Control::NoShadow => Ok(Build { hot: false, ..build }),
             Control::NoSync => {
                 let (source, library) = (folder.join("nosync.c"), folder.join("nosync.so"));
@@ -89,9 +103,11 @@ impl Control {
     /// Breaks it, once the pair runs.
     pub fn sabotage(self, plant: &Plant) -> Result<(), String> {
         let script = match self {
-            Control::NoArbitration | Control::CursorForgotten | Control::NoShadow | Control::NoSync => {
-                return Ok(());
-            }
+            Control::NoArbitration
+            | Control::CursorForgotten
+            | Control::NoShadow
+            | Control::NoSync
+            | Control::TrimBeyond => return Ok(()),
             Control::RowsSwallowed => {
                 "create trigger swallow before insert on samples_data when new.time_ns / 100000000 % 17 = 0 begin \
                  delete from spy_rows where time_ns = new.time_ns; select raise(ignore); end"
@@ -109,7 +125,7 @@ impl Control {
             Control::NoArbitration => found.doubled_messages + found.doubled_rows + found.disordered > 0,
             Control::CursorForgotten => found.doubled_rows > 0,
             Control::RowsSwallowed => found.missing > 0 || found.wrong > 0,
-            Control::NoShadow => {
+            Control::NoShadow | Control::TrimBeyond => {
                 found.missing > 0 && outcome.violations.iter().any(|it| it.contains("slots missing"))
             }
             Control::NoSync => !outcome.violations.is_empty(),

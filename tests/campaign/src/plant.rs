@@ -39,6 +39,8 @@ pub struct Build {
     pub fake_clock: bool,
     /// A library that a node's process loads first.
     pub preload: Option<PathBuf>,
+    /// A rule that is broken, if the gateway is built for that.
+    pub mutant: Option<&'static str>,
     /// Nodes run below a guard. What is sent to a node then, such as a signal, goes to its guard alone; `kill` ends both.
     pub guarded: bool,
     /// Both nodes without the pair: each delivers on its own. For a control of the checker.
@@ -192,6 +194,9 @@ impl Plant {
                 .env("LD_PRELOAD", FAKETIME)
                 .env("FAKETIME_TIMESTAMP_FILE", self.path(&format!("{name}.clock")));
             command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        if let Some(rule) = self.build.mutant {
+            command.env("GWP_MUTANT", rule);
         }
         if let Some(library) = &self.build.preload {
             command.env("LD_PRELOAD", library);

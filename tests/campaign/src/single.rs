@@ -116,6 +116,7 @@ fn carry_out(args: &OneArgs, scenario: &Scenario) -> Result<Outcome, String> {
         disk: scenario.disk,
         fake_clock: scenario.needs == Needs::Faketime,
         preload: None,
+        mutant: None,
         guarded: scenario.is_guarded,
         is_single: false,
     };
