@@ -50,6 +50,8 @@ pub struct Subscription {
     pub patience: Duration,
     /// The server takes no more items into it.
     pub is_full: bool,
+    /// A new session has taken it over, and it has said nothing since.
+    pub is_unproved: bool,
 }
 
 impl Subscription {
@@ -81,6 +83,7 @@ impl Subscription {
             heard: Instant::now(),
             patience: keep_alive.min(KEEP_ALIVE_MAX).saturating_mul(2).saturating_add(options.timeout),
             is_full: false,
+            is_unproved: false,
         })
     }
 }
@@ -178,7 +181,7 @@ fn resolve(
 }
 
 /// Has the server forget subscriptions. If it does not, it keeps them for their lifetime.
-async fn give_up(session: &Session, subscriptions: Vec<u32>) {
+pub async fn give_up(session: &Session, subscriptions: Vec<u32>) {
     if !subscriptions.is_empty() {
         let request = DeleteSubscriptions::new(session).subscription_ids(subscriptions);
         let _ = request.send(session.channel()).await;

@@ -16,7 +16,7 @@ mod notify;
 mod take_up;
 
 use crate::dial::{Dialer, Presence, without_connection};
-use crate::items::{Item, Subscription};
+use crate::items::{self, Item, Subscription};
 use crate::limits::{ACKS_PER_PUBLISH, FINISH_TIMEOUT, PUBLISH_PAUSE, PUBLISHES_MAX};
 use crate::link::{Event, Link};
 use crate::prepare::Prepared;
@@ -380,7 +380,7 @@ impl<'a> Subscriber<'a> {
         let now = Instant::now();
         let silent = self.subscriptions.iter().find(|found| now.duration_since(found.heard) > found.patience);
         if let Some(silent) = silent {
-            return Err(Fault::Silent { subscription: silent.id });
+            return self.silent(session, silent.id, silent.is_unproved).await;
         }
         self.place_due(session, now).await?;
         self.audit(session, now).await?;
@@ -389,6 +389,18 @@ impl<'a> Subscriber<'a> {
             self.read_broken(session).await?;
         }
         Ok(())
+    }
+
+    /// A subscription says nothing. Some servers hand one over and then forget whom to tell: if the server answers, it
+    /// is that, and another session would be told nothing, either.
+    async fn silent(&mut self, session: &Arc<Session>, id: u32, is_unproved: bool) -> Result<(), Fault> {
+        if !is_unproved || Facts::ask(session).await.is_err() {
+            return Err(Fault::Silent { subscription: id });
+        }
+        tracing::warn!(source = %self.prepared.name, subscription = id, "silent since it was taken over: it is made anew, what the server kept of it is lost");
+        items::give_up(session, vec![id]).await;
+        self.forget(|found| found == id);
+        self.place_all(session).await
     }
 
     /// The connection is gone: what came is handed over first, then all tags turn bad.

@@ -40,6 +40,7 @@ impl Subscriber<'_> {
             return Ok(());
         };
         found.heard = Instant::now();
+        found.is_unproved = false;
         let number = message.sequence_number;
         if message.notification_data.as_ref().is_none_or(Vec::is_empty) {
             for number in found.sequence.kept_alive(number) {

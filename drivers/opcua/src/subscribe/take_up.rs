@@ -44,6 +44,7 @@ impl Subscriber<'_> {
                 }
             }
         } else {
+            self.subscriptions.iter_mut().for_each(|found| found.is_unproved = true);
             for (id, available) in ids.iter().zip(self.transfer(session, &ids).await?) {
                 let wanted = self.subscriptions.iter().find(|found| found.id == *id);
                 match available.zip(wanted) {
