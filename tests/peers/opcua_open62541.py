@@ -1,10 +1,12 @@
 """An OPC UA peer for tests: the server of open62541 (C, 1.5.8) with known contents, through the Python package o6
 2.2.0. Without a licence that runs for ten minutes, then the process ends.
 
-usage: opcua_open62541.py FOLDER [--port PORT] [--nodes COUNT] [--namespaces URI,URI]
+usage: opcua_open62541.py FOLDER [--port PORT] [--nodes COUNT] [--namespaces URI,URI] [--plain] [--strict]
 
-It keeps nothing in FOLDER and has no security. Port 0 takes a free one. Once it listens it prints `READY port`. Only
-what is said to it over loopback is meant for it: the package cannot listen on one address alone.
+FOLDER keeps the server's certificate (server.der, server.key), made at the first start for 127.0.0.1; with --plain it
+has none and no security at all. With --strict only clients may come in over a secure channel whose certificate lay
+in FOLDER/clients when it was started. The user is anna with the password secret. Port 0 takes a free one. Once it listens it prints `READY port`. Only what is said to it over loopback is meant for
+it: the package cannot listen on one address alone.
 
 Lines on standard input are carried out and answered with `ok` (or what was asked for):
     remove NAME | add NAME     a node Line.NAME (add: an int32 of 7); a NAME with a dot is the whole name
@@ -35,11 +37,25 @@ import uuid
 
 import numpy as np
 import o6
+import o6.util
 
 PLANT = "urn:gwp:plant"
+APPLICATION = "urn:gwp:test:open62541"
 GUID = uuid.UUID("12345678-1234-5678-1234-567812345678")
 LEAP_DAY = o6.DateTime("2024-02-29T12:00:00.5Z")
 TEXT = o6.LocalizedText("text", "en")
+
+# The plant's namespace with a type of its own; this module is what is published. Structures are left out: the package
+# describes them to clients with namespace indexes that only it knows.
+o6.ns.namespace("gwpplant", uri=PLANT, version="1")
+
+
+@o6.enumtype(ns="gwpplant")
+class Phase:
+    idle = 0
+    heating = 1
+    done = 2
+
 
 VALUES = {
     "Types.Boolean": True,
@@ -62,6 +78,7 @@ VALUES = {
     "Types.ExpandedNodeId": o6.ExpandedNodeId("i=2253"),
     "Types.QualifiedName": o6.QualifiedName("name"),
     "Types.LocalizedText": TEXT,
+    "Types.Phase": Phase.heating,
     "Extremes.SByteMin": o6.SByte(-128),
     "Extremes.SByteMax": o6.SByte(127),
     "Extremes.ByteMax": o6.Byte(255),
@@ -104,30 +121,56 @@ VALUES = {
 }
 
 
-class Anybody(o6.AccessControl):
-    """Lets everybody in and knows who is there."""
+class Users(o6.AccessControl):
+    """Lets anna in and whoever comes without a name, and knows who is there."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, named):
+        super().__init__(username=named)
         self.sessions = []
 
     def activateSession(self, endpoint, certificate, session, token):
-        self.sessions.append(session)
+        name, password = getattr(token, "userName", None), getattr(token, "password", None)
+        if name is not None and (str(name), bytes(password)) != ("anna", b"secret"):
+            raise o6.StatusCodeError(o6.StatusCode.BAD_IDENTITY_TOKEN_REJECTED)
+        if session.id not in [other.id for other in self.sessions]:
+            self.sessions.append(session)
 
     def closeSession(self, session):
         self.sessions = [other for other in self.sessions if other.id != session.id]
 
 
+def certificate(folder, strict):
+    """The server's certificate and key, made if they are not there, and whom it trusts."""
+    os.makedirs(folder, exist_ok=True)
+    public, private = os.path.join(folder, "server.der"), os.path.join(folder, "server.key")
+    if not os.path.exists(public):
+        key, made = o6.util.createSelfSignedCertificate(appUri=APPLICATION, altNames=["IP:127.0.0.1"])
+        for path, content in ((private, key), (public, made)):
+            with open(path, "wb") as file:
+                file.write(content)
+    clients = os.path.join(folder, "clients")
+    os.makedirs(clients, exist_ok=True)
+    # With an empty list it trusts everybody.
+    trusted = [public, *(os.path.join(clients, name) for name in os.listdir(clients))]
+    return {
+        "certificate": public,
+        "privateKey": private,
+        "trustList": trusted,
+        "acceptAllCertificates": not strict,
+    }
+
+
 class Peer:
     def __init__(self, options, port):
-        self.users = Anybody()
-        self.server = o6.Server(port=port, accessControl=self.users)
+        self.users = Users(not options.plain)
+        security = {} if options.plain else certificate(options.folder, options.strict)
+        self.server = o6.Server(port=port, applicationUri=APPLICATION, accessControl=self.users, **security)
         self.nodes, self.subscriptions = {}, 0
         for index, uri in enumerate(options.namespaces.split(",")):
-            info = o6.ns.register(f"gwp{index}", uri)
-            self.server._add_namespace(uri, info.index)
             if uri == PLANT:
-                self.plant = f"gwp{index}"
+                self.server.ns.append(sys.modules[__name__])
+            else:
+                self.server._add_namespace(uri, o6.ns.register(f"gwp{index}", uri).index)
         self.server.onSubscriptionNotification(self.subscribed)
         for name, value in VALUES.items():
             self.add(name, value)
@@ -141,7 +184,7 @@ class Peer:
         self.subscriptions += change.get(int(notification.type), 0)
 
     def add(self, name, value, **more):
-        node_id = o6.NodeId(f"ns={self.plant};s={name}")
+        node_id = o6.NodeId(f"ns=gwpplant;s={name}")
         self.nodes[name] = self.server.addVariable(name, self.server.objectsNode, value, nodeId=node_id, **more)
 
     def count(self):
@@ -188,6 +231,8 @@ def main():
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--nodes", type=int, default=0)
     options.add_argument("--namespaces", default=PLANT)
+    options.add_argument("--plain", action="store_true")
+    options.add_argument("--strict", action="store_true")
     options = options.parse_args()
     logging.basicConfig(level=logging.ERROR)
     port = options.port or free_port()

@@ -41,6 +41,10 @@ fn asyncua(folder: &Path, options: &[&str]) -> Peer {
     Peer::asyncua(folder, &[&["--plain"], options].concat())
 }
 
+fn open62541(folder: &Path, options: &[&str]) -> Peer {
+    Peer::open62541(folder, &[&["--plain"], options].concat())
+}
+
 /// A counter, a number that is written, a whole number.
 fn line() -> Vec<Tag> {
     vec![

@@ -52,7 +52,7 @@ impl Peer {
     /// The server of open62541, through its package for Python.
     #[allow(dead_code)]
     pub fn open62541(folder: &Path, options: &[&str]) -> Peer {
-        Peer::start(python("o6==2.2.0", "opcua_open62541.py", folder, options), false)
+        Peer::start(python("o6==2.2.0", "opcua_open62541.py", folder, options), true)
     }
 
     /// The server of node-opcua; all it keeps is in `folder`.

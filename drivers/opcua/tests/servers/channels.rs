@@ -94,3 +94,10 @@ async fn node_opcua_over_aes256_sha256_rsa_pss() {
         over_a_secure_channel(Peer::node, "aes256_sha256_rsa_pss", &[]).await;
     }
 }
+
+#[tokio::test]
+async fn open62541_over_aes128_sha256_rsa_oaep() {
+    if enabled() {
+        over_a_secure_channel(Peer::open62541, "aes128_sha256_rsa_oaep", &[]).await;
+    }
+}

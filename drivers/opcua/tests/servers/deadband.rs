@@ -3,7 +3,7 @@
 use crate::contents::at;
 use crate::peer::{Folder, Peer, enabled};
 use crate::rig::{Reader, quick, start};
-use crate::{Start, Tag, asyncua, line, plain};
+use crate::{Start, Tag, asyncua, line, open62541, plain};
 use gwp_core::manifest::SettingValue;
 use gwp_core::source::PlcType;
 use gwp_core::{Quality, Value};
@@ -72,7 +72,7 @@ async fn open62541_reports_no_change_below_the_deadband_and_a_text_is_monitored_
     }
     // The server refuses a deadband for a text. Then it is one that is no number, and not one that is refused.
     let text = [(at("Types.String"), PlcType::Lreal, false)];
-    let (mut reader, _peer, _folder) = with_a_deadband(Peer::open62541, "deadband-open62541", &text).await;
+    let (mut reader, _peer, _folder) = with_a_deadband(open62541, "deadband-open62541", &text).await;
     reader.until_quality(OTHER, Quality::NOT_A_NUMBER).await;
     reader.stop().await;
 }

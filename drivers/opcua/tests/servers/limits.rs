@@ -3,7 +3,7 @@
 use crate::contents::at;
 use crate::peer::{Peer, enabled};
 use crate::rig::{Reader, Relay, quick, start};
-use crate::{Start, Tag, asyncua, plain};
+use crate::{Start, Tag, asyncua, open62541, plain};
 use gwp_core::manifest::SettingValue;
 use gwp_core::source::PlcType;
 use gwp_core::{Quality, Value};
@@ -180,6 +180,6 @@ async fn ten_thousand_nodes_of_node_opcua() {
 #[tokio::test]
 async fn ten_thousand_nodes_of_open62541() {
     if enabled() {
-        ten_thousand(Peer::open62541, "many-open62541").await;
+        ten_thousand(open62541, "many-open62541").await;
     }
 }

@@ -3,7 +3,7 @@
 use crate::contents::{self, Row, at};
 use crate::peer::{Peer, enabled};
 use crate::rig::{Relay, quick, start};
-use crate::{Start, Tag, asyncua, line, plain};
+use crate::{Start, Tag, asyncua, line, open62541, plain};
 use gwp_core::manifest::SettingValue;
 use gwp_core::source::PlcType;
 use gwp_core::{Quality, Value};
@@ -43,7 +43,9 @@ async fn types_of(peer: &Peer, mode: &str, good: &[Row]) {
 #[tokio::test]
 async fn every_built_in_type_of_asyncua_by_subscription_and_in_scan_slots() {
     if enabled() {
-        let rows = [contents::types(), contents::extremes(), contents::structures()].concat();
+        let mut rows = [contents::types(), contents::extremes(), contents::structures()].concat();
+        // A value in a value, which only this one has.
+        rows.push(("Types.DataValue", PlcType::Dint, Value::Int(5)));
         every_type(asyncua, "types-asyncua", &rows).await;
     }
 }
@@ -61,7 +63,7 @@ async fn every_built_in_type_of_open62541_by_subscription_and_in_scan_slots() {
     if enabled() {
         let mut rows = [contents::types(), contents::extremes()].concat();
         rows.retain(|(name, ..)| !contents::NOT_IN_O6.iter().any(|missing| name.starts_with(missing)));
-        every_type(Peer::open62541, "types-open62541", &rows).await;
+        every_type(open62541, "types-open62541", &rows).await;
     }
 }
 
@@ -102,7 +104,7 @@ async fn after_a_restart_of_node_opcua_values_go_on_and_namespaces_may_have_move
 #[tokio::test]
 async fn after_a_restart_of_open62541_values_go_on_and_namespaces_may_have_moved() {
     if enabled() {
-        restart(Peer::open62541, "restart-open62541").await;
+        restart(open62541, "restart-open62541").await;
     }
 }
 
@@ -146,7 +148,7 @@ async fn a_node_of_node_opcua_that_goes_is_bad_alone_and_good_when_it_comes_back
 #[tokio::test]
 async fn a_node_of_open62541_that_goes_is_bad_alone_and_good_when_it_comes_back() {
     if enabled() {
-        a_node_goes_and_comes(Peer::open62541, "nodes-open62541").await;
+        a_node_goes_and_comes(open62541, "nodes-open62541").await;
     }
 }
 
@@ -193,7 +195,7 @@ async fn sessions_that_node_opcua_ends_are_made_anew() {
 #[tokio::test]
 async fn sessions_that_open62541_ends_are_made_anew() {
     if enabled() {
-        sessions_end(Peer::open62541, "sessions-open62541").await;
+        sessions_end(open62541, "sessions-open62541").await;
     }
 }
 
