@@ -20,7 +20,7 @@
 // At the end of the input it ends.
 //
 // Contents in the namespace urn:gwp:plant (which --namespaces puts at another index), below Objects/Plant:
-//     s=Types.Boolean ..         one of each built-in type; s=Extremes.SByteMin ..; s=Arrays.Int32 ..
+//     s=Types.Boolean ..         one of each built-in type, s=Types.Recipe; s=Extremes.SByteMin ..; s=Arrays.Int32 ..
 //     s=Line.Speed, s=Line.Count writable double and int32
 //     s=Line.Loose               double in a node that may hold any type, which takes no deadband
 //     s=Counter                  uint32 that counts each 100 ms
@@ -186,6 +186,27 @@ for (const [name, value] of Object.entries(TYPES)) {
 }
 const phase = namespace.addEnumerationType({ browseName: "Phase", enumeration: ["idle", "heating", "done"] });
 variable("Types.Phase", DataType.Int32, 1, { type: phase });
+const structure = (browseName, fields) => {
+    const partialDefinition = Object.entries(fields).map(([name, [dataType, valueRank]]) => ({
+        name,
+        dataType: opcua.resolveNodeId(dataType),
+        valueRank,
+    }));
+    const type = namespace.createDataType({ browseName, isAbstract: false, subtypeOf: "Structure", partialDefinition });
+    namespace.addObject({
+        browseName: { name: "Default Binary", namespaceIndex: 0 },
+        encodingOf: type,
+        typeDefinition: "DataTypeEncodingType",
+    });
+    return type;
+};
+const step = structure("Step", { temperature: ["Double", -1], minutes: ["Int16", -1] });
+const recipe = structure("Recipe", { name: ["String", -1], first: [step.nodeId, -1], numbers: ["Int32", 1] });
+// It has read its types before there were these.
+delete addressSpace.$$extraDataTypeManager;
+await opcua.ensureDatatypeExtracted(addressSpace);
+const bread = { name: "bread", first: { temperature: 210.5, minutes: 40 }, numbers: [1, 2, 3] };
+variable("Types.Recipe", DataType.ExtensionObject, addressSpace.constructExtensionObject(recipe, bread), { type: recipe });
 for (const [name, dataType, value] of EXTREMES) {
     variable(`Extremes.${name}`, dataType, value);
 }

@@ -53,7 +53,7 @@ async fn every_built_in_type_of_asyncua_by_subscription_and_in_scan_slots() {
 #[tokio::test]
 async fn every_built_in_type_of_node_opcua_by_subscription_and_in_scan_slots() {
     if enabled() {
-        let rows = [contents::types(), contents::extremes()].concat();
+        let rows = [contents::types(), contents::extremes(), contents::structures()].concat();
         every_type(Peer::node, "types-node", &rows).await;
     }
 }
