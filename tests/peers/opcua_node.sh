@@ -1,12 +1,12 @@
 #!/bin/sh
 # Starts the OPC UA server of node-opcua, see opcua_server.mjs.
 #
-# usage: opcua_node.sh FOLDER [--port PORT] [--strict]
+# usage: opcua_node.sh FOLDER [OPTION ..]
 # The npm packages stand in $GWP_PEERS, else in ${XDG_CACHE_HOME:-$HOME/.cache}/gwp-peers, and are installed at the
 # first run. The process becomes the server itself.
 set -eu
 
-[ $# -ge 1 ] || { echo "usage: opcua_node.sh FOLDER [--port PORT] [--strict]" >&2; exit 2; }
+[ $# -ge 1 ] || { echo "usage: opcua_node.sh FOLDER [OPTION ..]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${GWP_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/gwp-peers}
 packages=$cache/node-opcua-2.182.2

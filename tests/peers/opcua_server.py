@@ -1,25 +1,28 @@
 """An OPC UA peer for tests: the server of asyncua (Python, 2.1.0) with known contents, on loopback.
 
 usage: opcua_server.py FOLDER [--port PORT] [--name HOST] [--strict] [--nodes COUNT] [--period MS]
-                       [--namespaces URI,URI] [--user-certificate FILE] [--plain]
+                       [--namespaces URI,URI] [--user-certificate FILE] [--plain] [--whole-transfer]
 
 FOLDER keeps the server's certificate (server.der, server.pem), made at the first start for HOST (default
 127.0.0.1). Port 0 takes a free one. Once it listens it prints `READY port`. With --strict only clients may
 come in over a secure channel whose certificate lies in FOLDER/clients when they come; others are written to
 FOLDER/strangers. --plain: no security at all. The user is anna with the password secret; --user-certificate
 names the one certificate of a user that is let in (other certificates with a name beginning with `user` are
-not).
+not). A subscription that a new session has taken over says nothing any more in this version, as it waits for
+publish requests of the connection that is gone; with --whole-transfer that is mended.
 
 Lines on standard input are carried out and answered with `ok` (or what was asked for):
     remove NAME | add NAME     a node Line.NAME (add: an int32 of 7)
     set NAME VALUE             value of an int32 or double
     get NAME                   its value
-    sessions                   number of sessions
+    sessions | subscriptions   how many there are
+    close drop | close keep    ends all sessions; their subscriptions end with them, or can be taken over
     level NUMBER               its ServiceLevel
 At the end of the input it ends.
 
 Contents in the namespace urn:gwp:plant (which --namespaces puts at another index), below Objects/Plant:
-    s=Types.Boolean ..         one of each built-in type and a null, s=Arrays.Int32, s=Arrays.Matrix, s=Types.Recipe
+    s=Types.Boolean ..         one of each built-in type and a null, s=Types.Recipe; s=Extremes.SByteMin ..;
+                               s=Arrays.Int32 .., s=Arrays.Matrix
     s=Line.Speed, s=Line.Count writable double and int32
     s=Counter                  uint32 that counts each MS milliseconds (default 100), with history
     s=Past                     double with 1,000 values of history, one a second from 2024-01-01 on
@@ -31,6 +34,7 @@ import asyncio
 import datetime
 import ipaddress
 import logging
+import math
 import os
 import socket
 import sys
@@ -40,6 +44,7 @@ from asyncua import Server, ua
 from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
 from asyncua.crypto import cert_gen, uacrypto
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.subscription_service import SubscriptionService
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -47,6 +52,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 PLANT = "urn:gwp:plant"
 APPLICATION = "urn:gwp:test:asyncua"
 START = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
+GUID = uuid.UUID("12345678-1234-5678-1234-567812345678")
+LEAP_DAY = datetime.datetime(2024, 2, 29, 12, 0, 0, 500000, tzinfo=datetime.timezone.utc)
 
 TYPES = [
     ("Boolean", True),
@@ -61,14 +68,58 @@ TYPES = [
     ("Float", 1.5),
     ("Double", 2.25),
     ("String", "Größe Ω"),
-    ("DateTime", datetime.datetime(2024, 2, 29, 12, 0, 0, 500000, tzinfo=datetime.timezone.utc)),
-    ("Guid", uuid.UUID("12345678-1234-5678-1234-567812345678")),
+    ("DateTime", LEAP_DAY),
+    ("Guid", GUID),
     ("ByteString", b"\x00\x01\xff"),
     ("XmlElement", ua.XmlElement("<a/>")),
     ("NodeId", ua.NodeId(2253, 0)),
+    ("ExpandedNodeId", ua.ExpandedNodeId(2253, 0)),
     ("StatusCode", ua.StatusCode(ua.StatusCodes.BadOutOfService)),
     ("QualifiedName", ua.QualifiedName("name", 0)),
     ("LocalizedText", ua.LocalizedText("text", "en")),
+    ("DataValue", ua.DataValue(ua.Variant(5, ua.VariantType.Int32))),
+]
+
+EXTREMES = [
+    ("SByteMin", "SByte", -128),
+    ("SByteMax", "SByte", 127),
+    ("ByteMax", "Byte", 255),
+    ("Int16Min", "Int16", -32768),
+    ("Int16Max", "Int16", 32767),
+    ("UInt16Max", "UInt16", 65535),
+    ("Int32Min", "Int32", -(2**31)),
+    ("Int32Max", "Int32", 2**31 - 1),
+    ("UInt32Max", "UInt32", 2**32 - 1),
+    ("Int64Max", "Int64", 2**63 - 1),
+    ("FloatMax", "Float", 3.4028234663852886e38),
+    ("FloatNaN", "Float", math.nan),
+    ("FloatInf", "Float", -math.inf),
+    ("DoubleMax", "Double", sys.float_info.max),
+    ("DoubleLeast", "Double", 5e-324),
+    ("DoubleNaN", "Double", math.nan),
+    ("DoubleInf", "Double", math.inf),
+    ("StringEmpty", "String", ""),
+    ("ByteStringEmpty", "ByteString", b""),
+    ("GuidZero", "Guid", uuid.UUID(int=0)),
+    ("DateTimeFirst", "DateTime", datetime.datetime(1677, 9, 22, tzinfo=datetime.timezone.utc)),
+    ("DateTimeLast", "DateTime", datetime.datetime(2262, 4, 11, tzinfo=datetime.timezone.utc)),
+    ("DateTimeNull", "DateTime", datetime.datetime(1601, 1, 1, tzinfo=datetime.timezone.utc)),
+    ("DateTimeEnd", "DateTime", datetime.datetime(9999, 12, 31, 23, 59, 58, tzinfo=datetime.timezone.utc)),
+]
+
+ARRAYS = [
+    ("Boolean", "Boolean", [False, True]),
+    ("Byte", "Byte", [7, 255]),
+    ("Int32", "Int32", [1, -2, 3]),
+    ("Int64", "Int64", [0, -(2**63)]),
+    ("Float", "Float", [1.5, math.nan]),
+    ("String", "String", ["a", "b"]),
+    ("DateTime", "DateTime", [LEAP_DAY, LEAP_DAY]),
+    ("Guid", "Guid", [GUID, GUID]),
+    ("ByteString", "ByteString", [b"\x00", b"\x01\x02"]),
+    ("LocalizedText", "LocalizedText", [ua.LocalizedText("text", "en"), ua.LocalizedText("text", "en")]),
+    ("Empty", "Int32", []),
+    ("Variant", "Variant", [ua.Variant(5, ua.VariantType.Int32), ua.Variant("x", ua.VariantType.String)]),
 ]
 
 
@@ -109,6 +160,20 @@ class Strict:
         raise ua.uaerrors.BadCertificateUntrusted()
 
 
+def whole_transfer():
+    """A subscription that is taken over asks the new connection for publish requests."""
+    transfer = SubscriptionService.transfer_subscriptions
+
+    async def mended(self, params, session_id, callback):
+        results = await transfer(self, params, session_id, callback)
+        for number in params.SubscriptionIds:
+            if subscription := self.subscriptions.get(number):
+                subscription.pub_request_callback = callback.__self__.get_publish_request
+        return results
+
+    SubscriptionService.transfer_subscriptions = mended
+
+
 def make_certificate(folder, host):
     certificate, key = os.path.join(folder, "server.der"), os.path.join(folder, "server.pem")
     if not os.path.exists(certificate):
@@ -136,7 +201,9 @@ class Contents:
     async def variable(self, parent, name, value, kind, writable=False):
         node_id = ua.NodeId(name, self.index)
         browse = ua.QualifiedName(name.split(".")[-1], self.index)
-        node = await parent.add_variable(node_id, browse, value, kind)
+        # A list of values of any type has no type of its own.
+        datatype = ua.NodeId(ua.ObjectIds.BaseDataType) if kind == ua.VariantType.Variant else None
+        node = await parent.add_variable(node_id, browse, value, kind, datatype)
         if writable:
             await node.set_writable()
         self.nodes[name] = node
@@ -151,15 +218,18 @@ class Contents:
         self.index = await self.server.get_namespace_index(PLANT)
         plant = await self.folder(self.server.nodes.objects, "Plant")
         self.line = await self.folder(plant, "Line")
-        types, arrays, many = [await self.folder(plant, name) for name in ("Types", "Arrays", "Many")]
+        names = ("Types", "Extremes", "Arrays", "Many")
+        types, extremes, arrays, many = [await self.folder(plant, name) for name in names]
         for name, value in TYPES:
             await self.variable(types, f"Types.{name}", value, getattr(ua.VariantType, name))
         null = await self.variable(types, "Types.Null", 0.0, ua.VariantType.Double)
         nothing = ua.DataValue(ua.Variant(None, ua.VariantType.Null))
         self.server.set_attribute_value_callback(null.nodeid, lambda node_id, attribute: nothing)
         await self.structures(types)
-        await self.variable(arrays, "Arrays.Int32", [1, -2, 3], ua.VariantType.Int32)
-        await self.variable(arrays, "Arrays.String", ["a", "b"], ua.VariantType.String)
+        for name, kind, value in EXTREMES:
+            await self.variable(extremes, f"Extremes.{name}", value, getattr(ua.VariantType, kind))
+        for name, kind, value in ARRAYS:
+            await self.variable(arrays, f"Arrays.{name}", value, getattr(ua.VariantType, kind))
         matrix = ua.Variant([[1.0, 2.0], [3.0, 4.0]], ua.VariantType.Double)
         await self.variable(arrays, "Arrays.Matrix", matrix, ua.VariantType.Double)
         await self.variable(self.line, "Line.Speed", 12.5, ua.VariantType.Double, writable=True)
@@ -217,13 +287,22 @@ class Contents:
 
     async def obey(self, line):
         word, *rest = line.split()
+        server = self.server.iserver
         if word == "sessions":
-            return str(len(self.server.iserver._external_sessions))
+            return str(len(server._external_sessions))
+        if word == "subscriptions":
+            # Its own, for history, need no publish requests.
+            clients = [found for found in server.subscription_service.subscriptions.values() if found.pub_request_callback]
+            return str(len(clients))
         if word == "level":
             level = self.server.get_node(ua.ObjectIds.Server_ServiceLevel)
             await level.write_value(int(rest[0]), ua.VariantType.Byte)
             return "ok"
         name = rest[0]
+        if word == "close":
+            for session in list(server._external_sessions.values()):
+                await session.close_session(name == "drop")
+            return "ok"
         if word == "remove":
             await self.server.delete_nodes([self.nodes.pop(f"Line.{name}")])
         elif word == "add":
@@ -253,6 +332,7 @@ async def main():
     options.add_argument("--name", default="127.0.0.1")
     options.add_argument("--strict", action="store_true")
     options.add_argument("--plain", action="store_true")
+    options.add_argument("--whole-transfer", action="store_true")
     options.add_argument("--nodes", type=int, default=0)
     options.add_argument("--period", type=int, default=100)
     options.add_argument("--namespaces", default=f"{PLANT},urn:gwp:other")
@@ -260,6 +340,8 @@ async def main():
     options = options.parse_args()
     logging.basicConfig(level=logging.ERROR)
 
+    if options.whole_transfer:
+        whole_transfer()
     certificate = None
     if options.user_certificate:
         certificate = uacrypto.der_from_x509(await uacrypto.load_certificate(options.user_certificate))

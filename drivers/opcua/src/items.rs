@@ -3,10 +3,12 @@
 use crate::limits::{KEEP_ALIVE_MAX, NODES_PER_REQUEST, NOTIFICATIONS_PER_PUBLISH, SUBSCRIPTIONS_MAX};
 use crate::prepare::Prepared;
 use crate::sequence::Sequence;
-use crate::server::{Facts, is_too_much};
+use crate::server::{self, Facts, is_too_much};
 use crate::settings::Options;
 use gwp_core::Timestamp;
-use opcua::client::services::{CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems};
+use opcua::client::services::{
+    CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems, DeleteSubscriptions,
+};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
     DataChangeFilter, DataChangeTrigger, DeadbandType, Error, ExtensionObject, MonitoredItemCreateRequest,
@@ -48,8 +50,8 @@ pub struct Subscription {
     pub patience: Duration,
     /// The server takes no more items into it.
     pub is_full: bool,
-    /// It has said something in the session that has it now.
-    pub is_proved: bool,
+    /// A new session has taken it over, and it has said nothing since.
+    pub is_unproved: bool,
 }
 
 impl Subscription {
@@ -81,7 +83,7 @@ impl Subscription {
             heard: Instant::now(),
             patience: keep_alive.min(KEEP_ALIVE_MAX).saturating_mul(2).saturating_add(options.timeout),
             is_full: false,
-            is_proved: false,
+            is_unproved: false,
         })
     }
 }
@@ -101,31 +103,26 @@ pub async fn place(
     subscriptions: &mut Vec<Subscription>,
     wanted: impl IntoIterator<Item = usize>,
 ) -> Result<Refused, Error> {
-    let mut refused = Refused::new();
-    let mut waiting = VecDeque::new();
-    for index in wanted {
-        let Some((item, name)) = items.get_mut(index).zip(prepared.nodes.get(index)) else { continue };
-        item.node = facts.resolve(name);
-        match &item.node {
-            Some(_) => waiting.push_back(index),
-            None => refused.push((index, StatusCode::BadNodeIdUnknown)),
-        }
-    }
+    let (mut waiting, mut refused) = resolve(facts, prepared, items, wanted);
     let mut per_call = facts.items_per_call.max(1);
     let mut fresh: HashSet<u32> = HashSet::new();
+    // One that was full may have room by now: it is asked with one item first.
+    let mut was_full = HashSet::new();
+    for subscription in subscriptions.iter_mut().filter(|found| found.is_full) {
+        subscription.is_full = false;
+        was_full.insert(subscription.id);
+    }
+    let mut why = StatusCode::BadTooManyMonitoredItems;
     while !waiting.is_empty() {
-        let open = match subscriptions.iter().position(|subscription| !subscription.is_full) {
-            Some(open) => open,
-            None if subscriptions.len() < SUBSCRIPTIONS_MAX => {
-                let subscription = Subscription::create(session, &prepared.options).await?;
-                fresh.insert(subscription.id);
-                subscriptions.push(subscription);
-                subscriptions.len() - 1
+        let subscription = match open(session, prepared, subscriptions, &mut fresh).await? {
+            Ok(subscription) => subscription,
+            Err(none) => {
+                why = none;
+                break;
             }
-            None => break,
         };
-        let Some(subscription) = subscriptions.get_mut(open) else { break };
-        let part: Vec<usize> = waiting.iter().copied().take(per_call).collect();
+        let size = if was_full.remove(&subscription.id) { 1 } else { per_call };
+        let part: Vec<usize> = waiting.iter().copied().take(size).collect();
         let requests = part.iter().filter_map(|index| request(*index, items, &prepared.options)).collect();
         let call = CreateMonitoredItems::new(subscription.id, session)
             .timestamps_to_return(TimestampsToReturn::Both)
@@ -138,7 +135,7 @@ pub async fn place(
             }
             Err(error) if error.status() == StatusCode::BadTooManyMonitoredItems => {
                 subscription.is_full = true;
-                if fresh.remove(&subscription.id) {
+                if fresh.contains(&subscription.id) {
                     break;
                 }
                 continue;
@@ -152,8 +149,69 @@ pub async fn place(
             break;
         }
     }
-    refused.extend(waiting.into_iter().map(|index| (index, StatusCode::BadTooManyMonitoredItems)));
+    refused.extend(waiting.into_iter().map(|index| (index, why)));
+    for subscription in subscriptions.iter_mut().filter(|found| was_full.contains(&found.id)) {
+        subscription.is_full = true;
+    }
+    // It would be one more at each attempt. The only one stays: it tells whether the server lives.
+    if subscriptions.len() > 1 {
+        let useless = subscriptions.extract_if(.., |found| found.is_full && fresh.contains(&found.id));
+        give_up(session, useless.map(|found| found.id).collect()).await;
+    }
     Ok(refused)
+}
+
+/// Nodes that the server may know, and those of namespaces that it lacks.
+fn resolve(
+    facts: &Facts,
+    prepared: &Prepared,
+    items: &mut [Item],
+    wanted: impl IntoIterator<Item = usize>,
+) -> (VecDeque<usize>, Refused) {
+    let (mut waiting, mut refused) = (VecDeque::new(), Refused::new());
+    for index in wanted {
+        let Some((item, name)) = items.get_mut(index).zip(prepared.nodes.get(index)) else { continue };
+        item.node = facts.resolve(name);
+        match &item.node {
+            Some(_) => waiting.push_back(index),
+            None => refused.push((index, StatusCode::BadNodeIdUnknown)),
+        }
+    }
+    (waiting, refused)
+}
+
+/// Has the server forget subscriptions. If it does not, it keeps them for their lifetime.
+pub async fn give_up(session: &Session, subscriptions: Vec<u32>) {
+    if !subscriptions.is_empty() {
+        let request = DeleteSubscriptions::new(session).subscription_ids(subscriptions);
+        let _ = request.send(session.channel()).await;
+    }
+}
+
+/// A subscription that may take more items, or why there is none.
+async fn open<'s>(
+    session: &Session,
+    prepared: &Prepared,
+    subscriptions: &'s mut Vec<Subscription>,
+    fresh: &mut HashSet<u32>,
+) -> Result<Result<&'s mut Subscription, StatusCode>, Error> {
+    if subscriptions.iter().all(|subscription| subscription.is_full)
+        && subscriptions.len() < SUBSCRIPTIONS_MAX
+    {
+        match Subscription::create(session, &prepared.options).await {
+            Ok(subscription) => {
+                fresh.insert(subscription.id);
+                subscriptions.push(subscription);
+            }
+            // Those that are there go on.
+            Err(error) if error.status() == StatusCode::BadTooManySubscriptions => {
+                return Ok(Err(error.status()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let found = subscriptions.iter_mut().find(|subscription| !subscription.is_full);
+    Ok(found.ok_or(StatusCode::BadTooManyMonitoredItems))
 }
 
 /// Puts each item where its result says.
@@ -204,7 +262,7 @@ fn request(index: usize, items: &[Item], options: &Options) -> Option<MonitoredI
         queue_size: options.queue,
         discard_oldest: true,
     };
-    let node = crate::server::value_of(item.node.clone()?);
+    let node = server::value_of(item.node.clone()?);
     Some(MonitoredItemCreateRequest::new(node, MonitoringMode::Reporting, parameters))
 }
 
@@ -240,11 +298,17 @@ pub async fn remove(session: &Session, items: &mut [Item], indexes: &[usize]) ->
         }
     }
     for (subscription, ids) in of_subscription {
-        for ids in ids.chunks(NODES_PER_REQUEST) {
-            let request = DeleteMonitoredItems::new(subscription, session).items_to_delete(ids.to_vec());
+        let (mut done, mut size) = (0, NODES_PER_REQUEST);
+        while let Some(part) = ids.get(done..).filter(|part| !part.is_empty()) {
+            let part = part.get(..size).unwrap_or(part);
+            let request = DeleteMonitoredItems::new(subscription, session).items_to_delete(part.to_vec());
             match request.send(session.channel()).await {
-                Ok(_) => {}
-                Err(error) if error.status() == StatusCode::BadSubscriptionIdInvalid => {}
+                Ok(_) => done += part.len(),
+                Err(error) if error.status() == StatusCode::BadSubscriptionIdInvalid => break,
+                // It takes fewer in one call, as when they were made.
+                Err(error) if is_too_much(error.status()) && size > 1 => {
+                    size = part.len().div_ceil(2).min(size - 1).max(1);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -19,7 +19,7 @@ mod take_up;
 
 use crate::bookmark::{self, Progress, Standing};
 use crate::dial::{Dialer, Presence, without_connection};
-use crate::items::{Item, Subscription};
+use crate::items::{self, Item, Subscription};
 use crate::limits::{ACKS_PER_PUBLISH, FINISH_TIMEOUT, PUBLISH_PAUSE, PUBLISHES_MAX};
 use crate::link::{Event, Link};
 use crate::prepare::Prepared;
@@ -208,23 +208,10 @@ impl<'a> Subscriber<'a> {
         } else if let (Fault::Silent { .. } | Fault::Request { .. }, Some(session)) =
             (fault, self.session_now())
         {
-            self.give_up_mute(&session, fault).await;
             let farewell = session.disconnect_without_delete_subscriptions();
             let _ = tokio::time::timeout(FINISH_TIMEOUT, farewell).await;
         }
         self.collect();
-    }
-
-    /// A subscription that was taken up and has said nothing since will say nothing in another session either: some
-    /// servers hand over subscriptions and go on answering who had them before.
-    async fn give_up_mute(&mut self, session: &Arc<Session>, fault: &Fault) {
-        let Fault::Silent { subscription } = *fault else { return };
-        if self.subscriptions.iter().any(|found| found.id == subscription && !found.is_proved) {
-            tracing::warn!(source = %self.prepared.name, subscription, "a subscription that was taken up is mute: it is made anew");
-            let deleted = session.delete_subscription(subscription);
-            let _ = tokio::time::timeout(FINISH_TIMEOUT, deleted).await;
-            self.forget(|id| id == subscription);
-        }
     }
 
     /// The session is over; how long to wait before another one, if at all.
@@ -438,7 +425,7 @@ impl<'a> Subscriber<'a> {
         let now = Instant::now();
         let silent = self.subscriptions.iter().find(|found| now.duration_since(found.heard) > found.patience);
         if let Some(silent) = silent {
-            return Err(Fault::Silent { subscription: silent.id });
+            return self.silent(session, silent.id, silent.is_unproved).await;
         }
         self.place_due(session, now).await?;
         self.set_bookmark().await;
@@ -448,6 +435,18 @@ impl<'a> Subscriber<'a> {
             self.read_broken(session).await?;
         }
         Ok(())
+    }
+
+    /// A subscription says nothing. Some servers hand one over and then forget whom to tell: if the server answers, it
+    /// is that, and another session would be told nothing, either.
+    async fn silent(&mut self, session: &Arc<Session>, id: u32, is_unproved: bool) -> Result<(), Fault> {
+        if !is_unproved || Facts::ask(session).await.is_err() {
+            return Err(Fault::Silent { subscription: id });
+        }
+        tracing::warn!(source = %self.prepared.name, subscription = id, "silent since it was taken over: it is made anew, and what the server kept of it is lost unless it has history");
+        items::give_up(session, vec![id]).await;
+        self.forget(|found| found == id);
+        self.place_lost(session).await
     }
 
     /// The connection is gone: what came is handed over first, then all tags turn bad.

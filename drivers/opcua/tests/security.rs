@@ -1,4 +1,5 @@
-//! Security of the driver against servers of other people's making: asyncua (Python) and node-opcua (JavaScript).
+//! Security of the driver against servers of other people's making: asyncua (Python), node-opcua (JavaScript) and
+//! open62541 (C).
 //!
 //! Runs when `GWP_PEER_TESTS=1`; needs python3, node and npm. Otherwise it says that it was skipped.
 
@@ -111,12 +112,25 @@ async fn every_mode_and_policy_with_node_opcua() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_mode_and_policy_with_open62541() {
+    if enabled() {
+        let folder = Folder::new("all-open62541");
+        let peer = Peer::open62541(&folder.0.join("server"), &[]);
+        every_security(&peer, &folder.0.join("pki")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_said_once_and_in_words() {
     if !enabled() {
         return;
     }
     let folder = Folder::new("password");
-    let peers = [Peer::asyncua(&folder.0.join("asyncua"), &[]), Peer::node(&folder.0.join("node"), &[])];
+    let peers = [
+        Peer::asyncua(&folder.0.join("asyncua"), &[]),
+        Peer::node(&folder.0.join("node"), &[]),
+        Peer::open62541(&folder.0.join("open62541"), &[]),
+    ];
     for peer in &peers {
         for mode in [Mode::None, Mode::SignAndEncrypt] {
             let mut options = options(peer, &folder.0.join("pki"), mode);
@@ -220,6 +234,28 @@ async fn a_server_that_does_not_know_us_says_where_our_certificate_is() {
         };
         assert_eq!(speed(connection).await, 12.5);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open62541_that_does_not_know_us_takes_us_once_our_certificate_is_there() {
+    if !enabled() {
+        return;
+    }
+    let folder = Folder::new("strict-open62541");
+    let server = folder.0.join("server");
+    let peer = Peer::open62541(&server, &["--strict"]);
+    let port = peer.port.to_string();
+    let options = options(&peer, &folder.0.join("pki"), Mode::SignAndEncrypt);
+    trust(&options).await;
+    let error = refused(&options).await;
+    assert!(matches!(error, ConnectError::NotTrustedThere { .. }), "{error}");
+    let own = Store::at(&options.pki).own().expect("our certificate");
+    assert!(error.to_string().contains(&own.facts.thumbprint), "{error}");
+    std::fs::copy(&own.certificate, server.join("clients/gwp.der")).expect("copied");
+    // It looks at its folder when it starts.
+    drop(peer);
+    let _peer = Peer::open62541(&server, &["--strict", "--port", &port]);
+    assert_eq!(speed(connect(&options).await.expect("it connects")).await, 12.5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,7 +39,8 @@ impl Subscriber<'_> {
             tracing::debug!(source = %self.prepared.name, subscription = id, "of a subscription that is given up");
             return Ok(());
         };
-        (found.heard, found.is_proved) = (Instant::now(), true);
+        found.heard = Instant::now();
+        found.is_unproved = false;
         let number = message.sequence_number;
         if message.notification_data.as_ref().is_none_or(Vec::is_empty) {
             for number in found.sequence.kept_alive(number) {

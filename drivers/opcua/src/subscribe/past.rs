@@ -38,7 +38,7 @@ impl Subscriber<'_> {
             heard: Instant::now(),
             patience: Duration::from_millis(left.patience_ms),
             is_full: left.is_full,
-            is_proved: false,
+            is_unproved: true,
         };
         self.subscriptions = left.subscriptions.iter().map(subscription).collect();
         for (index, at, item) in &left.items {

@@ -46,11 +46,11 @@ impl Subscriber<'_> {
                 }
             }
         } else {
+            self.subscriptions.iter_mut().for_each(|found| found.is_unproved = true);
             for (id, available) in ids.iter().zip(self.transfer(session, &ids).await?) {
                 let wanted = self.subscriptions.iter_mut().find(|found| found.id == *id);
                 match available.zip(wanted) {
                     Some((available, found)) => {
-                        found.is_proved = false;
                         for number in found.sequence.resumed(&available) {
                             self.republish(session, *id, number).await?;
                         }

@@ -121,6 +121,30 @@ impl Reader {
         }
     }
 
+    /// Takes the next values of a counter; each must be the one that follows.
+    pub async fn follow(&mut self, tag: usize, seen: &mut Vec<i64>, count: usize) {
+        let wanted = seen.len() + count;
+        while seen.len() < wanted {
+            match self.waiting.entry(tag).or_default().pop_front() {
+                Some((_, Value::Int(number), Quality::GOOD)) => {
+                    let before = seen.last().copied().unwrap_or(number - 1);
+                    assert_eq!(number, before + 1, "after {} values", seen.len());
+                    seen.push(number);
+                }
+                Some(_) => {}
+                None => {
+                    self.step().await;
+                }
+            }
+        }
+    }
+
+    /// Samples of a tag that nobody has looked at.
+    pub fn taken(&mut self, tag: usize) -> Vec<(Value, Quality)> {
+        let samples = self.waiting.remove(&tag).unwrap_or_default();
+        samples.into_iter().map(|(_, value, quality)| (value, quality)).collect()
+    }
+
     /// Waits for a change of `connected`.
     pub async fn connected(&mut self) -> bool {
         loop {

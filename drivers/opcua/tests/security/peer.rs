@@ -1,4 +1,4 @@
-//! The servers of asyncua and node-opcua as processes, and folders of a test.
+//! The servers of asyncua, node-opcua and open62541 as processes, and folders of a test.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -46,13 +46,13 @@ pub struct Peer {
 impl Peer {
     /// The server of asyncua; its certificate is kept in `folder`.
     pub fn asyncua(folder: &Path, options: &[&str]) -> Peer {
-        let python =
-            Command::new("sh").arg(peers().join("venv.sh")).arg("asyncua==2.1.0").output().expect("sh runs");
-        assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
-        let python = String::from_utf8(python.stdout).expect("a path");
-        let mut command = Command::new(python.trim());
-        command.arg(peers().join("opcua_server.py")).arg(folder).args(options);
-        Peer::start(command, true)
+        Peer::start(python("asyncua==2.1.0", "opcua_server.py", folder, options), true)
+    }
+
+    /// The server of open62541, through its package for Python.
+    #[allow(dead_code)]
+    pub fn open62541(folder: &Path, options: &[&str]) -> Peer {
+        Peer::start(python("o6==2.2.0", "opcua_open62541.py", folder, options), true)
     }
 
     /// The server of node-opcua; all it keeps is in `folder`.
@@ -67,7 +67,7 @@ impl Peer {
         let input = child.stdin.take().expect("its input");
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
         let mut line = String::new();
-        // node-opcua has other things to say before.
+        // Some have other things to say before.
         let port = loop {
             line.clear();
             assert!(output.read_line(&mut line).expect("a line") > 0, "it ended before it was ready");
@@ -78,7 +78,7 @@ impl Peer {
         Peer { child, input, output, port, url: format!("opc.tcp://127.0.0.1:{port}/plant/"), named }
     }
 
-    /// Has the server of asyncua do something; its answer.
+    /// Has the server do something; its answer.
     pub fn tell(&mut self, line: &str) -> String {
         writeln!(self.input, "{line}").expect("it reads");
         self.input.flush().expect("it reads");
@@ -93,6 +93,16 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A script in an environment with a package.
+fn python(package: &str, script: &str, folder: &Path, options: &[&str]) -> Command {
+    let python = Command::new("sh").arg(peers().join("venv.sh")).arg(package).output().expect("sh runs");
+    assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
+    let python = String::from_utf8(python.stdout).expect("a path");
+    let mut command = Command::new(python.trim());
+    command.arg(peers().join(script)).arg(folder).args(options);
+    command
 }
 
 fn peers() -> PathBuf {
