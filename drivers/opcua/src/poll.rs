@@ -144,6 +144,13 @@ impl Keeper<'_> {
     }
 }
 
+/// What the server of a session is asked for.
+struct Asked {
+    ids: Vec<ReadValueId>,
+    /// Of each node of the group: whether it stands among those. Not if the server lacks its namespace.
+    is_known: Vec<bool>,
+}
+
 /// Where each tag of a group stands in the answers to its reads.
 struct Group<'a> {
     tags: Vec<&'a Tag>,
@@ -151,6 +158,8 @@ struct Group<'a> {
     nodes: Vec<usize>,
     /// Of each tag: its node among those.
     at: Vec<usize>,
+    /// Since the session stands.
+    asked: Option<Asked>,
 }
 
 impl<'a> Group<'a> {
@@ -164,7 +173,7 @@ impl<'a> Group<'a> {
             })
         });
         let at = at.collect();
-        Group { tags, nodes, at }
+        Group { tags, nodes, at, asked: None }
     }
 }
 
@@ -218,15 +227,21 @@ impl<'a> GroupPoller<'a> {
         };
         if !self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &ready)) {
             self.types.forget();
+            self.groups.iter_mut().for_each(|group| group.asked = None);
             self.last = Some(ready.clone());
         }
-        let Some(group) = self.groups.get(group) else { return Polled::Failed(Quality::CONFIG) };
-        let names = group.nodes.iter().map(|node| self.prepared.nodes.get(*node));
-        let nodes: Vec<_> = names.map(|name| ready.facts.resolve(name?)).collect();
-        let ids: Vec<ReadValueId> = nodes.iter().flatten().cloned().map(server::value_of).collect();
+        let Some(group) = self.groups.get_mut(group) else { return Polled::Failed(Quality::CONFIG) };
+        let Asked { ids, is_known } = group.asked.get_or_insert_with(|| {
+            let names = group.nodes.iter().map(|node| self.prepared.nodes.get(*node));
+            let nodes: Vec<_> = names.map(|name| ready.facts.resolve(name?)).collect();
+            Asked {
+                is_known: nodes.iter().map(Option::is_some).collect(),
+                ids: nodes.into_iter().flatten().map(server::value_of).collect(),
+            }
+        });
         let requests = ids.len().div_ceil(ready.facts.nodes_per_read.max(1));
         self.meter.requests.fetch_add(requests as u64, Relaxed);
-        let read = server::read(&ready.session, &ids, ready.facts.nodes_per_read, 0.0);
+        let read = server::read(&ready.session, ids, ready.facts.nodes_per_read, 0.0);
         let values = match tokio::time::timeout(self.prepared.options.timeout, read).await {
             Ok(Ok(values)) => values,
             Ok(Err(error)) => return Polled::Failed(self.failed(error.status())),
@@ -236,7 +251,7 @@ impl<'a> GroupPoller<'a> {
         // Nodes of an unknown namespace have not been asked for.
         let mut values = values.into_iter();
         let values: Vec<Option<DataValue>> =
-            nodes.iter().map(|node| node.as_ref().and_then(|_| values.next())).collect();
+            is_known.iter().map(|is_known| if *is_known { values.next() } else { None }).collect();
         for (node, data) in group.nodes.iter().zip(&values) {
             if let Some(data) = data {
                 self.types.shown(*node, data);
