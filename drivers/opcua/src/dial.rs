@@ -3,6 +3,7 @@
 //! A refused user or password is tried again after minutes only: most servers lock an account after a few
 //! attempts. Whatever else is wrong is tried with the pauses of `reconnect`.
 
+use crate::calls::{Call, What};
 use crate::limits::{REFUSED_FIRST, REFUSED_MAX};
 use crate::link::Link;
 use crate::prepare::Prepared;
@@ -24,6 +25,7 @@ pub struct Dialer<'a> {
     pauses_of_refusals: Backoff,
     /// What was said last, so that it is not said again and again.
     told: String,
+    attempts: usize,
 }
 
 impl<'a> Dialer<'a> {
@@ -34,6 +36,7 @@ impl<'a> Dialer<'a> {
             pauses: Backoff::new(options.reconnect_first, options.reconnect_max, &prepared.name),
             pauses_of_refusals: Backoff::new(REFUSED_FIRST, REFUSED_MAX, &prepared.name),
             told: String::new(),
+            attempts: 0,
         }
     }
 
@@ -46,7 +49,14 @@ impl<'a> Dialer<'a> {
             // Refused when the source was prepared.
             return Err(REFUSED_MAX);
         };
-        match Link::open(options).await {
+        self.attempts += 1;
+        let call = Call::begin(&self.prepared.options.log, What("Connect, attempt", self.attempts));
+        let opened = Link::open(options).await;
+        match &opened {
+            Ok(link) => call.ended(format_args!("security {}", link.context.mode)),
+            Err(error) => call.ended(with_causes(error)),
+        }
+        match opened {
             Ok(link) => {
                 let (source, server) = (&self.prepared.name, &link.context.server);
                 tracing::info!(%source, url = options.url, server, security = %link.context.mode, "connected");

@@ -4,7 +4,7 @@
 //! pure    settings, access, address -> prepare      what the user wants
 //!         value (from and to a server's types) · tags (what each said last) · sequence (numbers of notifications)
 //! shell   link (a session) · server (reads) · items (monitored items) · subscribe (publish loop) · poll · write
-//!         security (who is spoken with, and how) · browse, history (for the operator's commands)
+//!         calls (the wire log) · security (who is spoken with, and how) · browse, history (for the operator's commands)
 //! ```
 //! Source of all rules: OPC UA Part 4 (services) and Part 6 (mappings). The publish loop is the driver's own: a
 //! notification is acknowledged when the log holds it on disk, not before.
@@ -12,6 +12,7 @@
 mod access;
 mod address;
 pub mod browse;
+mod calls;
 mod dial;
 pub mod history;
 mod items;

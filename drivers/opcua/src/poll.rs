@@ -111,7 +111,7 @@ impl Keeper<'_> {
     /// As long as a session is of use; why it is not any more.
     async fn keep(&mut self, link: &mut Link, dialer: &mut Dialer<'_>, warned: &mut bool) -> ConnectError {
         loop {
-            let facts = match Facts::ask(&link.session).await {
+            let facts = match Facts::ask(&link.session, &self.prepared.options.log).await {
                 Ok(facts) => facts,
                 Err(error) => return link.context.explain(error.status()),
             };
@@ -241,7 +241,8 @@ impl<'a> GroupPoller<'a> {
         });
         let requests = ids.len().div_ceil(ready.facts.nodes_per_read.max(1));
         self.meter.requests.fetch_add(requests as u64, Relaxed);
-        let read = server::read(&ready.session, ids, ready.facts.nodes_per_read, 0.0);
+        let log = &self.prepared.options.log;
+        let read = server::read(&ready.session, log, ids, ready.facts.nodes_per_read);
         let values = match tokio::time::timeout(self.prepared.options.timeout, read).await {
             Ok(Ok(values)) => values,
             Ok(Err(error)) => return Polled::Failed(self.failed(error.status())),

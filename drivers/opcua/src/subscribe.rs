@@ -15,6 +15,7 @@ mod audit;
 mod notify;
 mod take_up;
 
+use crate::calls::{Call, What};
 use crate::dial::{Dialer, Presence, without_connection};
 use crate::items::{Item, Subscription};
 use crate::limits::{ACKS_PER_PUBLISH, FINISH_TIMEOUT, PUBLISH_PAUSE, PUBLISHES_MAX};
@@ -29,6 +30,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use gwp_core::BoxFuture;
 use gwp_core::source::{SourceContext, SourceError};
+use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::services::Publish;
 use opcua::client::{Session, UARequest};
 use opcua::types::{Error, PublishResponse, StatusCode};
@@ -282,8 +284,9 @@ impl<'a> Subscriber<'a> {
             let acknowledged = self.acknowledgements();
             self.cx.meter.requests.fetch_add(1, Relaxed);
             let patience = self.subscriptions.iter().map(|found| found.patience).max().unwrap_or_default();
+            let log = self.prepared.options.log.clone();
             self.publishes.push(
-                request(session.clone(), acknowledged, self.losses, patience.saturating_mul(2)).boxed(),
+                request(session.clone(), log, acknowledged, self.losses, patience.saturating_mul(2)).boxed(),
             );
         }
         if self.publishes.is_empty() {
@@ -415,6 +418,7 @@ impl<'a> Subscriber<'a> {
 /// One publish request, with what it acknowledges.
 async fn request(
     session: Arc<Session>,
+    log: WireLog,
     acknowledged: Vec<Number>,
     losses: u32,
     patience: Duration,
@@ -423,7 +427,8 @@ async fn request(
     for (subscription, number) in &acknowledged {
         request = request.ack(*subscription, *number);
     }
-    let result = request.send(session.channel()).await;
+    let call = Call::begin(&log, What("Publish, acknowledgements", acknowledged.len()));
+    let result = call.answer(request.send(session.channel()).await);
     Published { acknowledged, losses, result }
 }
 
