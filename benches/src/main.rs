@@ -14,6 +14,7 @@
 
 mod change;
 mod devices;
+mod opcua;
 mod outage;
 mod pair;
 mod plain;
@@ -36,6 +37,15 @@ fn main() -> anyhow::Result<()> {
             u64::from(number(2).unwrap_or(0)),
             args.get(3..).unwrap_or_default(),
         ),
+        Some("opcua-server") => opcua::serve(u32::from(number(1).unwrap_or(0))),
+        Some(reader @ ("opcua-plain" | "opcua-driver")) => {
+            let work = opcua::Work {
+                port: number(1).unwrap_or(4840),
+                items: u32::from(number(2).unwrap_or(1_000)),
+                polls: args.get(3).is_some_and(|word| word == "poll"),
+            };
+            if reader == "opcua-driver" { opcua::driver(work) } else { opcua::plain(work) }
+        }
         _ => {
             let seconds = args.iter().position(|arg| arg == "-s").and_then(|at| args.get(at + 1));
             let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(15);

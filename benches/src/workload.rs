@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Names of all workloads, in the order of the table.
-pub const NAMES: [&str; 9] = ["w1", "w2", "w3", "w3x30", "start", "outage", "change", "pair", "rejoin"];
+pub const NAMES: [&str; 10] =
+    ["w1", "w2", "w3", "w3x30", "start", "outage", "change", "pair", "rejoin", "opcua"];
 
 pub const WAIT: Duration = Duration::from_secs(20);
 
@@ -75,6 +76,9 @@ pub fn run_all(only: &[&str], time: Duration) -> anyhow::Result<()> {
     }
     if chosen("rejoin") {
         crate::pair::rejoin()?;
+    }
+    if chosen("opcua") {
+        crate::opcua::run(time)?;
     }
     Ok(())
 }

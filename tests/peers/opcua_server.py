@@ -27,6 +27,7 @@ Contents in the namespace urn:gwp:plant (which --namespaces puts at another inde
     s=Counter                  uint32 that counts each MS milliseconds (default 100), with history
     s=Past                     double with 1,000 values of history, one a second from 2024-01-01 on
     s=Many.0 ..                COUNT int32 nodes: 1,500 in one folder, then folders of 500
+    s=Measured.Oil ..          doubles with engineering units; Profile is an array, Planned one without a value
 """
 
 import argparse
@@ -242,6 +243,26 @@ class Contents:
             if number >= 1_500 and number % 500 == 0:
                 parent = await self.folder(many, f"Many.from{number}")
             await self.variable(parent, f"Many.{number}", number, ua.VariantType.Int32, writable=number < 10)
+        await self.measured(await self.folder(plant, "Measured"))
+
+    async def measured(self, parent):
+        for name, value, unit in [
+            ("Oil", 71.5, "°C"),
+            ("Way", 3.0, "furlong"),
+            ("Profile", [1.5, 2.5, 3.5], "bar"),
+        ]:
+            node = await self.variable(parent, f"Measured.{name}", value, ua.VariantType.Double)
+            information = ua.EUInformation(
+                NamespaceUri="http://www.opcfoundation.org/UA/units/un/cefact", DisplayName=ua.LocalizedText(unit)
+            )
+            node_id = ua.NodeId(f"Measured.{name}.EngineeringUnits", self.index)
+            await node.add_property(node_id, ua.QualifiedName("EngineeringUnits", 0), information)
+        # Four elements, of which there is no value yet.
+        planned = await self.variable(parent, "Measured.Planned", [0.0], ua.VariantType.Double)
+        await planned.write_value_rank(ua.ValueRank.OneDimension)
+        await planned.write_array_dimensions([4])
+        nothing = ua.DataValue(ua.Variant(None, ua.VariantType.Null))
+        self.server.set_attribute_value_callback(planned.nodeid, lambda node_id, attribute: nothing)
 
     async def structures(self, parent):
         step, _ = await new_struct(

@@ -1,5 +1,6 @@
 //! The cases. Each says which rule of `drivers/README.md` it proves.
 
+use crate::log::Log;
 use crate::proxy::{Mode, Proxy};
 use crate::rig::{Running, Slot};
 use crate::{Adapter, Behaviour, Device, Place};
@@ -29,7 +30,14 @@ struct Setup {
 }
 
 fn place(address: SocketAddr) -> Place {
-    Place { address, period_ms: PERIOD_MS, timeout_ms: TIMEOUT_MS, pauses_ms: PAUSES_MS }
+    Place {
+        name: "plc",
+        wire_log: "off",
+        address,
+        period_ms: PERIOD_MS,
+        timeout_ms: TIMEOUT_MS,
+        pauses_ms: PAUSES_MS,
+    }
 }
 
 impl Setup {
@@ -378,4 +386,20 @@ pub async fn a_write_that_does_not_fit_is_not_sent(adapter: Arc<dyn Adapter>) {
     }
     assert_eq!(setup.device.writes(), Vec::<u16>::new());
     setup.running.stop().await;
+}
+
+/// Rule: the wire log tells of the source that wants one, by its name, and of no other.
+pub async fn the_wire_log_of_one_source(adapter: Arc<dyn Adapter>) {
+    let log = Log::capture();
+    let told = |address| Place { name: "told", wire_log: "bytes", ..place(address) };
+    let quiet = |address| Place { name: "quiet", ..place(address) };
+    let mut told = Setup::with(adapter.clone(), Mode::Pass, told).await;
+    let mut quiet = Setup::with(adapter, Mode::Pass, quiet).await;
+    told.good().await;
+    quiet.good().await;
+    told.running.stop().await;
+    quiet.running.stop().await;
+    let lines: Vec<String> = log.lines().into_iter().filter(|line| line.contains(" wire: ")).collect();
+    assert!(lines.len() >= 2, "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("source=told")), "{lines:?}");
 }

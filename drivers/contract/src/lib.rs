@@ -17,6 +17,7 @@
 
 pub mod capture;
 pub mod cases;
+pub mod log;
 pub mod proxy;
 pub mod rig;
 
@@ -41,6 +42,10 @@ pub trait Adapter: Send + Sync {
 /// Where the device is, and the times the source is to keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
+    /// Name of the source.
+    pub name: &'static str,
+    /// Its setting `wire_log`.
+    pub wire_log: &'static str,
     pub address: SocketAddr,
     /// Period of its scan slots in milliseconds.
     pub period_ms: i64,
@@ -137,7 +142,7 @@ macro_rules! over_a_wire {
         $crate::cases!($adapter;
             connects_late, dropped_and_back, silence, late_answers, busy, garbage, half_frames,
             answers_in_single_bytes, wrong_shapes, no_storm_of_attempts, no_storm_of_short_connections,
-            stops_while_busy, slots_of_an_outage);
+            stops_while_busy, slots_of_an_outage, the_wire_log_of_one_source);
     };
 }
 

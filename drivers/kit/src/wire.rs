@@ -1,5 +1,6 @@
 //! Wires: the byte streams a connection may run over, and how to get one.
 
+use crate::wire_log::Passed;
 use gwp_core::BoxFuture;
 use std::fmt;
 use std::io;
@@ -18,15 +19,57 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug> Stream for T {}
 /// One open stream. Clones are the same stream: the protocol client owns one, the link
 /// another, so that stale bytes can be removed between two requests.
 #[derive(Clone, Debug)]
-pub struct Wire(Arc<Mutex<Box<dyn Stream>>>);
+pub struct Wire(Arc<Mutex<Line>>);
+
+#[derive(Debug)]
+struct Line {
+    stream: Box<dyn Stream>,
+    recorded: Option<Recorded>,
+}
+
+/// What has gone over a wire since the last look.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recorded {
+    pub sent: Passed,
+    pub came: Passed,
+}
+
+impl Line {
+    fn read(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = room.filled().len();
+        let read = Pin::new(&mut *self.stream).poll_read(cx, room);
+        if let Some(recorded) = &mut self.recorded {
+            recorded.came.add(room.filled().get(before..).unwrap_or_default());
+        }
+        read
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut *self.stream).poll_write(cx, bytes);
+        if let (Some(recorded), Poll::Ready(Ok(count))) = (&mut self.recorded, &written) {
+            recorded.sent.add(bytes.get(..*count).unwrap_or_default());
+        }
+        written
+    }
+}
 
 impl Wire {
     pub fn new(stream: impl Stream + 'static) -> Wire {
-        Wire(Arc::new(Mutex::new(Box::new(stream))))
+        Wire(Arc::new(Mutex::new(Line { stream: Box::new(stream), recorded: None })))
     }
 
-    fn stream(&self) -> MutexGuard<'_, Box<dyn Stream>> {
+    fn line(&self) -> MutexGuard<'_, Line> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on what goes over it is kept, within a bound, until it is asked for.
+    pub fn record(&self) {
+        self.line().recorded = Some(Recorded::default());
+    }
+
+    /// What has gone over it since this was asked last; nothing without [`Wire::record`].
+    pub fn recorded(&self) -> Recorded {
+        self.line().recorded.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Throws away all that has arrived and says how many bytes it was. Waits for nothing.
@@ -40,11 +83,11 @@ impl Wire {
 
     fn drain_now(&self, cx: &mut Context<'_>) -> io::Result<usize> {
         let mut drained = 0;
-        let mut stream = self.stream();
+        let mut line = self.line();
         loop {
             let mut room = [0; 512];
             let mut room = ReadBuf::new(&mut room);
-            match Pin::new(&mut *stream).poll_read(cx, &mut room) {
+            match line.read(cx, &mut room) {
                 Poll::Pending => return Ok(drained),
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Ready(Ok(())) if room.filled().is_empty() => {
@@ -61,21 +104,21 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream()).poll_read(cx, room)
+        self.line().read(cx, room)
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream()).poll_write(cx, bytes)
+        self.line().write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream()).poll_flush(cx)
+        Pin::new(&mut *self.line().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream()).poll_shutdown(cx)
+        Pin::new(&mut *self.line().stream).poll_shutdown(cx)
     }
 }
 
@@ -114,6 +157,23 @@ impl Dial for TcpDial {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn what_goes_over_a_wire_is_kept_if_that_is_wanted() {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let mut wire = Wire::new(ours);
+        wire.write_all(&[1]).await.unwrap();
+        assert_eq!(wire.recorded(), Recorded::default());
+        wire.record();
+        wire.clone().write_all(&[2, 3]).await.unwrap();
+        theirs.write_all(&[4; 1_000]).await.unwrap();
+        assert_eq!(wire.read_u8().await.unwrap(), 4);
+        wire.drain().await.unwrap();
+        let recorded = wire.recorded();
+        assert_eq!((recorded.sent.first.as_slice(), recorded.sent.length), (&[2, 3][..], 2));
+        assert_eq!((recorded.came.first.len(), recorded.came.length), (crate::wire_log::BYTES_MAX, 1_000));
+        assert_eq!(wire.recorded(), Recorded::default());
+    }
 
     #[tokio::test]
     async fn draining_removes_what_has_come_and_nothing_else() {

@@ -8,8 +8,9 @@ use crate::address::Table;
 use crate::decode::Answer;
 use crate::exception::Exception;
 use crate::point::Span;
-use crate::wire::Wire;
+use crate::wire::{Recorded, Wire};
 use crate::write::WriteRequest;
+use gwp_driver_kit::wire_log::{Way, WireLog};
 use std::io;
 use std::time::Duration;
 use tokio_modbus::client::{Client as _, Context, rtu, tcp};
@@ -55,11 +56,15 @@ pub struct Client {
     wire: Wire,
     context: Context,
     framing: Framing,
+    log: WireLog,
 }
 
 impl Client {
-    pub fn new(wire: Wire, framing: Framing) -> Client {
-        Client { context: attach(&wire, framing), wire, framing }
+    pub fn new(wire: Wire, framing: Framing, log: WireLog) -> Client {
+        if log.is_on() {
+            wire.record();
+        }
+        Client { context: attach(&wire, framing), wire, framing, log }
     }
 
     /// Begins anew on the same wire: nothing half sent or half received is left over.
@@ -69,7 +74,12 @@ impl Client {
 
     /// Throws away bytes that nobody waits for; says how many.
     pub async fn drain(&mut self) -> Result<usize, Fault> {
-        self.wire.drain().await.map_err(Fault::Closed)
+        let drained = self.wire.drain().await;
+        let came = self.wire.recorded().came;
+        if came.length > 0 {
+            self.log.frame(Way::Came, &came.first, came.length, || "bytes that nobody asked for".into());
+        }
+        drained.map_err(Fault::Closed)
     }
 
     /// Carries out a change; the answer repeats what was asked.
@@ -85,13 +95,15 @@ impl Client {
                 Request::WriteMultipleRegisters(*address, values.as_slice().into())
             }
         };
-        match tokio::time::timeout(timeout, self.context.call(sent)).await {
+        let result = match tokio::time::timeout(timeout, self.context.call(sent)).await {
             Err(_) => Err(Fault::Timeout),
             Ok(Ok(Ok(response))) if is_echo(&response, request) => Ok(()),
             Ok(Ok(Ok(response))) => Err(Fault::Broken(format!("{response:?} to a write"))),
             Ok(Ok(Err(code))) => Err(Fault::Exception(Exception(code.into()))),
             Ok(Err(error)) => Err(fault(error)),
-        }
+        };
+        self.tell(unit, || request.summary(), result.as_ref().err());
+        result
     }
 
     /// Reads `span` from `unit`; the answer has as many values as were asked for.
@@ -103,12 +115,26 @@ impl Client {
             Table::InputRegisters => Request::ReadInputRegisters(span.start, span.count),
             Table::HoldingRegisters => Request::ReadHoldingRegisters(span.start, span.count),
         };
-        match tokio::time::timeout(timeout, self.context.call(request)).await {
+        let result = match tokio::time::timeout(timeout, self.context.call(request)).await {
             Err(_) => Err(Fault::Timeout),
             Ok(Ok(Ok(response))) => answer(response, span),
             Ok(Ok(Err(code))) => Err(Fault::Exception(Exception(code.into()))),
             Ok(Err(error)) => Err(fault(error)),
+        };
+        let asked = || format!("read {} {} from {}", span.count, span.table.name(), span.start);
+        self.tell(unit, asked, result.as_ref().err());
+        result
+    }
+
+    /// Writes a request and what came of it into the wire log.
+    fn tell(&self, unit: u8, asked: impl FnOnce() -> String, fault: Option<&Fault>) {
+        if !self.log.is_on() {
+            return;
         }
+        let Recorded { sent, came } = self.wire.recorded();
+        self.log.frame(Way::Sent, &sent.first, sent.length, || format!("unit {unit}: {}", asked()));
+        let answered = || fault.map_or_else(|| "answered".into(), Fault::to_string);
+        self.log.frame(Way::Came, &came.first, came.length, || format!("unit {unit}: {}", answered()));
     }
 }
 
@@ -182,6 +208,8 @@ fn fault(error: Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gwp_driver_contract::log::Log;
+    use tokio::io::AsyncWriteExt;
 
     #[test]
     fn an_answer_must_have_the_table_and_length_asked_for() {
@@ -201,6 +229,66 @@ mod tests {
         assert_eq!(stale(Response::ReadCoils(vec![true; 16]), co(3)), (Table::Coils, 2));
         assert_eq!(stale(Response::ReadCoils(vec![true; 16]), hr(1)), (Table::Coils, 2));
         assert!(matches!(answer(Response::WriteSingleRegister(1, 2), hr(1)), Err(Fault::Broken(_))));
+    }
+
+    fn log(word: &str) -> WireLog {
+        let mut settings = gwp_core::manifest::Settings::default();
+        settings.set("wire_log", gwp_core::manifest::SettingValue::Text(word.into()));
+        WireLog::new(&"press".into(), &settings)
+    }
+
+    /// Lines of the wire log without what all have in common.
+    fn said(log: &Log) -> Vec<String> {
+        let line = |line: String| {
+            let (_, said) = line.split_once("wire: ")?;
+            Some(said.strip_suffix(" source=press")?.to_owned())
+        };
+        log.lines().into_iter().map(|text| line(text).expect("a line of this source")).collect()
+    }
+
+    #[tokio::test]
+    async fn the_wire_log_has_requests_answers_and_what_nobody_asked_for() {
+        let (near, mut far) = tokio::io::duplex(4_096);
+        let written = Log::capture();
+        let mut client = Client::new(Wire::new(near), Framing::Tcp, log("bytes"));
+        let (second, span) =
+            (Duration::from_secs(1), Span { table: Table::HoldingRegisters, start: 7, count: 1 });
+        far.write_all(&[0, 0, 0, 0, 0, 5, 1, 3, 2, 4, 0xd2]).await.unwrap();
+        assert!(client.read(1, span, second).await.is_ok());
+        far.write_all(&[0, 1, 0, 0, 0, 3, 1, 0x86, 2]).await.unwrap();
+        assert!(client.write(1, &WriteRequest::Register { address: 9, value: 5 }, second).await.is_err());
+        far.write_all(&[9, 9]).await.unwrap();
+        assert_eq!(client.drain().await.unwrap(), 2);
+        assert!(client.read(1, span, Duration::from_millis(1)).await.is_err());
+        assert_eq!(
+            said(&written),
+            [
+                "-> unit 1: read 1 holding registers from 7, 12 bytes: 00 00 00 00 00 06 01 03 00 07 00 01",
+                "<- unit 1: answered, 11 bytes: 00 00 00 00 00 05 01 03 02 04 d2",
+                "-> unit 1: write register 9, 12 bytes: 00 01 00 00 00 06 01 06 00 09 00 05",
+                "<- unit 1: exception 0x02: illegal data address, 9 bytes: 00 01 00 00 00 03 01 86 02",
+                "<- bytes that nobody asked for, 2 bytes: 09 09",
+                "-> unit 1: read 1 holding registers from 7, 12 bytes: 00 02 00 00 00 06 01 03 00 07 00 01",
+                "<- unit 1: no answer in time, 0 bytes",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_wire_log_of_a_serial_line_has_its_checksums() {
+        let (near, mut far) = tokio::io::duplex(4_096);
+        let written = Log::capture();
+        let mut client = Client::new(Wire::new(near), Framing::Rtu, log("bytes"));
+        let span = Span { table: Table::InputRegisters, start: 8, count: 1 };
+        far.write_all(&[0x11, 4, 2, 0, 10, 0xf8, 0xf4]).await.unwrap();
+        assert!(client.read(0x11, span, Duration::from_secs(1)).await.is_ok());
+        assert_eq!(
+            said(&written),
+            [
+                "-> unit 17: read 1 input registers from 8, 8 bytes: 11 04 00 08 00 01 b2 98",
+                "<- unit 17: answered, 7 bytes: 11 04 02 00 0a f8 f4",
+            ]
+        );
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod write;
 
 use gwp_core::manifest::{Manifest, SettingError};
 use gwp_core::source::{Driver, GroupLoad, Source, SourceDeclaration};
+use gwp_driver_kit::wire_log::WireLog;
 use prepare::Prepared;
 use settings::Transport;
 use source::ModbusSource;
@@ -59,7 +60,8 @@ impl Driver for Modbus {
         match prepared.link.dial.clone() {
             Some(dial) if errors.is_empty() => {
                 let name = declaration.item.name.clone();
-                Ok(Box::new(ModbusSource::new(name, declaration.groups, prepared, dial)))
+                let log = WireLog::new(&name, &declaration.item.settings);
+                Ok(Box::new(ModbusSource::new(name, declaration.groups, prepared, dial, log)))
             }
             _ => {
                 if errors.is_empty() {

@@ -23,6 +23,7 @@ use crate::write::WriteRequest;
 use gwp_core::Quality;
 use gwp_core::source::SourceMeter;
 use gwp_driver_kit::connector::{Lost, Supply};
+use gwp_driver_kit::wire_log::WireLog;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -63,10 +64,17 @@ pub struct Link {
     ever_connected: bool,
     outages: u32,
     meter: Arc<SourceMeter>,
+    log: WireLog,
 }
 
 impl Link {
-    pub fn new(supply: Supply, transport: Transport, timing: Timing, meter: Arc<SourceMeter>) -> Link {
+    pub fn new(
+        supply: Supply,
+        transport: Transport,
+        timing: Timing,
+        meter: Arc<SourceMeter>,
+        log: WireLog,
+    ) -> Link {
         Link {
             supply,
             client: None,
@@ -79,6 +87,7 @@ impl Link {
             ever_connected: false,
             outages: 0,
             meter,
+            log,
         }
     }
 
@@ -188,7 +197,7 @@ impl Link {
         }
         match self.supply.take(self.timing.timeout).await {
             Some(wire) => {
-                self.client = Some(Client::new(wire, self.transport.framing()));
+                self.client = Some(Client::new(wire, self.transport.framing(), self.log.clone()));
                 self.proven = false;
                 self.must_be_silent = false;
                 self.ever_connected = true;

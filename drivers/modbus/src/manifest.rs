@@ -4,6 +4,7 @@ use crate::address::{Order, STRING_BYTES_MAX};
 use gwp_core::manifest::{
     Exclusive, Manifest, Need, Role, Setting, SettingKind, Slots, SourceTraits, Standby,
 };
+use gwp_driver_kit::wire_log::WIRE_LOG;
 
 const ADDRESS: Setting = Setting {
     name: "address",
@@ -217,6 +218,7 @@ pub static TCP: Manifest = Manifest {
         DEMOTE_AFTER,
         PROBE,
         RECONNECT,
+        WIRE_LOG,
     ],
     exclusive: None,
     role: traits(&[Standby::Hot, Standby::Warm, Standby::Cold]),
@@ -245,6 +247,7 @@ pub static RTU: Manifest = Manifest {
         DEMOTE_AFTER,
         PROBE,
         RECONNECT,
+        WIRE_LOG,
     ],
     exclusive: Some(Exclusive { what: "serial port", settings: &["port"] }),
     role: traits(SERIAL_STANDBY),
@@ -269,6 +272,7 @@ pub static RTU_TCP: Manifest = Manifest {
         DEMOTE_AFTER,
         PROBE,
         RECONNECT,
+        WIRE_LOG,
     ],
     exclusive: None,
     role: traits(SERIAL_STANDBY),

@@ -19,6 +19,7 @@ use gwp_core::scan::{Polled, Poller, run_polled};
 use gwp_core::source::{GroupDeclaration, Source, SourceContext, SourceError, SourceMeter};
 use gwp_core::{BoxFuture, Clock, Quality, TagId, Timestamp};
 use gwp_driver_kit::connector::{Presence, connector};
+use gwp_driver_kit::wire_log::WireLog;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,6 +31,7 @@ pub struct ModbusSource {
     transport: Transport,
     link: LinkSettings,
     dial: Arc<dyn Dial>,
+    log: WireLog,
     groups: Vec<GroupDeclaration>,
     plans: Vec<GroupPlan>,
     /// Tags that may be written: unit and point.
@@ -42,6 +44,7 @@ impl ModbusSource {
         groups: Vec<GroupDeclaration>,
         prepared: Prepared,
         dial: Arc<dyn Dial>,
+        log: WireLog,
     ) -> ModbusSource {
         let writable = groups.iter().zip(&prepared.groups).flat_map(|(group, plan)| {
             let declared = group.tags.iter().zip(&group.points).zip(&plan.points);
@@ -54,6 +57,7 @@ impl ModbusSource {
             transport: prepared.transport,
             link: prepared.link,
             dial,
+            log,
             groups,
             plans: prepared.groups,
         }
@@ -77,7 +81,13 @@ impl Source for ModbusSource {
                 writable: &self.writable,
                 bus: Bus {
                     name: self.name.clone(),
-                    link: Link::new(supply, self.transport, self.link.timing, cx.meter.clone()),
+                    link: Link::new(
+                        supply,
+                        self.transport,
+                        self.link.timing,
+                        cx.meter.clone(),
+                        self.log.clone(),
+                    ),
                     units: Units::new(
                         self.plans.iter().map(|plan| plan.unit),
                         self.link.demote_after,

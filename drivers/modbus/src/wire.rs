@@ -1,7 +1,7 @@
 //! The wires of Modbus: TCP connections as all drivers have them, and serial ports.
 
 use gwp_core::BoxFuture;
-pub use gwp_driver_kit::wire::{Dial, TcpDial, Wire};
+pub use gwp_driver_kit::wire::{Dial, Recorded, TcpDial, Wire};
 use std::io;
 use tokio_serial::SerialStream;
 

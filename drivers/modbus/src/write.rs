@@ -43,6 +43,18 @@ impl WriteRequest {
         }
     }
 
+    /// What it writes and where, in a few words.
+    pub fn summary(&self) -> String {
+        match self {
+            WriteRequest::Coil { address, .. } => format!("write coil {address}"),
+            WriteRequest::Register { address, .. } => format!("write register {address}"),
+            WriteRequest::Coils { address, on } => format!("write {} coils from {address}", on.len()),
+            WriteRequest::Registers { address, values } => {
+                format!("write {} registers from {address}", values.len())
+            }
+        }
+    }
+
     /// The same change with the function for several values.
     pub fn multiple(&self) -> Option<WriteRequest> {
         match *self {

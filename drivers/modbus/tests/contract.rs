@@ -21,9 +21,11 @@ impl Adapter for OfModbus {
             ("connect_timeout", ms(at.timeout_ms * 4)),
             ("probe", ms(200)),
             ("reconnect", SettingValue::Block(pauses)),
+            ("wire_log", SettingValue::Text(at.wire_log.into())),
         ];
         let points = [("hr 1", PlcType::Uint, false), ("hr 2", PlcType::Uint, true)];
-        let declaration = declare(&settings, &[(at.period_ms, &points)]);
+        let mut declaration = declare(&settings, &[(at.period_ms, &points)]);
+        declaration.item.name = at.name.into();
         DRIVERS[0].prepare(declaration).unwrap_or_else(|errors| panic!("{errors:?}"))
     }
 

@@ -10,6 +10,9 @@ use opcua::client::Session;
 use opcua::types::{Identifier, NodeId, ObjectId, StatusCode};
 use std::collections::HashMap;
 
+/// Name of the property of a variable that tells its unit.
+pub const ENGINEERING_UNITS: &str = "EngineeringUnits";
+
 /// How far to look.
 #[derive(Clone, Debug)]
 pub struct Bounds {
@@ -129,7 +132,21 @@ pub async fn browse(session: &Session, start: Option<&str>, bounds: &Bounds) -> 
     let mut walk = walk::walk(session, &namespaces, start, bounds).await?;
     let types = data::read(session, &walk.ids, &mut walk.nodes, bounds.values).await?;
     walk.left_out.extend(types);
+    hand_up_units(&mut walk.nodes);
     Ok(Tree { nodes: in_order(walk.nodes), left_out: walk.left_out })
+}
+
+/// A variable has the unit that its property `EngineeringUnits` tells (OPC UA Part 8, AnalogItemType).
+fn hand_up_units(nodes: &mut [Found]) {
+    for index in 0..nodes.len() {
+        let node = &mut nodes[index];
+        let Some((parent, data)) = node.parent.zip(node.data.as_mut()) else { continue };
+        let Some(unit) = data.unit.take() else { continue };
+        let is_property = node.name == ENGINEERING_UNITS;
+        if let Some(data) = nodes[parent].data.as_mut().filter(|_| is_property) {
+            data.unit = Some(unit);
+        }
+    }
 }
 
 /// Puts nodes that were found level by level behind their parents.
@@ -178,6 +195,22 @@ mod tests {
         assert_eq!(names, ["a", "a1", "a1x", "a2", "b", "b1"]);
         let parents: Vec<Option<usize>> = ordered.iter().map(|node| node.parent).collect();
         assert_eq!(parents, [None, Some(0), Some(1), Some(0), None, Some(4)]);
+    }
+
+    #[test]
+    fn a_property_tells_the_unit_of_its_variable_only() {
+        let unit = |name: &str| Some(Data { unit: Some(name.into()), ..Data::default() });
+        let mut nodes = vec![
+            found("folder", None),
+            Found { data: Some(Data::default()), ..found("oil", Some(0)) },
+            Found { data: unit("bar"), ..found(ENGINEERING_UNITS, Some(1)) },
+            Found { data: unit("kg"), ..found("Other", Some(1)) },
+            Found { data: unit("m"), ..found(ENGINEERING_UNITS, Some(0)) },
+        ];
+        hand_up_units(&mut nodes);
+        let units: Vec<Option<&str>> =
+            nodes.iter().map(|node| node.data.as_ref().and_then(|data| data.unit.as_deref())).collect();
+        assert_eq!(units, [None, Some("bar"), None, None, None]);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! A refused user or password is tried again after minutes only: most servers lock an account after a few
 //! attempts. Whatever else is wrong is tried with the pauses of `reconnect`.
 
+use crate::calls::{Call, What};
 use crate::limits::{NEXT_SERVER_AFTER, REFUSED_FIRST, REFUSED_MAX};
 use crate::link::Link;
 use crate::prepare::Prepared;
 use crate::redundant;
-use crate::security::ConnectError;
+use crate::security::{self, ConnectError};
 use gwp_core::backoff::Backoff;
 use gwp_core::command::CommandFault;
 use gwp_core::sink::with_causes;
@@ -27,6 +28,7 @@ pub struct Dialer<'a> {
     told: Vec<String>,
     /// Which server of the set is used, or was last.
     pub at: usize,
+    attempts: usize,
 }
 
 impl<'a> Dialer<'a> {
@@ -38,6 +40,7 @@ impl<'a> Dialer<'a> {
             pauses_of_refusals: Backoff::new(REFUSED_FIRST, REFUSED_MAX, &prepared.name),
             told: vec![String::new(); 1 + options.others.len()],
             at: 0,
+            attempts: 0,
         }
     }
 
@@ -57,10 +60,11 @@ impl<'a> Dialer<'a> {
             if step + 1 < count {
                 options.connect_timeout = options.connect_timeout.min(NEXT_SERVER_AFTER);
             }
-            match Link::open(&options).await {
+            match self.attempt(&options).await {
                 Ok(link) if count == 1 => return Ok(self.opened(at, link)),
                 Ok(link) => {
-                    let level = redundant::level(&link.session).await.unwrap_or(0);
+                    let level =
+                        redundant::level(&link.session, &self.prepared.options.log).await.unwrap_or(0);
                     if best.as_ref().is_none_or(|(best, ..)| level > *best) {
                         best = Some((level, at, link));
                     }
@@ -72,6 +76,18 @@ impl<'a> Dialer<'a> {
             }
         }
         best.map(|(_, at, link)| self.opened(at, link)).ok_or(pause)
+    }
+
+    /// One attempt at one server.
+    async fn attempt(&mut self, options: &security::Options) -> Result<Link, ConnectError> {
+        self.attempts += 1;
+        let call = Call::begin(&self.prepared.options.log, What("Connect, attempt", self.attempts));
+        let opened = Link::open(options).await;
+        match &opened {
+            Ok(link) => call.ended(format_args!("security {}", link.context.mode)),
+            Err(error) => call.ended(with_causes(error)),
+        }
+        opened
     }
 
     /// A session stands with a server of the set.

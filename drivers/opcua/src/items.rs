@@ -1,11 +1,13 @@
 //! Monitored items: one per node, over as many subscriptions as the server needs.
 
+use crate::calls::{Call, What};
 use crate::limits::{KEEP_ALIVE_MAX, NODES_PER_REQUEST, NOTIFICATIONS_PER_PUBLISH, SUBSCRIPTIONS_MAX};
 use crate::prepare::Prepared;
 use crate::sequence::Sequence;
 use crate::server::{self, Facts, is_too_much};
 use crate::settings::Options;
 use gwp_core::Timestamp;
+use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::services::{
     CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems, DeleteSubscriptions,
 };
@@ -72,7 +74,8 @@ impl Subscription {
             .max_lifetime_count(count(options.lifetime).max(keep_alives.saturating_mul(3)))
             .max_notifications_per_publish(NOTIFICATIONS_PER_PUBLISH)
             .publishing_enabled(true);
-        let created = request.send(session.channel()).await?;
+        let call = Call::begin(&options.log, What("CreateSubscription, subscriptions", 1));
+        let created = call.answer(request.send(session.channel()).await)?;
         let interval = created.revised_publishing_interval / 1e3;
         let interval = Duration::try_from_secs_f64(interval).unwrap_or(options.publishing);
         let keep_alive =
@@ -124,10 +127,11 @@ pub async fn place(
         let size = if was_full.remove(&subscription.id) { 1 } else { per_call };
         let part: Vec<usize> = waiting.iter().copied().take(size).collect();
         let requests = part.iter().filter_map(|index| request(*index, items, &prepared.options)).collect();
-        let call = CreateMonitoredItems::new(subscription.id, session)
+        let request = CreateMonitoredItems::new(subscription.id, session)
             .timestamps_to_return(TimestampsToReturn::Both)
             .items_to_create(requests);
-        let results = match call.send(session.channel()).await {
+        let call = Call::begin(&prepared.options.log, What("CreateMonitoredItems, items", part.len()));
+        let results = match call.answer(request.send(session.channel()).await) {
             Ok(answer) => answer.results.into_iter().map(|created| created.result),
             Err(error) if is_too_much(error.status()) && per_call > 1 => {
                 per_call = part.len().div_ceil(2).min(per_call - 1).max(1);
@@ -290,7 +294,12 @@ const fn is_of_filter(status: StatusCode) -> bool {
 ///
 /// # Errors
 /// A request has failed.
-pub async fn remove(session: &Session, items: &mut [Item], indexes: &[usize]) -> Result<(), Error> {
+pub async fn remove(
+    session: &Session,
+    log: &WireLog,
+    items: &mut [Item],
+    indexes: &[usize],
+) -> Result<(), Error> {
     let mut of_subscription: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for index in indexes {
         if let Some((subscription, id)) = items.get_mut(*index).and_then(|item| item.at.take()) {
@@ -302,7 +311,8 @@ pub async fn remove(session: &Session, items: &mut [Item], indexes: &[usize]) ->
         while let Some(part) = ids.get(done..).filter(|part| !part.is_empty()) {
             let part = part.get(..size).unwrap_or(part);
             let request = DeleteMonitoredItems::new(subscription, session).items_to_delete(part.to_vec());
-            match request.send(session.channel()).await {
+            let call = Call::begin(log, What("DeleteMonitoredItems, items", part.len()));
+            match call.answer(request.send(session.channel()).await) {
                 Ok(_) => done += part.len(),
                 Err(error) if error.status() == StatusCode::BadSubscriptionIdInvalid => break,
                 // It takes fewer in one call, as when they were made.

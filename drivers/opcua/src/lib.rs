@@ -5,7 +5,7 @@
 //!         bookmark                                  where a run stands, for the next one
 //!         value (from and to a server's types) · tags (what each said last) · sequence (numbers of notifications)
 //! shell   link (a session) · dial, redundant (which server) · server (reads) · items (monitored items) · subscribe (publish loop) · poll · write
-//!         history (what a server kept over an outage) · security (who is spoken with, and how)
+//!         history (what a server kept over an outage) · calls (the wire log) · security (who is spoken with, and how)
 //!         browse (for the operator's commands)
 //! ```
 //! Source of all rules: OPC UA Part 4 (services) and Part 6 (mappings). The publish loop is the driver's own: a
@@ -15,6 +15,7 @@ mod access;
 mod address;
 mod bookmark;
 pub mod browse;
+mod calls;
 mod dial;
 pub mod history;
 mod items;

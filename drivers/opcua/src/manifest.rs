@@ -3,6 +3,7 @@
 use crate::access;
 use gwp_core::Manifest;
 use gwp_core::manifest::{Need, Role, Setting, SettingKind, Slots, SourceTraits, Standby};
+use gwp_driver_kit::wire_log::WIRE_LOG;
 
 /// The driver `opcua`.
 pub static MANIFEST: Manifest = Manifest {
@@ -143,6 +144,7 @@ static SETTINGS: &[Setting] = &[
         "Pauses between attempts to connect. After a refused user or certificate they are minutes, so that no \
          account is locked.",
     ),
+    WIRE_LOG,
 ];
 
 const ADDRESSES: &[(&str, &str)] = &[

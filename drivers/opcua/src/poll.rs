@@ -135,7 +135,7 @@ impl Keeper<'_> {
     async fn keep(&mut self, link: &mut Link, dialer: &mut Dialer<'_>, warned: &mut bool) -> Over {
         let mut levels = Levels::new(self.prepared);
         loop {
-            let facts = match Facts::ask(&link.session).await {
+            let facts = match Facts::ask(&link.session, &self.prepared.options.log).await {
                 Ok(facts) => facts,
                 Err(error) => return Over::Failed(link.context.explain(error.status())),
             };
@@ -177,6 +177,13 @@ impl Keeper<'_> {
     }
 }
 
+/// What the server of a session is asked for.
+struct Asked {
+    ids: Vec<ReadValueId>,
+    /// Of each node of the group: whether it stands among those. Not if the server lacks its namespace.
+    is_known: Vec<bool>,
+}
+
 /// Where each tag of a group stands in the answers to its reads.
 struct Group<'a> {
     tags: Vec<&'a Tag>,
@@ -184,6 +191,8 @@ struct Group<'a> {
     nodes: Vec<usize>,
     /// Of each tag: its node among those.
     at: Vec<usize>,
+    /// Since the session stands.
+    asked: Option<Asked>,
 }
 
 impl<'a> Group<'a> {
@@ -197,7 +206,7 @@ impl<'a> Group<'a> {
             })
         });
         let at = at.collect();
-        Group { tags, nodes, at }
+        Group { tags, nodes, at, asked: None }
     }
 }
 
@@ -251,15 +260,22 @@ impl<'a> GroupPoller<'a> {
         };
         if !self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &ready)) {
             self.types.forget();
+            self.groups.iter_mut().for_each(|group| group.asked = None);
             self.last = Some(ready.clone());
         }
-        let Some(group) = self.groups.get(group) else { return Polled::Failed(Quality::CONFIG) };
-        let names = group.nodes.iter().map(|node| self.prepared.nodes.get(*node));
-        let nodes: Vec<_> = names.map(|name| ready.facts.resolve(name?)).collect();
-        let ids: Vec<ReadValueId> = nodes.iter().flatten().cloned().map(server::value_of).collect();
+        let Some(group) = self.groups.get_mut(group) else { return Polled::Failed(Quality::CONFIG) };
+        let Asked { ids, is_known } = group.asked.get_or_insert_with(|| {
+            let names = group.nodes.iter().map(|node| self.prepared.nodes.get(*node));
+            let nodes: Vec<_> = names.map(|name| ready.facts.resolve(name?)).collect();
+            Asked {
+                is_known: nodes.iter().map(Option::is_some).collect(),
+                ids: nodes.into_iter().flatten().map(server::value_of).collect(),
+            }
+        });
         let requests = ids.len().div_ceil(ready.facts.nodes_per_read.max(1));
         self.meter.requests.fetch_add(requests as u64, Relaxed);
-        let read = server::read(&ready.session, &ids, ready.facts.nodes_per_read, 0.0);
+        let log = &self.prepared.options.log;
+        let read = server::read(&ready.session, log, ids, ready.facts.nodes_per_read);
         let values = match tokio::time::timeout(self.prepared.options.timeout, read).await {
             Ok(Ok(values)) => values,
             Ok(Err(error)) => return Polled::Failed(self.failed(error.status())),
@@ -269,7 +285,7 @@ impl<'a> GroupPoller<'a> {
         // Nodes of an unknown namespace have not been asked for.
         let mut values = values.into_iter();
         let values: Vec<Option<DataValue>> =
-            nodes.iter().map(|node| node.as_ref().and_then(|_| values.next())).collect();
+            is_known.iter().map(|is_known| if *is_known { values.next() } else { None }).collect();
         for (node, data) in group.nodes.iter().zip(&values) {
             if let Some(data) = data {
                 self.types.shown(*node, data);

@@ -12,6 +12,7 @@ use crate::prepare::Prepared;
 use crate::security;
 use futures_util::FutureExt;
 use gwp_core::BoxFuture;
+use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::Session;
 use opcua::types::{ReadValueId, VariableId, Variant};
 use tokio::time::Instant;
@@ -21,9 +22,9 @@ use tokio::time::Instant;
 pub const HEALTHY: u8 = 200;
 
 /// ServiceLevel of a server; `None` if it does not tell, as one without redundancy may.
-pub async fn level(session: &Session) -> Option<u8> {
+pub async fn level(session: &Session, log: &WireLog) -> Option<u8> {
     let wanted = ReadValueId::new_value(VariableId::Server_ServiceLevel.into());
-    let values = crate::server::read(session, &[wanted], 1, 0.0).await.ok()?;
+    let values = crate::server::read(session, log, &[wanted], 1).await.ok()?;
     match values.first()?.value {
         Some(Variant::Byte(level)) => Some(level),
         _ => None,
@@ -50,11 +51,14 @@ impl<'a> Levels<'a> {
             return;
         }
         self.due = now + LEVEL_EVERY;
-        let Some(level) = level(session).await.filter(|level| *level < HEALTHY) else { return };
+        let Some(level) = level(session, &self.prepared.options.log).await.filter(|level| *level < HEALTHY)
+        else {
+            return;
+        };
         self.due = now + SEARCH_EVERY;
         tracing::warn!(source = %self.prepared.name, level, "the server says that it is not healthy; others of its set are asked");
         let others = servers.into_iter().enumerate().filter(|(other, _)| *other != at).collect();
-        self.search = Some(better(others, level).boxed());
+        self.search = Some(better(others, level, self.prepared.options.log.clone()).boxed());
     }
 
     /// A session with a better server, and which; for ever if there is none. May be dropped and asked for anew.
@@ -71,11 +75,11 @@ impl<'a> Levels<'a> {
 }
 
 /// The best of some servers, if its level is above.
-async fn better(servers: Vec<(usize, security::Options)>, above: u8) -> Option<(usize, Link)> {
+async fn better(servers: Vec<(usize, security::Options)>, above: u8, log: WireLog) -> Option<(usize, Link)> {
     let mut best: Option<(u8, usize, Link)> = None;
     for (at, options) in servers {
         let Ok(link) = Link::open(&options).await else { continue };
-        let level = level(&link.session).await.unwrap_or(0);
+        let level = level(&link.session, &log).await.unwrap_or(0);
         if level > best.as_ref().map_or(above, |(best, ..)| *best) {
             best = Some((level, at, link));
         }

@@ -1,7 +1,9 @@
 //! What a server is asked besides subscriptions: its namespaces, its limits, values of nodes.
 
 use crate::address::{Namespace, NodeName};
+use crate::calls::{Call, What};
 use crate::limits::{NAMESPACES_MAX, NODES_PER_REQUEST};
+use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::services::Read;
 use opcua::client::{Session, UARequest};
 use opcua::types::{
@@ -26,15 +28,15 @@ impl Facts {
     ///
     /// # Errors
     /// The request has failed.
-    pub async fn ask(session: &Session) -> Result<Facts, Error> {
+    pub async fn ask(session: &Session, log: &WireLog) -> Result<Facts, Error> {
         let wanted = [
             VariableId::Server_NamespaceArray,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
         ];
         let ids: Vec<ReadValueId> = wanted.into_iter().map(|id| ReadValueId::new_value(id.into())).collect();
-        let mut values =
-            read(session, &ids, NODES_PER_REQUEST, 0.0).await?.into_iter().map(|data| data.value);
+        let read = read(session, log, &ids, NODES_PER_REQUEST).await?;
+        let mut values = read.into_iter().map(|data| data.value);
         let namespaces = namespaces(values.next().flatten());
         let mut limit = || bound(values.next().flatten());
         Ok(Facts { namespaces, nodes_per_read: limit(), items_per_call: limit() })
@@ -90,9 +92,9 @@ fn bound(value: Option<Variant>) -> usize {
 /// A request has failed, or was answered with another number of values.
 pub async fn read(
     session: &Session,
+    log: &WireLog,
     ids: &[ReadValueId],
     per_request: usize,
-    max_age_ms: f64,
 ) -> Result<Vec<DataValue>, Error> {
     let mut values = Vec::with_capacity(ids.len());
     let mut size = per_request.max(1);
@@ -100,9 +102,10 @@ pub async fn read(
         let part = part.get(..size).unwrap_or(part);
         let request = Read::new(session)
             .timestamps_to_return(TimestampsToReturn::Both)
-            .max_age(max_age_ms)
+            .max_age(0.0)
             .nodes_to_read(part.to_vec());
-        match request.send(session.channel()).await {
+        let call = Call::begin(log, What("Read, nodes", part.len()));
+        match call.answer(request.send(session.channel()).await) {
             Ok(answer) => {
                 let answered = answer.results.unwrap_or_default();
                 if answered.len() != part.len() {

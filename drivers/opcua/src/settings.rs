@@ -10,6 +10,7 @@ use crate::tags::Stamp;
 use gwp_core::manifest::SettingError;
 use gwp_core::source::SourceDeclaration;
 use gwp_driver_kit::settings::{error, present};
+use gwp_driver_kit::wire_log::WireLog;
 use std::time::Duration;
 
 /// What a source's settings say.
@@ -35,6 +36,7 @@ pub struct Options {
     pub reconnect_first: Duration,
     pub reconnect_max: Duration,
     pub stamp: Stamp,
+    pub log: WireLog,
 }
 
 impl Options {
@@ -82,6 +84,7 @@ impl Options {
             connect_timeout,
             reconnect_first: pause("first", ms(500)),
             reconnect_max: pause("max", ms(10_000)),
+            log: WireLog::new(&declaration.item.name, settings),
             stamp: if declaration.device_time { Stamp::Device } else { Stamp::Arrival },
         }
     }

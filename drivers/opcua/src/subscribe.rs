@@ -18,6 +18,7 @@ mod past;
 mod take_up;
 
 use crate::bookmark::{self, Progress, Standing};
+use crate::calls::{Call, What};
 use crate::dial::{Dialer, Presence, without_connection};
 use crate::items::{self, Item, Subscription};
 use crate::limits::{ACKS_PER_PUBLISH, FINISH_TIMEOUT, PUBLISH_PAUSE, PUBLISHES_MAX};
@@ -33,6 +34,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use gwp_core::BoxFuture;
 use gwp_core::source::{SourceContext, SourceError};
+use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::services::Publish;
 use opcua::client::{Session, UARequest};
 use opcua::types::{Error, PublishResponse, StatusCode};
@@ -327,8 +329,9 @@ impl<'a> Subscriber<'a> {
             let acknowledged = self.acknowledgements();
             self.cx.meter.requests.fetch_add(1, Relaxed);
             let patience = self.subscriptions.iter().map(|found| found.patience).max().unwrap_or_default();
+            let log = self.prepared.options.log.clone();
             self.publishes.push(
-                request(session.clone(), acknowledged, self.losses, patience.saturating_mul(2)).boxed(),
+                request(session.clone(), log, acknowledged, self.losses, patience.saturating_mul(2)).boxed(),
             );
         }
         if self.publishes.is_empty() {
@@ -440,7 +443,7 @@ impl<'a> Subscriber<'a> {
     /// A subscription says nothing. Some servers hand one over and then forget whom to tell: if the server answers, it
     /// is that, and another session would be told nothing, either.
     async fn silent(&mut self, session: &Arc<Session>, id: u32, is_unproved: bool) -> Result<(), Fault> {
-        if !is_unproved || Facts::ask(session).await.is_err() {
+        if !is_unproved || Facts::ask(session, &self.prepared.options.log).await.is_err() {
             return Err(Fault::Silent { subscription: id });
         }
         tracing::warn!(source = %self.prepared.name, subscription = id, "silent since it was taken over: it is made anew, and what the server kept of it is lost unless it has history");
@@ -475,6 +478,7 @@ impl<'a> Subscriber<'a> {
 /// One publish request, with what it acknowledges.
 async fn request(
     session: Arc<Session>,
+    log: WireLog,
     acknowledged: Vec<Number>,
     losses: u32,
     patience: Duration,
@@ -483,7 +487,8 @@ async fn request(
     for (subscription, number) in &acknowledged {
         request = request.ack(*subscription, *number);
     }
-    let result = request.send(session.channel()).await;
+    let call = Call::begin(&log, What("Publish, acknowledgements", acknowledged.len()));
+    let result = call.answer(request.send(session.channel()).await);
     Published { acknowledged, losses, result }
 }
 

@@ -1,11 +1,13 @@
 //! Writing: one value, once, in the type that the node has shown, or that it was asked for before.
 
 use crate::address::Step;
+use crate::calls::{Call, What};
 use crate::prepare::{Prepared, Tag};
 use crate::server::{self, Facts, value_of};
 use crate::value::to_variant;
 use gwp_core::Value;
 use gwp_core::command::{Command, CommandFault};
+use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::services::Write;
 use opcua::client::{Session, UARequest};
 use opcua::types::{
@@ -69,13 +71,14 @@ async fn write(
         facts.resolve(name).ok_or_else(|| failed(format!("the server has no namespace of `{name}`")))?;
     let wanted = match known {
         Some(known) => known,
-        None => ask_for_type(session, facts, &node).await?,
+        None => ask_for_type(session, &prepared.options.log, facts, &node).await?,
     };
     let written = change(node, wanted, &tag.place, &command.value).map_err(failed)?;
     if command.is_abandoned() {
         return Err(failed("it took too long to ask for the type".into()));
     }
-    match Write::new(session).node(written).send(session.channel()).await {
+    let call = Call::begin(&prepared.options.log, What("Write, nodes", 1));
+    match call.answer(Write::new(session).node(written).send(session.channel()).await) {
         Ok(answer) => outcome(answer.results.unwrap_or_default().first().copied()),
         Err(error) if error.status() == StatusCode::BadNotConnected => {
             Err(failed(crate::dial::NO_CONNECTION.into()))
@@ -90,11 +93,12 @@ async fn write(
 /// Asks for the type of a node that has not shown it. Nothing is written yet, so any fault leaves the server as it was.
 async fn ask_for_type(
     session: &Session,
+    log: &WireLog,
     facts: &Facts,
     node: &NodeId,
 ) -> Result<VariantScalarTypeId, CommandFault> {
     let ids = [value_of(node.clone()), ReadValueId::new(node.clone(), AttributeId::DataType)];
-    let read = server::read(session, &ids, facts.nodes_per_read, 0.0).await;
+    let read = server::read(session, log, &ids, facts.nodes_per_read).await;
     let read =
         read.map_err(|error| CommandFault::Failed(format!("its type cannot be read: {}", error.status())))?;
     type_of(&read).map_err(CommandFault::Failed)

@@ -100,6 +100,35 @@ async fn every_type_of_a_server_is_seen_with_its_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn units_and_lengths_of_a_server_are_seen() {
+    if !enabled() {
+        return;
+    }
+    let folder = Folder::new("units");
+    let peer = Peer::asyncua(&folder.0.join("server"), &[]);
+    let session = session(&peer, &folder).await;
+    let start = Some("nsu=urn:gwp:plant;s=Measured");
+    let tree = browse(&session, start, &Bounds::default()).await.expect("a tree");
+    let of = |name: &str| {
+        let data = node(&tree, &format!("nsu=urn:gwp:plant;s=Measured.{name}")).data.clone();
+        let data = data.expect("a variable");
+        (data.dimensions, data.length, data.unit)
+    };
+    assert_eq!(of("Oil"), (Some(0), None, Some("°C".into())));
+    assert_eq!(of("Way"), (Some(0), None, Some("furlong".into())));
+    assert_eq!(of("Profile"), (Some(1), Some(3), Some("bar".into())));
+    assert_eq!(of("Planned"), (Some(1), Some(4), None));
+    // Without values there are no units, and lengths only as declared.
+    let bounds = Bounds { values: false, ..Bounds::default() };
+    let tree = browse(&session, start, &bounds).await.expect("a tree");
+    let planned = node(&tree, "nsu=urn:gwp:plant;s=Measured.Planned").data.clone().expect("a variable");
+    assert_eq!((planned.length, planned.value), (Some(4), None));
+    let oil = node(&tree, "nsu=urn:gwp:plant;s=Measured.Oil").data.clone().expect("a variable");
+    assert_eq!(oil.unit, None);
+    session.disconnect().await.expect("it ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_nodes_come_in_pieces_and_within_bounds() {
     if !enabled() {
         return;

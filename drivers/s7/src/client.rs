@@ -6,9 +6,11 @@
 use crate::protocol::Malformed;
 use crate::protocol::frame::{self, HEADER, OVERHEAD, PACKET_MAX, Tsaps, Unit};
 use crate::protocol::refusal::{HeaderError, ReturnCode};
+use crate::protocol::summary::summary;
 use crate::protocol::telegram::{self, Agreement, Item, JOBS_MAX, PDU_MAX, Telegram};
 use gwp_core::BoxFuture;
 use gwp_driver_kit::wire::{Dial, Wire};
+use gwp_driver_kit::wire_log::{Way, WireLog};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub type Values = Vec<Result<Vec<u8>, ReturnCode>>;
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
+    log: WireLog,
     /// Bytes that have come and are not used yet; at most one packet and what came with it.
     buffer: Vec<u8>,
     reference: u16,
@@ -54,10 +57,10 @@ impl Client {
     ///
     /// # Errors
     /// The stream's own, or a sentence on what the PLC refused.
-    pub async fn connect(wire: Wire, tsaps: Tsaps, pdu: u16) -> io::Result<Client> {
+    pub async fn connect(wire: Wire, tsaps: Tsaps, pdu: u16, log: WireLog) -> io::Result<Client> {
         let wanted = Agreement { pdu, jobs: JOBS_MAX };
-        let mut client = Client { wire, buffer: Vec::new(), reference: 0, agreed: wanted };
-        client.wire.write_all(&frame::connect(tsaps)).await?;
+        let mut client = Client { wire, log, buffer: Vec::new(), reference: 0, agreed: wanted };
+        client.send(&frame::connect(tsaps)).await?;
         let packet = client.packet().await.map_err(in_handshake)?;
         match frame::unit(&packet).map_err(|error| in_handshake(error.into()))? {
             Unit::Confirm => {}
@@ -74,7 +77,7 @@ impl Client {
 
     async fn agree(&mut self, wanted: Agreement) -> Result<Agreement, Fault> {
         let reference = self.next_reference();
-        self.send(&telegram::setup(reference, wanted)).await?;
+        self.send(&frame::data(&telegram::setup(reference, wanted))).await?;
         Ok(checked(&self.telegram().await?, reference)?.agreement(wanted)?)
     }
 
@@ -87,6 +90,7 @@ impl Client {
     pub async fn is_quiet(&mut self) -> Result<(), Fault> {
         let stray = self.wire.drain().await? + self.buffer.len();
         if stray > 0 {
+            self.log.frame(Way::Came, &self.buffer, stray, || "bytes that nobody asked for".into());
             return Err(Malformed::new(format!("{stray} bytes that nobody asked for")).into());
         }
         Ok(())
@@ -97,7 +101,7 @@ impl Client {
         let reference = self.next_reference();
         let request = telegram::read(reference, items);
         self.fits(request.len())?;
-        self.send(&request).await?;
+        self.send(&frame::data(&request)).await?;
         Ok(reference)
     }
 
@@ -122,7 +126,7 @@ impl Client {
         let reference = self.next_reference();
         let request = telegram::write(reference, item, bytes);
         self.fits(request.len())?;
-        in_time(timeout, self.send(&request)).await?;
+        in_time(timeout, async { Ok(self.send(&frame::data(&request)).await?) }).await?;
         Ok(checked(&self.answer(timeout).await?, reference)?.written()?)
     }
 
@@ -136,8 +140,9 @@ impl Client {
         self.reference
     }
 
-    async fn send(&mut self, telegram: &[u8]) -> Result<(), Fault> {
-        Ok(self.wire.write_all(&frame::data(telegram)).await?)
+    async fn send(&mut self, packet: &[u8]) -> io::Result<()> {
+        self.log.frame(Way::Sent, packet, packet.len(), || summary(packet));
+        self.wire.write_all(packet).await
     }
 
     /// The next whole telegram.
@@ -174,7 +179,9 @@ impl Client {
                 let length = frame::packet_length(*header)?;
                 if self.buffer.len() >= length {
                     let behind = self.buffer.split_off(length);
-                    return Ok(std::mem::replace(&mut self.buffer, behind));
+                    let packet = std::mem::replace(&mut self.buffer, behind);
+                    self.log.frame(Way::Came, &packet, length, || summary(&packet));
+                    return Ok(packet);
                 }
             }
             let mut room = [0; PACKET_MAX];
@@ -238,11 +245,14 @@ pub struct PlcDial {
     pub tsaps: Tsaps,
     /// PDU asked for, in bytes.
     pub pdu: u16,
+    pub log: WireLog,
 }
 
 impl Dial<Client> for PlcDial {
     fn dial(&self) -> BoxFuture<'_, io::Result<Client>> {
-        Box::pin(async { Client::connect(self.wires.dial().await?, self.tsaps, self.pdu).await })
+        Box::pin(async {
+            Client::connect(self.wires.dial().await?, self.tsaps, self.pdu, self.log.clone()).await
+        })
     }
 }
 

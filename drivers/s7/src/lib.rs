@@ -31,6 +31,7 @@ use client::PlcDial;
 use gwp_core::manifest::{Manifest, SettingError};
 use gwp_core::source::{Driver, GroupLoad, Source, SourceDeclaration};
 use gwp_driver_kit::wire::TcpDial;
+use gwp_driver_kit::wire_log::WireLog;
 use prepare::Prepared;
 use source::S7Source;
 use std::sync::Arc;
@@ -53,8 +54,9 @@ impl Driver for S7 {
         match prepared.link.address.clone() {
             Some(address) if errors.is_empty() => {
                 let wires = Arc::new(TcpDial { address });
-                let dial = PlcDial { wires, tsaps: prepared.link.tsaps, pdu: prepared.link.pdu };
                 let name = declaration.item.name.clone();
+                let log = WireLog::new(&name, &declaration.item.settings);
+                let dial = PlcDial { wires, tsaps: prepared.link.tsaps, pdu: prepared.link.pdu, log };
                 Ok(Box::new(S7Source::new(name, declaration.groups, prepared, Arc::new(dial))))
             }
             _ => {

@@ -1,6 +1,7 @@
 //! What the driver is and which settings it takes.
 
 use gwp_core::manifest::{Manifest, Need, Role, Setting, SettingKind, Slots, SourceTraits, Standby};
+use gwp_driver_kit::wire_log::WIRE_LOG;
 
 /// Words of the setting `connection`, in the order of their codes from 1 on.
 pub const CONNECTION_KINDS: &[&str] = &["pg", "op", "basic"];
@@ -83,6 +84,7 @@ const SETTINGS: &[Setting] = &[
         need: Need::Optional,
         doc: "Pauses between attempts to connect.",
     },
+    WIRE_LOG,
 ];
 
 const ADDRESSES: &[(&str, &str)] = &[

@@ -25,9 +25,11 @@ impl Adapter for OfS7 {
             ("timeout", ms(at.timeout_ms)),
             ("connect_timeout", ms(at.timeout_ms * 4)),
             ("reconnect", SettingValue::Block(pauses)),
+            ("wire_log", SettingValue::Text(at.wire_log.into())),
         ];
         let points = [("DB1.DBW1", PlcType::Uint, false), ("DB2.DBW1", PlcType::Uint, true)];
-        let declaration = declare(&settings, &[(at.period_ms, &points)]);
+        let mut declaration = declare(&settings, &[(at.period_ms, &points)]);
+        declaration.item.name = at.name.into();
         S7.prepare(declaration).unwrap_or_else(|errors| panic!("{errors:?}"))
     }
 

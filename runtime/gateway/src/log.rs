@@ -6,9 +6,10 @@ use std::io::{IsTerminal, Write};
 /// Starts the log of this process.
 pub fn start(node: &Node) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        // A source's wire log is asked for by its own setting.
         // The OPC UA library tells each failed attempt several times; the driver tells it once, with what mends it.
         tracing_subscriber::EnvFilter::new(format!(
-            "{},rumqttc=error,fjall=error,lsm_tree=error,opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_types=off",
+            "{},wire=info,rumqttc=error,fjall=error,lsm_tree=error,opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_types=off",
             node.log_level
         ))
     });

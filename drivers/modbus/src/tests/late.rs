@@ -48,6 +48,7 @@ async fn check(running: &mut Running, slots: usize) -> (usize, usize) {
             }
             Emission::Failed { .. } => seen += 1,
             Emission::Connected { up, .. } => assert!(up, "a late answer is no lost connection"),
+            Emission::Bookmark { .. } => {}
         }
     }
     (good, bad)

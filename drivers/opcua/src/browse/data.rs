@@ -5,8 +5,8 @@ use crate::security::printable;
 use gwp_core::source::PlcType;
 use opcua::client::Session;
 use opcua::types::{
-    AttributeId, BrowseDescription, BrowseDirection, DataValue, Identifier, NodeId, ReadValueId,
-    ReferenceTypeId, StatusCode, TimestampsToReturn, Variant,
+    AttributeId, BrowseDescription, BrowseDirection, DataValue, EUInformation, Identifier, NodeId,
+    ReadValueId, ReferenceTypeId, StatusCode, TimestampsToReturn, Variant,
 };
 use std::collections::HashMap;
 
@@ -29,6 +29,10 @@ pub struct Data {
     pub type_name: String,
     /// Number of dimensions; 0 for a single value, `None` where the server leaves it open.
     pub dimensions: Option<usize>,
+    /// Elements of an array with one dimension: of its current value, else as many as it may have.
+    pub length: Option<usize>,
+    /// Engineering unit of the value, by its display name.
+    pub unit: Option<String>,
     pub readable: bool,
     pub writable: bool,
     /// The current value as text, or the status in its place.
@@ -81,7 +85,12 @@ pub async fn read(
 }
 
 fn attributes(values: bool) -> Vec<AttributeId> {
-    let always = [AttributeId::DataType, AttributeId::ValueRank, AttributeId::UserAccessLevel];
+    let always = [
+        AttributeId::DataType,
+        AttributeId::ValueRank,
+        AttributeId::UserAccessLevel,
+        AttributeId::ArrayDimensions,
+    ];
     always.into_iter().chain(values.then_some(AttributeId::Value)).collect()
 }
 
@@ -93,12 +102,13 @@ impl Types {
     /// What the attributes of a variable say, in the order of [`attributes`].
     async fn data(&mut self, session: &Session, attributes: &[DataValue]) -> Data {
         let value = |index: usize| attributes.get(index).and_then(|data| data.value.as_ref());
+        let held = value(4);
         let builtin = match value(0) {
             Some(Variant::NodeId(node)) => self.builtin(session, node).await,
             _ => None,
         };
         // A type that says nothing is told by the value.
-        let builtin = match (builtin, value(3)) {
+        let builtin = match (builtin, held) {
             (None | Some(24), Some(held)) => builtin_of_value(held).or(builtin),
             _ => builtin,
         };
@@ -111,17 +121,20 @@ impl Types {
             _ => 0,
         };
         let (plc_type, type_name) = builtin.map_or((None, "unknown"), known);
+        let dimensions = match rank {
+            Some(-1) => Some(0),
+            Some(rank) if rank > 0 => usize::try_from(rank).ok(),
+            _ => held.map(dimensions),
+        };
         Data {
             plc_type,
             type_name: type_name.into(),
-            dimensions: match rank {
-                Some(-1) => Some(0),
-                Some(rank) if rank > 0 => usize::try_from(rank).ok(),
-                _ => value(3).map(dimensions),
-            },
+            dimensions,
+            length: if dimensions == Some(1) { length(held, value(3)) } else { None },
+            unit: held.and_then(unit),
             readable: access & 1 != 0,
             writable: access & 2 != 0,
-            value: attributes.get(3).map(shown),
+            value: attributes.get(4).map(shown),
         }
     }
 
@@ -229,6 +242,29 @@ fn dimensions(value: &Variant) -> usize {
     }
 }
 
+/// Elements of an array with one dimension, by its value and by what its variable declares: 0 leaves that open.
+fn length(held: Option<&Variant>, declared: Option<&Variant>) -> Option<usize> {
+    let held = match held {
+        Some(Variant::Array(array)) => array.values.len(),
+        _ => 0,
+    };
+    let declared = match declared {
+        Some(Variant::Array(array)) => match array.values.as_slice() {
+            [Variant::UInt32(length)] => *length as usize,
+            _ => 0,
+        },
+        _ => 0,
+    };
+    [held, declared].into_iter().find(|length| *length > 0)
+}
+
+/// The display name of an engineering unit (OPC UA Part 8, EUInformation).
+fn unit(value: &Variant) -> Option<String> {
+    let Variant::ExtensionObject(object) = value else { return None };
+    let name = printable(object.inner_as::<EUInformation>()?.display_name.text.as_ref());
+    Some(name.chars().take(SHOWN_CHARS).collect()).filter(|name: &String| !name.trim().is_empty())
+}
+
 /// A value on one line, cut where it is long.
 fn shown(data: &DataValue) -> String {
     let status = data.status.unwrap_or(StatusCode::Good);
@@ -262,7 +298,7 @@ fn scalar(value: &Variant) -> String {
             let bytes: &[u8] = bytes.as_ref();
             bytes.iter().take(SHOWN_CHARS / 2).map(|byte| format!("{byte:02x}")).collect()
         }
-        Variant::ExtensionObject(_) => "{..}".into(),
+        Variant::ExtensionObject(_) => unit(value).unwrap_or_else(|| "{..}".into()),
         other => other.to_string(),
     }
 }
@@ -270,6 +306,7 @@ fn scalar(value: &Variant) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use opcua::types::{ExtensionObject, LocalizedText};
 
     #[test]
     fn values_are_shown_on_a_line() {
@@ -292,5 +329,32 @@ mod tests {
         assert_eq!(known(22), (None, "Structure"));
         assert_eq!(builtin_of_value(&vec![1.5f32].into()), Some(10));
         assert_eq!(dimensions(&vec![1i32].into()), 1);
+    }
+
+    #[test]
+    fn an_array_is_as_long_as_its_value_else_as_declared() {
+        let (held, most): (Variant, Variant) = (vec![1.5f64, 2.5].into(), vec![8u32].into());
+        assert_eq!(length(Some(&held), Some(&most)), Some(2));
+        assert_eq!(length(Some(&Variant::Empty), Some(&most)), Some(8));
+        assert_eq!(length(None, Some(&most)), Some(8));
+        let (open, two): (Variant, Variant) = (vec![0u32].into(), vec![2u32, 3].into());
+        assert_eq!(length(None, Some(&open)), None);
+        assert_eq!(length(None, Some(&two)), None);
+        assert_eq!(length(Some(&Vec::<f64>::new().into()), None), None);
+    }
+
+    #[test]
+    fn an_engineering_unit_has_a_name() {
+        let of = |name: &str| {
+            let display_name = LocalizedText::new("en", name);
+            let information = EUInformation { display_name, ..Default::default() };
+            Variant::from(ExtensionObject::from_message(information))
+        };
+        assert_eq!(unit(&of("°C")).as_deref(), Some("°C"));
+        assert_eq!(unit(&of("a\nb")).as_deref(), Some("a?b"));
+        assert_eq!(unit(&of(&"x".repeat(500))).map(|name| name.len()), Some(SHOWN_CHARS));
+        assert_eq!(unit(&of(" ")), None);
+        assert_eq!(unit(&1.5f64.into()), None);
+        assert_eq!(shown(&DataValue::value_only(of("m³/h"))), "m³/h");
     }
 }

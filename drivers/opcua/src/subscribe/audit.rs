@@ -29,7 +29,9 @@ impl Subscriber<'_> {
         let (indexes, ids): (Vec<usize>, Vec<_>) = placed.take(self.facts.nodes_per_read).unzip();
         let Some(last) = indexes.last() else { return Ok(()) };
         self.audit_from = last + 1;
-        let values = match server::read(session, &ids, self.facts.nodes_per_read, 0.0).await {
+        let values = match server::read(session, &self.prepared.options.log, &ids, self.facts.nodes_per_read)
+            .await
+        {
             Ok(values) => values,
             Err(error) => {
                 // Whether the session is still there is told by its subscriptions.

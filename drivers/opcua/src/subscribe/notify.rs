@@ -1,6 +1,7 @@
 //! What publish answers say: values, gaps, the end of a subscription.
 
 use super::{Fault, Subscriber};
+use crate::calls::{Call, What};
 use crate::items::index_of;
 use crate::sequence::Arrival;
 use crate::tags::{Samples, Told};
@@ -106,7 +107,8 @@ impl Subscriber<'_> {
         number: u32,
     ) -> Result<Republished, Fault> {
         self.cx.meter.requests.fetch_add(1, Relaxed);
-        let answer = Republish::new(id, number, session).send(session.channel()).await;
+        let call = Call::begin(&self.prepared.options.log, What("Republish, number", number as usize));
+        let answer = call.answer(Republish::new(id, number, session).send(session.channel()).await);
         let message = match answer {
             Ok(answer) => answer.notification_message,
             Err(error) => {

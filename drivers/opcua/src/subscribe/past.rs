@@ -16,6 +16,7 @@ use crate::server;
 use crate::tags::Samples;
 use crate::value;
 use gwp_core::Timestamp;
+use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::Session;
 use opcua::types::{AttributeId, DataValue, NodeId, ReadValueId, Variant};
 use std::sync::Arc;
@@ -131,7 +132,9 @@ impl Subscriber<'_> {
         let known = lost.iter().filter_map(|(node, since)| {
             Some((*node, self.items.get(*node).filter(|item| item.at.is_some())?.node.clone()?, *since))
         });
-        let kept = with_history(session, known.collect(), self.facts.nodes_per_read).await;
+        let kept =
+            with_history((session, &self.prepared.options.log), known.collect(), self.facts.nodes_per_read)
+                .await;
         if kept.is_empty() {
             return Ok(());
         }
@@ -189,14 +192,14 @@ impl Subscriber<'_> {
 /// Nodes with their number and since when nothing is known of them: those of which the server says that it keeps
 /// history.
 async fn with_history(
-    session: &Session,
+    (session, log): (&Session, &WireLog),
     known: Vec<(usize, NodeId, Timestamp)>,
     per_read: usize,
 ) -> Vec<(usize, NodeId, Timestamp)> {
     let ids: Vec<ReadValueId> =
         known.iter().map(|(_, id, _)| ReadValueId::new(id.clone(), AttributeId::AccessLevel)).collect();
     // Whether the session is still there is told by its subscriptions.
-    let levels = server::read(session, &ids, per_read, 0.0).await.unwrap_or_default();
+    let levels = server::read(session, log, &ids, per_read).await.unwrap_or_default();
     let keeps =
         |level: &DataValue| matches!(level.value, Some(Variant::Byte(level)) if level & HISTORY_READ != 0);
     known.into_iter().zip(levels).filter(|(_, level)| keeps(level)).map(|(known, _)| known).collect()

@@ -2,6 +2,7 @@
 
 use super::notify::Republished;
 use super::{Fault, Subscriber, failed};
+use crate::calls::{Call, What};
 use crate::items;
 use crate::limits::REMEMBERED_MAX;
 use crate::server::{self, Facts};
@@ -16,7 +17,9 @@ use tokio::time::Instant;
 impl Subscriber<'_> {
     /// Makes the session what it was before, or new.
     pub(super) async fn set_up(&mut self, session: &Arc<Session>, same_session: bool) -> Result<(), Fault> {
-        self.facts = Facts::ask(session).await.map_err(failed("reading namespaces and limits"))?;
+        self.facts = Facts::ask(session, &self.prepared.options.log)
+            .await
+            .map_err(failed("reading namespaces and limits"))?;
         self.types.forget();
         self.warn_of_indexes();
         self.come_home();
@@ -91,7 +94,9 @@ impl Subscriber<'_> {
     ) -> Result<Vec<Option<Vec<u32>>>, Fault> {
         let request =
             TransferSubscriptions::new(session).subscription_ids(ids.to_vec()).send_initial_values(false);
-        let results = match request.send(session.channel()).await {
+        let call =
+            Call::begin(&self.prepared.options.log, What("TransferSubscriptions, subscriptions", ids.len()));
+        let results = match call.answer(request.send(session.channel()).await) {
             Ok(answer) => answer.results.unwrap_or_default(),
             Err(error) if is_of_connection(error.status()) => {
                 return Err(failed("taking up subscriptions")(error));
@@ -135,7 +140,9 @@ impl Subscriber<'_> {
             return Ok(());
         }
         tracing::info!(source = %self.prepared.name, nodes = moved.len(), "the server has numbered its namespaces anew");
-        items::remove(session, &mut self.items, &moved).await.map_err(failed("giving up monitored items"))
+        items::remove(session, &self.prepared.options.log, &mut self.items, &moved)
+            .await
+            .map_err(failed("giving up monitored items"))
     }
 
     /// Monitors all nodes that are not, and reads what happened while they were not.
@@ -163,9 +170,11 @@ impl Subscriber<'_> {
         }
         // A namespace may have come, too.
         if wanted.iter().any(|index| self.items.get(*index).is_some_and(|item| item.node.is_none())) {
-            self.facts = Facts::ask(session).await.map_err(failed("reading namespaces and limits"))?;
+            self.facts = Facts::ask(session, &self.prepared.options.log)
+                .await
+                .map_err(failed("reading namespaces and limits"))?;
         }
-        items::remove(session, &mut self.items, &wanted)
+        items::remove(session, &self.prepared.options.log, &mut self.items, &wanted)
             .await
             .map_err(failed("giving up monitored items"))?;
         self.place(session, wanted).await
@@ -208,7 +217,7 @@ impl Subscriber<'_> {
             self.items.iter().enumerate().filter(|(index, item)| item.at.is_some() && is_broken(*index));
         let (indexes, ids): (Vec<usize>, Vec<_>) =
             nodes.filter_map(|(index, item)| Some((index, server::value_of(item.node.clone()?)))).unzip();
-        let read = server::read(session, &ids, self.facts.nodes_per_read, 0.0);
+        let read = server::read(session, &self.prepared.options.log, &ids, self.facts.nodes_per_read);
         let values: Vec<DataValue> = read.await.map_err(failed("reading nodes"))?;
         let mut samples = Samples::default();
         for (index, data) in indexes.into_iter().zip(values) {

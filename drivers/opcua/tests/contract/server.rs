@@ -123,11 +123,20 @@ fn endpoint(endpoint_url: UAString) -> EndpointDescription {
         endpoint_url,
         security_mode: MessageSecurityMode::None,
         security_policy_uri: SecurityPolicy::None.to_uri().into(),
-        user_identity_tokens: Some(vec![UserTokenPolicy {
-            policy_id: "anonymous".into(),
-            token_type: UserTokenType::Anonymous,
-            ..Default::default()
-        }]),
+        user_identity_tokens: Some(vec![
+            UserTokenPolicy {
+                policy_id: "anonymous".into(),
+                token_type: UserTokenType::Anonymous,
+                ..Default::default()
+            },
+            // Any user, with the password as it is.
+            UserTokenPolicy {
+                policy_id: "user".into(),
+                token_type: UserTokenType::UserName,
+                security_policy_uri: SecurityPolicy::None.to_uri().into(),
+                ..Default::default()
+            },
+        ]),
         transport_profile_uri: "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary".into(),
         ..Default::default()
     }

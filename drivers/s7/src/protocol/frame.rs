@@ -23,7 +23,7 @@ pub const OVERHEAD: usize = HEADER + DATA_HEADER;
 pub const PACKET_MAX: usize = 2_048;
 
 const VERSION: u8 = 3;
-const CONNECT_REQUEST: u8 = 0xE0;
+pub(super) const CONNECT_REQUEST: u8 = 0xE0;
 const CONNECT_CONFIRM: u8 = 0xD0;
 const DISCONNECT_REQUEST: u8 = 0x80;
 const ERROR: u8 = 0x70;

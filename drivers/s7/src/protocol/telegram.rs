@@ -32,13 +32,13 @@ pub const JOBS_MAX: u16 = 4;
 /// An answer with less is refused: not even a request for one item with a value would fit.
 pub const PDU_MIN: u16 = 64;
 
-const PROTOCOL: u8 = 0x32;
-const JOB: u8 = 1;
-const ACK: u8 = 2;
-const ACK_DATA: u8 = 3;
-const SETUP: u8 = 0xF0;
-const READ_VAR: u8 = 0x04;
-const WRITE_VAR: u8 = 0x05;
+pub(super) const PROTOCOL: u8 = 0x32;
+pub(super) const JOB: u8 = 1;
+pub(super) const ACK: u8 = 2;
+pub(super) const ACK_DATA: u8 = 3;
+pub(super) const SETUP: u8 = 0xF0;
+pub(super) const READ_VAR: u8 = 0x04;
+pub(super) const WRITE_VAR: u8 = 0x05;
 
 /// Memory areas of a PLC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -5,6 +5,7 @@ use gwp_core::manifest::SettingValue;
 use gwp_core::source::{Emission, PlcType};
 use gwp_core::{GroupId, Quality, Value};
 use gwp_driver_kit::wire::{Dial, Wire};
+use gwp_driver_kit::wire_log::WireLog;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -138,7 +139,7 @@ async fn a_late_answer_is_never_taken_for_another() {
                 good += 1;
             }
             Emission::Samples { .. } | Emission::Failed { .. } => bad += 1,
-            Emission::Connected { .. } => {}
+            Emission::Connected { .. } | Emission::Bookmark { .. } => {}
         }
     }
 }
@@ -159,6 +160,7 @@ async fn without_a_connection_every_group_fails_at_once_and_no_slot_is_lost() {
                 was_down = !up;
                 continue;
             }
+            Emission::Bookmark { .. } => continue,
         };
         assert_eq!(slot.skipped, 0);
         if let Some(last) = last[group.index()].replace(slot.number) {
@@ -293,7 +295,40 @@ async fn a_plc_that_takes_no_connection_is_told_so_by_the_handshake() {
         let (near, mut far) = tokio::io::duplex(1_024);
         far.write_all(answer).await.unwrap();
         far.shutdown().await.unwrap();
-        let error = Client::connect(Wire::new(near), tsaps, 960).await.unwrap_err();
+        let error = Client::connect(Wire::new(near), tsaps, 960, WireLog::default()).await.unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_wire_log_has_the_handshake_and_each_packet() {
+    use crate::client::Client;
+    use crate::protocol::frame::Tsaps;
+    use crate::protocol::telegram::{Area, Item};
+    use gwp_core::manifest::Settings;
+    use gwp_driver_contract::log::Log;
+    let written = Log::capture();
+    let mut settings = Settings::default();
+    settings.set("wire_log", SettingValue::Text("bytes".into()));
+    let log = WireLog::new(&"filler".into(), &settings);
+    let (near, far) = tokio::io::duplex(4_096);
+    let device = Device::new(240, |asked| vec![Act::Send(asked.answer())]);
+    tokio::spawn(device.serve(far));
+    let tsaps = Tsaps { local: 0x100, remote: 0x102 };
+    let mut client = Client::connect(Wire::new(near), tsaps, 960, log).await.unwrap();
+    let item = Item { area: Area::Blocks, block: 1, start: 4, bit: None, count: 2 };
+    client.read(&[item], Duration::from_secs(1)).await.unwrap();
+    let lines = written.lines();
+    let said = [
+        "-> connect request, 22 bytes: 03 00 00 16 11 e0 ",
+        "<- connection confirmed, ",
+        "-> request 1: setup, 25 bytes: 03 00 00 19 02 f0 80 32 01 ",
+        "<- answer to 1: setup, 27 bytes: ",
+        "-> request 2: read, items: 1, 31 bytes: ",
+        "<- answer to 2: read, items: 1, 27 bytes: ",
+    ];
+    assert_eq!(lines.len(), said.len(), "{lines:?}");
+    for (line, said) in lines.iter().zip(said) {
+        assert!(line.contains(said) && line.ends_with("source=filler"), "{line}");
     }
 }

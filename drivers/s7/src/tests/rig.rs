@@ -10,6 +10,7 @@ use gwp_core::source::PlcType;
 use gwp_driver_contract::rig::declare;
 pub use gwp_driver_contract::rig::{Running, Slot, ms};
 use gwp_driver_kit::wire::{Dial, Wire};
+use gwp_driver_kit::wire_log::WireLog;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -75,6 +76,6 @@ pub fn start(
     let declaration = declare(&settings, &groups);
     let (prepared, errors) = Prepared::new(&declaration);
     assert_eq!(errors, []);
-    let dial = PlcDial { wires, tsaps: prepared.link.tsaps, pdu: prepared.link.pdu };
+    let dial = PlcDial { wires, tsaps: prepared.link.tsaps, pdu: prepared.link.pdu, log: WireLog::default() };
     Running::of(Box::new(S7Source::new("plc".into(), declaration.groups, prepared, Arc::new(dial))))
 }

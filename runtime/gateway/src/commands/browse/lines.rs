@@ -1,11 +1,14 @@
 //! A tree of nodes as text, and as `tag` lines: pure.
 
-use crate::commands::import::text::{Names, line, name, quoted};
-use gwp_driver_opcua::browse::{Data, Found, Tree};
+use crate::commands::import::text::{Names, line, name, quoted, unit};
+use gwp_core::source::PlcType;
+use gwp_driver_opcua::browse::{Data, ENGINEERING_UNITS, Found, Tree};
 use std::collections::HashMap;
 
 /// Widest column that others are aligned behind.
 const COLUMN_MAX: usize = 48;
+/// Elements of an array that become tags; of longer ones a comment tells.
+const ELEMENTS_MAX: usize = 100;
 
 /// One line per node, indented by level.
 pub fn tree(tree: &Tree) -> String {
@@ -55,9 +58,9 @@ const fn access(data: &Data) -> &'static str {
     }
 }
 
-/// A line per variable that a tag can hold; the others as comments that say why not.
+/// A line per variable that a tag can hold, and per element of an array; the others as comments that say why not.
 pub fn tags(tree: &Tree) -> String {
-    let usable = |node: &&Found| node.data.is_some();
+    let usable = |node: &&Found| node.data.is_some() && !is_told_unit(tree, node);
     let mut named: HashMap<String, usize> = HashMap::new();
     for node in tree.nodes.iter().filter(usable) {
         *named.entry(node.name.to_lowercase()).or_default() += 1;
@@ -75,21 +78,65 @@ pub fn tags(tree: &Tree) -> String {
         let is_twin = named.get(&node.name.to_lowercase()).is_some_and(|count| *count > 1);
         let parent = node.parent.map(|parent| &tree.nodes[parent]).filter(|_| is_twin);
         let wanted = parent.map_or(node.name.clone(), |parent| format!("{}_{}", parent.name, node.name));
-        let plc_type = data.plc_type.map_or("", |known| known.word());
-        let mut about = Vec::new();
-        let mut address = node.address.clone();
-        let dimensions = data.dimensions.unwrap_or(0);
-        if dimensions > 0 {
-            address.truncate(address.trim_end_matches("#/").len());
-            address.push_str(&format!("#{}", "/0".repeat(dimensions)));
-            about.push("an array: the first element");
+        let rest = behind(data);
+        let mut row = |wanted: &str, address: &str| {
+            rows.push([name(&names.take(wanted)), quoted(address), rest.clone()]);
+        };
+        // Behind an identifier that contains `#/` stands one already.
+        let node_address = node.address.strip_suffix("#/").unwrap_or(&node.address);
+        match (data.dimensions.unwrap_or(0), data.length) {
+            (0, _) => row(&wanted, &node.address),
+            (1, Some(length)) => {
+                for element in 0..length.min(ELEMENTS_MAX) {
+                    row(&format!("{wanted}_{element}"), &format!("{node_address}#/{element}"));
+                }
+                if length > ELEMENTS_MAX {
+                    let cut =
+                        format!("// {}: of {length} elements the first {ELEMENTS_MAX}", line(&node.name));
+                    comments.entry(rows.len()).or_default().push(cut);
+                }
+            }
+            (dimensions, _) => row(&wanted, &format!("{node_address}#{}", "/0".repeat(dimensions))),
         }
-        if data.writable {
-            about.push("can be written");
-        }
-        let comment = if about.is_empty() { String::new() } else { format!("  // {}", about.join("; ")) };
-        rows.push([name(&names.take(&wanted)), quoted(&address), format!("{plc_type}{comment}")]);
     }
+    text(&rows, &comments)
+}
+
+/// The property whose unit its variable has.
+fn is_told_unit(tree: &Tree, node: &Found) -> bool {
+    let parent = node.parent.and_then(|parent| tree.nodes[parent].data.as_ref());
+    node.name == ENGINEERING_UNITS && parent.is_some_and(|data| data.unit.is_some())
+}
+
+/// What stands behind the `:` of a tag: type, unit, and what there is to say.
+fn behind(data: &Data) -> String {
+    let mut text = data.plc_type.map_or("", |known| known.word()).to_owned();
+    let mut about = Vec::new();
+    if let Some(told) = &data.unit {
+        match unit(told).filter(|_| data.plc_type.is_some_and(is_number)) {
+            Some(unit) => text.extend([" ", &unit]),
+            None => about.push(format!("in {}", line(told))),
+        }
+    }
+    match (data.dimensions.unwrap_or(0), data.length) {
+        (0, _) | (1, Some(_)) => {}
+        _ => about.push("an array: the first element".into()),
+    }
+    if data.writable {
+        about.push("can be written".into());
+    }
+    if !about.is_empty() {
+        text.extend(["  // ", &about.join("; ")]);
+    }
+    text
+}
+
+fn is_number(plc_type: PlcType) -> bool {
+    plc_type.whole_bounds().is_some() || matches!(plc_type, PlcType::Real | PlcType::Lreal)
+}
+
+/// Rows in columns; comments stand before the row of their number.
+fn text(rows: &[[String; 3]], comments: &HashMap<usize, Vec<String>>) -> String {
     let width = |column: usize| widest(rows.iter().map(|row| row[column].as_str()));
     let (first, second) = (width(0), width(1));
     let mut out = String::new();
@@ -122,7 +169,6 @@ fn obstacle(node: &Found, data: &Data) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gwp_core::source::PlcType;
 
     fn variable(name: &str, parent: usize, data: Data) -> Found {
         let address = format!("nsu=urn:plant;s=\"{name}\"");
@@ -134,6 +180,8 @@ mod tests {
             plc_type: Some(plc_type),
             type_name: type_name.into(),
             dimensions: Some(0),
+            length: None,
+            unit: None,
             readable: true,
             writable: false,
             value: None,
@@ -195,14 +243,56 @@ mod tests {
         assert!(columns.windows(2).all(|two| two[0] == two[1]), "{got}");
     }
 
+    /// A number with a unit, one with a unit that is not known, and arrays, one of which is long.
+    fn measured() -> Tree {
+        let real = || data(PlcType::Lreal, "Double");
+        let unit = |name: &str| Data { unit: Some(name.into()), ..real() };
+        let array = |length| Data { dimensions: Some(1), length, ..real() };
+        let property = Data { plc_type: None, ..data(PlcType::Int, "Structure") };
+        let nodes = vec![
+            variable("Oil", 0, Data { writable: true, ..unit("°C") }),
+            variable(ENGINEERING_UNITS, 0, property.clone()),
+            variable("Way", 2, unit("furlong")),
+            variable(ENGINEERING_UNITS, 2, property),
+            variable("Profile", 4, Data { unit: Some("bar".into()), ..array(Some(2)) }),
+            Found { address: "ns=2;s=a#/b#/".into(), ..variable("Long", 5, array(Some(ELEMENTS_MAX + 1))) },
+            variable("Open", 6, array(None)),
+            variable("Named", 7, Data { unit: Some("bar".into()), ..data(PlcType::String, "String") }),
+        ];
+        Tree { nodes, left_out: Vec::new() }
+    }
+
+    #[test]
+    fn tags_have_units_and_arrays_a_tag_for_each_element() {
+        let got = tags(&measured());
+        let lines: Vec<String> =
+            got.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let [oil, way, first, second, long, rest @ ..] = lines.as_slice() else { panic!("{got}") };
+        assert_eq!(oil, r##"tag Oil at "nsu=urn:plant;s=\"Oil\"" : lreal degC // can be written"##);
+        assert_eq!(way, r##"tag Way at "nsu=urn:plant;s=\"Way\"" : lreal // in furlong"##);
+        assert_eq!(first, r##"tag Profile_0 at "nsu=urn:plant;s=\"Profile\"#/0" : lreal bar"##);
+        assert_eq!(second, r##"tag Profile_1 at "nsu=urn:plant;s=\"Profile\"#/1" : lreal bar"##);
+        assert_eq!(long, "tag Long_0 at \"ns=2;s=a#/b#/0\" : lreal");
+        let [.., last, cut, open, named] = rest else { panic!("{got}") };
+        assert_eq!(last, "tag Long_99 at \"ns=2;s=a#/b#/99\" : lreal");
+        assert_eq!(cut, "// Long: of 101 elements the first 100");
+        assert_eq!(
+            open,
+            r##"tag Open at "nsu=urn:plant;s=\"Open\"#/0" : lreal // an array: the first element"##
+        );
+        assert_eq!(named, r##"tag Named at "nsu=urn:plant;s=\"Named\"" : string // in bar"##);
+    }
+
     #[test]
     fn what_is_printed_is_right_below_a_source() {
         let head = "source line : opcua {\n  address = \"opc.tcp://10.1.4.40:4840\"\n";
-        let text =
-            format!("{head}{}}}\nsink screen : console {{}}\nflow all = line -> screen\n", tags(&example()));
-        let mut said = crate::commands::program::of_text("a.gwp", &text).diagnostics;
-        // That of the console's journal.
-        said.retain(|said| said.severity != gwp_syntax::Severity::Note);
-        assert!(said.is_empty(), "{said:?}");
+        for tree in [example(), measured()] {
+            let text =
+                format!("{head}{}}}\nsink screen : console {{}}\nflow all = line -> screen\n", tags(&tree));
+            let mut said = crate::commands::program::of_text("a.gwp", &text).diagnostics;
+            // That of the console's journal.
+            said.retain(|said| said.severity != gwp_syntax::Severity::Note);
+            assert!(said.is_empty(), "{said:?}");
+        }
     }
 }
