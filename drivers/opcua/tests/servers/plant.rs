@@ -238,3 +238,47 @@ async fn a_subscription_that_says_nothing_once_it_is_taken_over_is_made_anew() {
     reader.follow(COUNTER, &mut Vec::new(), 10).await;
     reader.stop().await;
 }
+
+/// Structures that the standard describes have fields, like those of the server's own.
+async fn structures_of_the_standard(start_peer: Start, name: &str) {
+    let (_folder, peer) = plain(start_peer, name, &[]);
+    let points: Vec<Tag> = vec![
+        ("i=2256#/State".into(), PlcType::Dint, false),
+        ("i=2256#/BuildInfo/ProductName".into(), PlcType::String, false),
+        ("i=2256#/StartTime".into(), PlcType::Time, false),
+        ("i=2261".into(), PlcType::String, false),
+        ("i=2257".into(), PlcType::Time, false),
+        (at("Counter"), PlcType::Udint, false),
+    ];
+    for mode in ["subscribe", "poll"] {
+        let mut settings = quick();
+        settings.push(("mode", SettingValue::Text(mode.into())));
+        let mut reader = start(&peer.url, &settings, if mode == "poll" { 200 } else { 0 }, &points);
+        let (_, state, quality) = reader.newest(0).await;
+        assert_eq!((state, quality), (Value::Int(0), Quality::GOOD), "it runs");
+        // The same stands in nodes of its own.
+        for (field, node) in [(1, 3), (2, 4)] {
+            let (_, of_field, quality) = reader.newest(field).await;
+            assert_eq!(quality, Quality::GOOD, "{}", points[field].0);
+            assert_eq!(of_field, reader.newest(node).await.1, "{}", points[field].0);
+        }
+        // Notifications are still what they are.
+        let count = reader.number(5).await;
+        reader.until(5, |value| *value != Value::Int(count)).await;
+        reader.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn structures_of_the_standard_at_node_opcua() {
+    if enabled() {
+        structures_of_the_standard(Peer::node, "standard-node").await;
+    }
+}
+
+#[tokio::test]
+async fn structures_of_the_standard_at_asyncua() {
+    if enabled() {
+        structures_of_the_standard(asyncua, "standard-asyncua").await;
+    }
+}
