@@ -10,7 +10,12 @@ use gwp_driver_contract::{Adapter, Device, Place};
 use gwp_driver_opcua::OpcUa;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::DuplexStream;
+use tokio::time::{Instant, timeout_at};
+
+/// What does not come in this time does not come: no test reads longer.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Settings with which a test does not wait long.
 pub fn quick() -> Vec<(&'static str, SettingValue)> {
@@ -32,6 +37,7 @@ pub fn quick() -> Vec<(&'static str, SettingValue)> {
 /// A running source and what it has said.
 pub struct Reader {
     running: Running,
+    deadline: Instant,
     newest: BTreeMap<usize, (Timestamp, Value, Quality)>,
     /// Samples that nobody has looked at, by tag.
     waiting: BTreeMap<usize, VecDeque<(Timestamp, Value, Quality)>>,
@@ -51,13 +57,17 @@ pub fn start(
     let mut declaration = declare(&all, &[(period_ms, &points)]);
     declaration.device_time = true;
     let source = OpcUa.prepare(declaration).unwrap_or_else(|errors| panic!("{errors:?}"));
-    Reader { running: Running::of(source), newest: BTreeMap::new(), waiting: BTreeMap::new() }
+    let deadline = Instant::now() + PATIENCE;
+    Reader { running: Running::of(source), deadline, newest: BTreeMap::new(), waiting: BTreeMap::new() }
 }
 
 impl Reader {
     /// Takes the next emission; whether the connection changed.
     async fn step(&mut self) -> Option<bool> {
-        match self.running.next().await {
+        // There is always something, if only of another tag.
+        assert!(Instant::now() < self.deadline, "what is waited for does not come");
+        let next = timeout_at(self.deadline, self.running.next()).await;
+        match next.expect("something comes") {
             Emission::Connected { up, .. } => Some(up),
             Emission::Samples { batch, .. } => {
                 for index in 0..batch.len() {
