@@ -52,7 +52,7 @@ impl TypeLoader for First {
 
 /// Whether a type is decoded by what the server says of it.
 fn is_described(node: &NodeId) -> bool {
-    node.namespace > 0 || OWN.iter().all(|own| NodeId::from(*own) != *node)
+    node.namespace > 0 || OWN.iter().all(|own| *node != *own)
 }
 
 /// Lets the session decode the server's structures, if a tag needs that. Without them such tags are
