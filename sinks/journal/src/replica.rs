@@ -12,6 +12,7 @@
 
 use crate::change::wire::{FrameKind, Op, open_change, open_frame};
 use crate::change::{Change, Standing, Trail, damaged};
+use crate::ledger::Ledger;
 use crate::limits::GROUP_BYTES;
 use crate::reader::LogReader;
 use crate::segments::{Segments, keyspace_options};
@@ -63,7 +64,10 @@ impl Replica {
         let trail = Trail::load(&db, &meta)?;
         let whole = is_whole(&meta)?;
         let state = match whole {
-            true => State::Whole(StandbySide::new(trail.place(), trail.hash())),
+            true => {
+                make_ledger(&db)?;
+                State::Whole(StandbySide::new(trail.place(), trail.hash()))
+            }
             false => State::Empty,
         };
         Ok(Replica { dir: dir.into(), db, meta, trail, state })
@@ -288,6 +292,7 @@ impl Replica {
             return Err(StoreError::Damaged(format!("a copy of {place} whose log ends at {log}")));
         }
         self.state = State::Failed;
+        make_ledger(&self.db)?;
         let mut change = self.trail.begin_copied();
         change.remove(&self.meta, FILLING);
         self.trail.commit_copied(change, place, hash)?;
@@ -311,6 +316,13 @@ impl Replica {
             _ => Ok(Opened { store: Store::load(self.db, options)?, salvaged: None }),
         }
     }
+}
+
+/// A store has a ledger, and a copy of one without a gap has none: to make a keyspace takes a dozen syncs, which a
+/// takeover should not wait for.
+fn make_ledger(db: &Database) -> Result<(), StoreError> {
+    Ledger::open(db)?;
+    Ok(())
 }
 
 fn is_whole(meta: &Keyspace) -> Result<bool, StoreError> {
