@@ -10,6 +10,7 @@
 //! Never secrets: a driver whose protocol carries some hands over what it does ([`WireLog::call`]), not bytes.
 
 use gwp_core::manifest::{Need, Setting, SettingKind, Settings};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -92,6 +93,41 @@ impl WireLog {
             tracing::info!(target: "wire", %source, "{left_out} lines left out, as more than {LINES_PER_SECOND} came in a second");
         }
         tracing::info!(target: "wire", %source, "{}", text(shared));
+    }
+}
+
+/// Wire logs of a connection with several devices on it, by their numbers: a device may have a level of its own.
+#[derive(Clone, Debug, Default)]
+pub struct WireLogs {
+    source: WireLog,
+    of_devices: BTreeMap<u8, WireLog>,
+}
+
+impl WireLogs {
+    /// As the settings of the source say, and those of its devices where they say something.
+    pub fn new<'a>(
+        source: &Arc<str>,
+        settings: &Settings,
+        devices: impl IntoIterator<Item = (u8, &'a Settings)>,
+    ) -> WireLogs {
+        let own = devices.into_iter().filter(|(_, settings)| settings.get(WIRE_LOG.name).is_some());
+        let of_devices = own.map(|(device, settings)| (device, WireLog::new(source, settings))).collect();
+        WireLogs { source: WireLog::new(source, settings), of_devices }
+    }
+
+    /// That of a device.
+    pub fn of(&self, device: u8) -> &WireLog {
+        self.of_devices.get(&device).unwrap_or(&self.source)
+    }
+
+    /// That of what belongs to no device.
+    pub fn of_source(&self) -> &WireLog {
+        &self.source
+    }
+
+    /// Whether any is on.
+    pub fn is_on(&self) -> bool {
+        self.source.is_on() || self.of_devices.values().any(WireLog::is_on)
     }
 }
 
@@ -204,6 +240,22 @@ mod tests {
         for (line, said) in lines.iter().zip(said) {
             assert!(line.contains("INFO wire: ") && line.contains(&format!("{said} source=press")), "{line}");
         }
+    }
+
+    #[test]
+    fn a_device_has_a_level_of_its_own() {
+        let settings = |word: Option<&str>| {
+            let mut settings = Settings::default();
+            word.into_iter().for_each(|word| settings.set("wire_log", SettingValue::Text(word.into())));
+            settings
+        };
+        let [off, frames, none] = [settings(Some("off")), settings(Some("frames")), settings(None)];
+        let logs = WireLogs::new(&"line".into(), &off, [(7, &frames), (8, &none)]);
+        assert!(logs.is_on() && logs.of(7).is_on());
+        assert!(!logs.of(8).is_on() && !logs.of(9).is_on() && !logs.of_source().is_on());
+        let logs = WireLogs::new(&"line".into(), &frames, [(7, &off)]);
+        assert!(!logs.of(7).is_on() && logs.of(8).is_on() && logs.of_source().is_on());
+        assert!(!WireLogs::new(&"line".into(), &off, [(7, &off)]).is_on());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::exception::Exception;
 use crate::point::Span;
 use crate::wire::{Recorded, Wire};
 use crate::write::WriteRequest;
-use gwp_driver_kit::wire_log::{Way, WireLog};
+use gwp_driver_kit::wire_log::{Way, WireLogs};
 use std::io;
 use std::time::Duration;
 use tokio_modbus::client::{Client as _, Context, rtu, tcp};
@@ -56,15 +56,15 @@ pub struct Client {
     wire: Wire,
     context: Context,
     framing: Framing,
-    log: WireLog,
+    logs: WireLogs,
 }
 
 impl Client {
-    pub fn new(wire: Wire, framing: Framing, log: WireLog) -> Client {
-        if log.is_on() {
+    pub fn new(wire: Wire, framing: Framing, logs: WireLogs) -> Client {
+        if logs.is_on() {
             wire.record();
         }
-        Client { context: attach(&wire, framing), wire, framing, log }
+        Client { context: attach(&wire, framing), wire, framing, logs }
     }
 
     /// Begins anew on the same wire: nothing half sent or half received is left over.
@@ -77,7 +77,8 @@ impl Client {
         let drained = self.wire.drain().await;
         let came = self.wire.recorded().came;
         if came.length > 0 {
-            self.log.frame(Way::Came, &came.first, came.length, || "bytes that nobody asked for".into());
+            let says = || "bytes that nobody asked for".into();
+            self.logs.of_source().frame(Way::Came, &came.first, came.length, says);
         }
         drained.map_err(Fault::Closed)
     }
@@ -128,13 +129,14 @@ impl Client {
 
     /// Writes a request and what came of it into the wire log.
     fn tell(&self, unit: u8, asked: impl FnOnce() -> String, fault: Option<&Fault>) {
-        if !self.log.is_on() {
+        if !self.logs.is_on() {
             return;
         }
         let Recorded { sent, came } = self.wire.recorded();
-        self.log.frame(Way::Sent, &sent.first, sent.length, || format!("unit {unit}: {}", asked()));
+        let log = self.logs.of(unit);
+        log.frame(Way::Sent, &sent.first, sent.length, || format!("unit {unit}: {}", asked()));
         let answered = || fault.map_or_else(|| "answered".into(), Fault::to_string);
-        self.log.frame(Way::Came, &came.first, came.length, || format!("unit {unit}: {}", answered()));
+        log.frame(Way::Came, &came.first, came.length, || format!("unit {unit}: {}", answered()));
     }
 }
 
@@ -231,10 +233,10 @@ mod tests {
         assert!(matches!(answer(Response::WriteSingleRegister(1, 2), hr(1)), Err(Fault::Broken(_))));
     }
 
-    fn log(word: &str) -> WireLog {
+    fn log(word: &str) -> WireLogs {
         let mut settings = gwp_core::manifest::Settings::default();
         settings.set("wire_log", gwp_core::manifest::SettingValue::Text(word.into()));
-        WireLog::new(&"press".into(), &settings)
+        WireLogs::new(&"press".into(), &settings, [])
     }
 
     /// Lines of the wire log without what all have in common.

@@ -28,7 +28,7 @@ mod write;
 
 use gwp_core::manifest::{Manifest, SettingError};
 use gwp_core::source::{Driver, GroupLoad, Source, SourceDeclaration};
-use gwp_driver_kit::wire_log::WireLog;
+use gwp_driver_kit::wire_log::WireLogs;
 use prepare::Prepared;
 use settings::Transport;
 use source::ModbusSource;
@@ -60,8 +60,10 @@ impl Driver for Modbus {
         match prepared.link.dial.clone() {
             Some(dial) if errors.is_empty() => {
                 let name = declaration.item.name.clone();
-                let log = WireLog::new(&name, &declaration.item.settings);
-                Ok(Box::new(ModbusSource::new(name, declaration.groups, prepared, dial, log)))
+                let units = prepared.groups.iter().map(|plan| plan.unit);
+                let devices = units.zip(declaration.groups.iter().map(|group| &group.device_settings));
+                let logs = WireLogs::new(&name, &declaration.item.settings, devices);
+                Ok(Box::new(ModbusSource::new(name, declaration.groups, prepared, dial, logs)))
             }
             _ => {
                 if errors.is_empty() {

@@ -23,7 +23,7 @@ use crate::write::WriteRequest;
 use gwp_core::Quality;
 use gwp_core::source::SourceMeter;
 use gwp_driver_kit::connector::{Lost, Supply};
-use gwp_driver_kit::wire_log::WireLog;
+use gwp_driver_kit::wire_log::WireLogs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub struct Link {
     ever_connected: bool,
     outages: u32,
     meter: Arc<SourceMeter>,
-    log: WireLog,
+    logs: WireLogs,
 }
 
 impl Link {
@@ -73,7 +73,7 @@ impl Link {
         transport: Transport,
         timing: Timing,
         meter: Arc<SourceMeter>,
-        log: WireLog,
+        logs: WireLogs,
     ) -> Link {
         Link {
             supply,
@@ -87,7 +87,7 @@ impl Link {
             ever_connected: false,
             outages: 0,
             meter,
-            log,
+            logs,
         }
     }
 
@@ -197,7 +197,7 @@ impl Link {
         }
         match self.supply.take(self.timing.timeout).await {
             Some(wire) => {
-                self.client = Some(Client::new(wire, self.transport.framing(), self.log.clone()));
+                self.client = Some(Client::new(wire, self.transport.framing(), self.logs.clone()));
                 self.proven = false;
                 self.must_be_silent = false;
                 self.ever_connected = true;

@@ -168,6 +168,7 @@ const DEVICE_SETTINGS: &[Setting] = &[
     of_device(REGISTERS_MAX),
     of_device(COILS_MAX),
     of_device(GAP_MAX),
+    of_device(WIRE_LOG),
 ];
 
 const ADDRESSES: &[(&str, &str)] = &[

@@ -19,7 +19,7 @@ use gwp_core::scan::{Polled, Poller, run_polled};
 use gwp_core::source::{GroupDeclaration, Source, SourceContext, SourceError, SourceMeter};
 use gwp_core::{BoxFuture, Clock, Quality, TagId, Timestamp};
 use gwp_driver_kit::connector::{Presence, connector};
-use gwp_driver_kit::wire_log::WireLog;
+use gwp_driver_kit::wire_log::WireLogs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,7 +31,7 @@ pub struct ModbusSource {
     transport: Transport,
     link: LinkSettings,
     dial: Arc<dyn Dial>,
-    log: WireLog,
+    logs: WireLogs,
     groups: Vec<GroupDeclaration>,
     plans: Vec<GroupPlan>,
     /// Tags that may be written: unit and point.
@@ -44,7 +44,7 @@ impl ModbusSource {
         groups: Vec<GroupDeclaration>,
         prepared: Prepared,
         dial: Arc<dyn Dial>,
-        log: WireLog,
+        logs: WireLogs,
     ) -> ModbusSource {
         let writable = groups.iter().zip(&prepared.groups).flat_map(|(group, plan)| {
             let declared = group.tags.iter().zip(&group.points).zip(&plan.points);
@@ -57,7 +57,7 @@ impl ModbusSource {
             transport: prepared.transport,
             link: prepared.link,
             dial,
-            log,
+            logs,
             groups,
             plans: prepared.groups,
         }
@@ -86,7 +86,7 @@ impl Source for ModbusSource {
                         self.transport,
                         self.link.timing,
                         cx.meter.clone(),
-                        self.log.clone(),
+                        self.logs.clone(),
                     ),
                     units: Units::new(
                         self.plans.iter().map(|plan| plan.unit),

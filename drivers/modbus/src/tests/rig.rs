@@ -19,7 +19,7 @@ use gwp_core::source::{
 };
 use gwp_core::stop::{StopSource, stop_pair};
 use gwp_core::{Batch, BoxFuture, Clock, GroupId, Quality, TagId, Timestamp, Value};
-use gwp_driver_kit::wire_log::WireLog;
+use gwp_driver_kit::wire_log::WireLogs;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -119,7 +119,7 @@ impl Running {
         let (prepared, errors) = Prepared::new(transport, &declaration);
         assert!(errors.is_empty(), "{errors:?}");
         let name = declaration.item.name.clone();
-        Running::of(Box::new(ModbusSource::new(name, declaration.groups, prepared, dial, WireLog::default())))
+        Running::of(Box::new(ModbusSource::new(name, declaration.groups, prepared, dial, WireLogs::default())))
     }
 
     pub fn of(source: Box<dyn Source>) -> Running {
