@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::Instant;
 
 /// A connection attempt has failed; further ones follow with growing pauses.
 #[derive(Debug)]
@@ -81,12 +82,15 @@ impl Presence {
     }
 }
 
+/// A wire that nobody has used for so long may have been closed by its device.
+const STOOD: Duration = Duration::from_secs(1);
+
 /// The connecting side.
 pub struct Connector<W = Wire> {
     dial: Arc<dyn Dial<W>>,
     connect_timeout: Duration,
     backoff: Backoff,
-    wires: mpsc::Sender<Result<W, Down>>,
+    wires: mpsc::Sender<Result<(W, Instant), Down>>,
     lost: mpsc::Receiver<Lost>,
     presence: Arc<Presence>,
     name: Arc<str>,
@@ -95,10 +99,12 @@ pub struct Connector<W = Wire> {
 /// The polling side.
 #[derive(Debug)]
 pub struct Supply<W = Wire> {
-    wires: mpsc::Receiver<Result<W, Down>>,
+    wires: mpsc::Receiver<Result<(W, Instant), Down>>,
     lost: mpsc::Sender<Lost>,
     /// A wire may come at any moment: worth a wait. Else only a look.
     hopeful: bool,
+    /// The wire taken last had stood for a while.
+    had_stood: bool,
 }
 
 /// Both sides for one connection.
@@ -113,7 +119,7 @@ pub fn connector<W>(
     let (lost, lost_rx) = mpsc::channel(1);
     let connector =
         Connector { dial, connect_timeout, backoff, wires: wires_tx, lost: lost_rx, presence, name };
-    (connector, Supply { wires, lost, hopeful: true })
+    (connector, Supply { wires, lost, hopeful: true, had_stood: false })
 }
 
 impl<W> Supply<W> {
@@ -127,12 +133,21 @@ impl<W> Supply<W> {
             };
             self.hopeful = false;
             match item {
-                Some(Ok(wire)) => return Some(wire),
+                Some(Ok((wire, since))) => {
+                    self.had_stood = since.elapsed() >= STOOD;
+                    return Some(wire);
+                }
                 // Behind the word of a failure may already stand the wire of a later attempt.
                 Some(Err(Down)) => {}
                 None => return None,
             }
         }
+    }
+
+    /// Whether the wire taken last had stood open for a while before anybody asked for it, as on a warm standby: found
+    /// closed it is one that had worked.
+    pub fn had_stood(&self) -> bool {
+        self.had_stood
     }
 
     /// Gives word that the wire taken last is lost.
@@ -168,7 +183,7 @@ impl<W> Connector<W> {
                         tracing::info!(source = %self.name, "connected");
                         self.report(&mut up, true).await;
                     }
-                    if self.wires.send(Ok(wire)).await.is_err() {
+                    if self.wires.send(Ok((wire, Instant::now()))).await.is_err() {
                         return;
                     }
                 }

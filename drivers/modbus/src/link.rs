@@ -104,6 +104,7 @@ impl Link {
     /// Reads `span` from `unit`. A connection that had worked and turns out to be closed is opened
     /// again, once and at no charge.
     pub async fn read(&mut self, unit: u8, span: Span) -> Result<Answer, Fault> {
+        self.connect().await?;
         let proven = self.proven;
         match self.attempt(unit, span).await {
             Err(Fault::Closed(_)) if proven => self.attempt(unit, span).await,
@@ -198,7 +199,7 @@ impl Link {
         match self.supply.take(self.timing.timeout).await {
             Some(wire) => {
                 self.client = Some(Client::new(wire, self.transport.framing(), self.logs.clone()));
-                self.proven = false;
+                self.proven = self.supply.had_stood();
                 self.must_be_silent = false;
                 self.ever_connected = true;
                 Ok(())

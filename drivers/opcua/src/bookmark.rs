@@ -9,7 +9,7 @@
 //! twice. Pure: owns no session.
 
 use crate::prepare::Prepared;
-use crate::sequence::{after, is_from};
+use crate::sequence::is_from;
 use gwp_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,11 +31,15 @@ pub struct Standing {
     declared: u64,
     /// Address of the server that has them.
     pub server: String,
+    /// When that was started: another start knows nothing of them, and may give their numbers to others.
+    pub start: Option<i64>,
     /// Of its namespaces, by which nodes were numbered.
     pub namespaces: u64,
     pub subscriptions: Vec<Left>,
     /// Index of the node, place among the subscriptions, number of the item.
     pub items: Vec<(u32, u32, u32)>,
+    /// Nodes whose history is still to be read, each since a time (nanoseconds since 1970).
+    pub owed: Vec<(u32, i64)>,
 }
 
 /// A subscription.
@@ -61,15 +65,18 @@ impl Standing {
     /// With the place that items have.
     pub fn new(prepared: &Prepared, namespaces: u64, subscriptions: Vec<Left>) -> Standing {
         let declared = declared(prepared);
-        let (server, items) = Default::default();
-        Standing { version: VERSION, declared, server, namespaces, subscriptions, items }
+        Standing { version: VERSION, declared, namespaces, subscriptions, ..Standing::default() }
     }
 
-    /// What a run before has left, if it is of the same declaration.
-    pub fn read(bytes: &[u8], prepared: &Prepared) -> Option<Standing> {
+    /// What a run before has left.
+    pub fn read(bytes: &[u8]) -> Option<Standing> {
         let standing: Standing = postcard::from_bytes(bytes).ok()?;
-        let is_ours = standing.version == VERSION && standing.declared == declared(prepared);
-        (is_ours && !standing.subscriptions.is_empty()).then_some(standing)
+        (standing.version == VERSION && !standing.subscriptions.is_empty()).then_some(standing)
+    }
+
+    /// Whether it is of the same declaration: else its subscriptions are of no use.
+    pub fn is_of(&self, prepared: &Prepared) -> bool {
+        self.declared == declared(prepared)
     }
 
     pub fn to_bytes(&self) -> Arc<[u8]> {
@@ -87,13 +94,12 @@ impl Progress {
         encoded(&Progress { version: VERSION, ..self.clone() })
     }
 
-    /// The log has a notification, and with it what happened up to a time.
-    pub fn reached(&mut self, (subscription, number): (u32, u32), newest: Option<Timestamp>) {
+    /// The log has all of a subscription before a number, and with it what happened up to a time.
+    pub fn reached(&mut self, (subscription, upto): (u32, u32), newest: Option<Timestamp>) {
         self.newest = self.newest.max(newest.map(|time| time.0));
-        let next = self.next.entry(subscription).or_insert(number);
-        // One that comes late after all changes nothing.
-        if is_from(number, *next) {
-            *next = after(number);
+        let next = self.next.entry(subscription).or_insert(upto);
+        if is_from(upto, *next) {
+            *next = upto;
         }
     }
 
@@ -139,14 +145,12 @@ mod tests {
         let mut standing = Standing::new(&one, 5, vec![left]);
         standing.items = vec![(0, 0, 11), (1, 0, 12)];
         let bytes = standing.to_bytes();
-        assert_eq!(Standing::read(&bytes, &one), Some(standing));
-        assert_eq!(Standing::read(&bytes, &prepared(&["ns=2;s=b", "ns=2;s=a"])), None, "another order");
-        assert_eq!(Standing::read(&bytes[..bytes.len() - 1], &one), None, "cut short");
-        assert_eq!(
-            Standing::read(&Standing::new(&one, 5, Vec::new()).to_bytes(), &one),
-            None,
-            "nothing left"
-        );
+        let read = Standing::read(&bytes).expect("it is whole");
+        assert_eq!(read, standing);
+        assert!(read.is_of(&one) && !read.is_of(&prepared(&["ns=2;s=b", "ns=2;s=a"])), "another order");
+        assert_eq!(Standing::read(&bytes[..bytes.len() - 1]), None, "cut short");
+        let nothing = Standing::new(&one, 5, Vec::new());
+        assert_eq!(Standing::read(&nothing.to_bytes()), None, "nothing is left");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use gwp_core::sink::with_causes;
 use gwp_core::source::SourceContext;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Why a command that came without a connection was not carried out.
 pub const NO_CONNECTION: &str = "there is no connection to the server";
@@ -28,6 +29,8 @@ pub struct Dialer<'a> {
     told: Vec<String>,
     /// Which server of the set is used, or was last.
     pub at: usize,
+    /// Servers that have refused the user are not asked before.
+    not_before: Vec<Option<Instant>>,
     attempts: usize,
 }
 
@@ -40,6 +43,7 @@ impl<'a> Dialer<'a> {
             pauses_of_refusals: Backoff::new(REFUSED_FIRST, REFUSED_MAX, &prepared.name),
             told: vec![String::new(); 1 + options.others.len()],
             at: 0,
+            not_before: vec![None; 1 + options.others.len()],
             attempts: 0,
         }
     }
@@ -56,6 +60,14 @@ impl<'a> Dialer<'a> {
         let mut pause = REFUSED_MAX;
         for step in 0..count {
             let at = (self.at + step) % count;
+            let until = self.not_before.get(at).copied().flatten();
+            if let Some(left) = until.map(|until| until.saturating_duration_since(Instant::now()))
+                && count > 1
+                && !left.is_zero()
+            {
+                pause = pause.min(left);
+                continue;
+            }
             let mut options = servers[at].clone();
             if step + 1 < count {
                 options.connect_timeout = options.connect_timeout.min(NEXT_SERVER_AFTER);
@@ -65,17 +77,34 @@ impl<'a> Dialer<'a> {
                 Ok(link) => {
                     let level =
                         redundant::level(&link.session, &self.prepared.options.log).await.unwrap_or(0);
-                    if best.as_ref().is_none_or(|(best, ..)| level > *best) {
-                        best = Some((level, at, link));
+                    let worse = match &best {
+                        Some((best, ..)) if level <= *best => Some(link),
+                        _ => best.replace((level, at, link)).map(|(.., link)| link),
+                    };
+                    if let Some(worse) = worse {
+                        worse.close().await;
                     }
                     if level >= redundant::HEALTHY {
                         break;
                     }
                 }
-                Err(error) => pause = self.failed_at(at, &error),
+                Err(error) => pause = pause.min(self.failed_at(at, &error)),
             }
         }
         best.map(|(_, at, link)| self.opened(at, link)).ok_or(pause)
+    }
+
+    /// Whether a server of the set may be asked: it has not refused the user of late.
+    pub fn may_try(&self, at: usize) -> bool {
+        self.not_before.get(at).copied().flatten().is_none_or(|until| until <= Instant::now())
+    }
+
+    /// A server has refused the user.
+    pub fn refused(&mut self, at: usize) {
+        let pause = self.pauses_of_refusals.wait();
+        if let Some(until) = self.not_before.get_mut(at) {
+            *until = Some(Instant::now() + pause);
+        }
     }
 
     /// One attempt at one server.
@@ -109,6 +138,9 @@ impl<'a> Dialer<'a> {
 
     fn failed_at(&mut self, at: usize, error: &ConnectError) -> Duration {
         let pause = if error.locks_out() { self.pauses_of_refusals.wait() } else { self.pauses.wait() };
+        if let (true, Some(until)) = (error.locks_out(), self.not_before.get_mut(at)) {
+            *until = Some(Instant::now() + pause);
+        }
         let text = with_causes(error);
         if self.told.get(at) != Some(&text) {
             let (source, next_s) = (&self.prepared.name, pause.as_secs());

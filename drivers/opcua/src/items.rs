@@ -54,6 +54,8 @@ pub struct Subscription {
     pub is_full: bool,
     /// A new session has taken it over, and it has said nothing since.
     pub is_unproved: bool,
+    /// It was taken up, and what it kept meanwhile may still come: that happened then, and is not so now.
+    pub is_catching_up: bool,
 }
 
 impl Subscription {
@@ -87,6 +89,7 @@ impl Subscription {
             patience: keep_alive.min(KEEP_ALIVE_MAX).saturating_mul(2).saturating_add(options.timeout),
             is_full: false,
             is_unproved: false,
+            is_catching_up: false,
         })
     }
 }

@@ -3,7 +3,7 @@
 //! The event loop must be polled all the time, also while answers are waited for. After a lost connection it tries
 //! once, at once, to come back; if that fails it has ended, and a new [`Link`] is made.
 
-use crate::limits::EVENTS_WAITING;
+use crate::limits::{EVENTS_WAITING, FINISH_TIMEOUT};
 use crate::security::{self, ConnectError, Context};
 use futures_util::StreamExt;
 use opcua::client::{Session, SessionConnectMode, SessionPollResult};
@@ -59,6 +59,11 @@ impl Link {
             }
         });
         Ok(Link { session, context, events, task })
+    }
+
+    /// Says farewell, as servers have few sessions; its subscriptions end with it.
+    pub async fn close(self) {
+        let _ = tokio::time::timeout(FINISH_TIMEOUT, self.session.disconnect()).await;
     }
 
     /// The next change. Nothing is lost when the future is dropped.

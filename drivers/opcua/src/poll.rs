@@ -152,11 +152,16 @@ impl Keeper<'_> {
                 let session = link.session.clone();
                 tokio::select! {
                     event = link.event() => break event,
-                    better = levels.found() => return Over::Better(better),
+                    found = levels.found() => {
+                        found.refused.iter().for_each(|at| dialer.refused(*at));
+                        if let Some(better) = found.better {
+                            return Over::Better(better);
+                        }
+                    }
                     _ = self.of_no_use.recv() => {
                         return Over::Failed(link.context.explain(StatusCode::BadTimeout));
                     }
-                    () = tokio::time::sleep(LEVEL_EVERY) => levels.look(&session, dialer.at).await,
+                    () = tokio::time::sleep(LEVEL_EVERY) => levels.look(&session, dialer).await,
                 }
             };
             self.told.send_replace(State { ready: None, is_known: false });

@@ -25,6 +25,8 @@ struct Arrived {
     batches: Vec<Batch>,
     payload: usize,
     number: Option<Number>,
+    /// All of its subscription before this number is in what was pushed so far.
+    upto: u32,
     newest: Option<Timestamp>,
 }
 
@@ -69,16 +71,29 @@ impl Queue {
         self.progress.newest()
     }
 
-    /// Of other subscriptions there is nothing to go on with.
+    /// Of other subscriptions there is nothing to go on with, nor to acknowledge: their numbers may come again.
     pub fn only(&mut self, is_there: impl Fn(u32) -> bool) {
         self.progress.next.retain(|id, _| is_there(*id));
+        let is_gone = |number: &mut Number| !is_there(number.0);
+        for arrived in &mut self.arrived {
+            arrived.number.take_if(is_gone);
+        }
+        for handed in &mut self.handed {
+            handed.number.take_if(is_gone);
+        }
     }
 
-    /// Adds what one notification says; `number` is to be acknowledged when the log holds it.
-    pub fn push(&mut self, samples: Samples, number: Option<Number>) {
+    /// Adds what no notification says.
+    pub fn push_read(&mut self, samples: Samples) {
+        self.push(samples, None, 0);
+    }
+
+    /// Adds what one notification says; `number` is to be acknowledged when the log holds it, and with it the log has all
+    /// before `upto`.
+    pub fn push(&mut self, samples: Samples, number: Option<Number>, upto: u32) {
         let Samples { payload, newest, .. } = samples;
         self.payload = self.payload.saturating_add(payload);
-        self.arrived.push_back(Arrived { batches: samples.into_batches(), payload, number, newest });
+        self.arrived.push_back(Arrived { batches: samples.into_batches(), payload, number, upto, newest });
     }
 
     /// Whether more may be fetched from the server.
@@ -129,11 +144,11 @@ impl Queue {
 
     fn hand_over(&mut self) {
         if self.handing.is_none()
-            && let Some(Arrived { batches, payload, number, newest }) = self.arrived.pop_front()
+            && let Some(Arrived { batches, payload, number, upto, newest }) = self.arrived.pop_front()
         {
             let outlet = self.outlet.clone();
-            let bookmark = number.map(|number| {
-                self.progress.reached(number, newest);
+            let bookmark = number.map(|(subscription, _)| {
+                self.progress.reached((subscription, upto), newest);
                 self.progress.to_bytes()
             });
             self.handing = Some(Box::pin(async move {
@@ -210,8 +225,8 @@ mod tests {
     #[test]
     fn a_number_comes_back_when_the_log_holds_it_and_not_before() {
         let (mut queue, taken) = queue();
-        queue.push(sample("a"), Some((1, 5)));
-        queue.push(Samples::default(), Some((1, 6)));
+        queue.push(sample("a"), Some((1, 5)), 6);
+        queue.push(Samples::default(), Some((1, 6)), 7);
         assert_eq!(queue.stored().now_or_never(), None);
         assert_eq!(taken.lock().unwrap().len(), 1);
         store(&taken);
@@ -223,7 +238,7 @@ mod tests {
     #[test]
     fn a_log_that_takes_no_more_gives_none_back() {
         let (mut queue, taken) = queue();
-        queue.push(sample("a"), Some((1, 5)));
+        queue.push(sample("a"), Some((1, 5)), 6);
         assert_eq!(queue.stored().now_or_never(), None);
         taken.lock().unwrap().clear();
         assert_eq!(queue.stored().now_or_never(), Some(Err(LogFailed)));
@@ -234,11 +249,11 @@ mod tests {
         let (mut messages, _taken) = queue();
         for number in 0..UNSTORED_MESSAGES_MAX {
             assert!(messages.has_room());
-            messages.push(sample("a"), Some((1, number as u32)));
+            messages.push(sample("a"), Some((1, number as u32)), number as u32 + 1);
         }
         assert!(!messages.has_room());
         let (mut long, taken) = queue();
-        long.push(sample(&"x".repeat(UNSTORED_BYTES_MAX)), None);
+        long.push_read(sample(&"x".repeat(UNSTORED_BYTES_MAX)));
         assert!(!long.has_room());
         assert_eq!(long.stored().now_or_never(), None);
         store(&taken);

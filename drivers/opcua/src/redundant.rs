@@ -6,6 +6,7 @@
 //! ```
 //! A server that is healthy is stayed with, however much better others are: changing over costs a subscription.
 
+use crate::dial::Dialer;
 use crate::limits::{LEVEL_EVERY, SEARCH_EVERY};
 use crate::link::Link;
 use crate::prepare::Prepared;
@@ -35,7 +36,15 @@ pub async fn level(session: &Session, log: &WireLog) -> Option<u8> {
 pub struct Levels<'a> {
     prepared: &'a Prepared,
     due: Instant,
-    search: Option<BoxFuture<'static, Option<(usize, Link)>>>,
+    search: Option<BoxFuture<'static, Found>>,
+}
+
+/// What a search has come to.
+pub struct Found {
+    /// A session with a better server, and which.
+    pub better: Option<(usize, Link)>,
+    /// Servers that refuse the user: they are not asked again soon.
+    pub refused: Vec<usize>,
 }
 
 impl<'a> Levels<'a> {
@@ -43,8 +52,8 @@ impl<'a> Levels<'a> {
         Levels { prepared, due: Instant::now() + LEVEL_EVERY, search: None }
     }
 
-    /// Looks at the level, if it is time; `at` = which server of the set this session is with.
-    pub async fn look(&mut self, session: &Session, at: usize) {
+    /// Looks at the level of the server that `dialer` has opened, if it is time.
+    pub async fn look(&mut self, session: &Session, dialer: &Dialer<'_>) {
         let servers = self.prepared.options.servers();
         let now = Instant::now();
         if servers.len() < 2 || self.search.is_some() || now < self.due {
@@ -57,35 +66,46 @@ impl<'a> Levels<'a> {
         };
         self.due = now + SEARCH_EVERY;
         tracing::warn!(source = %self.prepared.name, level, "the server says that it is not healthy; others of its set are asked");
-        let others = servers.into_iter().enumerate().filter(|(other, _)| *other != at).collect();
+        let others = servers.into_iter().enumerate();
+        let others = others.filter(|(other, _)| *other != dialer.at && dialer.may_try(*other)).collect();
         self.search = Some(better(others, level, self.prepared.options.log.clone()).boxed());
     }
 
-    /// A session with a better server, and which; for ever if there is none. May be dropped and asked for anew.
-    pub async fn found(&mut self) -> (usize, Link) {
-        if let Some(search) = &mut self.search {
-            let found = search.await;
-            self.search = None;
-            if let Some(found) = found {
-                return found;
-            }
-        }
-        std::future::pending().await
+    /// What the search has come to; for ever if there is none. May be dropped and asked for anew.
+    pub async fn found(&mut self) -> Found {
+        let Some(search) = &mut self.search else { return std::future::pending().await };
+        let found = search.await;
+        self.search = None;
+        found
     }
 }
 
 /// The best of some servers, if its level is above.
-async fn better(servers: Vec<(usize, security::Options)>, above: u8, log: WireLog) -> Option<(usize, Link)> {
+async fn better(servers: Vec<(usize, security::Options)>, above: u8, log: WireLog) -> Found {
     let mut best: Option<(u8, usize, Link)> = None;
+    let mut refused = Vec::new();
     for (at, options) in servers {
-        let Ok(link) = Link::open(&options).await else { continue };
+        let link = match Link::open(&options).await {
+            Ok(link) => link,
+            Err(error) => {
+                if error.locks_out() {
+                    refused.push(at);
+                }
+                continue;
+            }
+        };
         let level = level(&link.session, &log).await.unwrap_or(0);
-        if level > best.as_ref().map_or(above, |(best, ..)| *best) {
-            best = Some((level, at, link));
+        let worse = if level > best.as_ref().map_or(above, |(best, ..)| *best) {
+            best.replace((level, at, link)).map(|(.., link)| link)
+        } else {
+            Some(link)
+        };
+        if let Some(worse) = worse {
+            worse.close().await;
         }
         if level >= HEALTHY {
             break;
         }
     }
-    best.map(|(_, at, link)| (at, link))
+    Found { better: best.map(|(_, at, link)| (at, link)), refused }
 }

@@ -128,6 +128,11 @@ impl Sequence {
         wanted
     }
 
+    /// All before this number has come, or never will.
+    pub fn reached(&self) -> u32 {
+        self.missing().first().copied().unwrap_or_else(|| self.next())
+    }
+
     /// Numbers that are asked for, oldest first.
     pub fn missing(&self) -> Vec<u32> {
         let next = self.next();

@@ -17,6 +17,9 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Facts {
     namespaces: HashMap<Arc<str>, u16>,
+    /// When the server was started, in its own counting; `None` if it does not tell. Numbers of subscriptions are of
+    /// use for one start alone.
+    pub start: Option<i64>,
     /// Nodes in one Read at most.
     pub nodes_per_read: usize,
     /// Monitored items in one call at most.
@@ -31,6 +34,7 @@ impl Facts {
     pub async fn ask(session: &Session, log: &WireLog) -> Result<Facts, Error> {
         let wanted = [
             VariableId::Server_NamespaceArray,
+            VariableId::Server_ServerStatus_StartTime,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
         ];
@@ -38,8 +42,12 @@ impl Facts {
         let read = read(session, log, &ids, NODES_PER_REQUEST).await?;
         let mut values = read.into_iter().map(|data| data.value);
         let namespaces = namespaces(values.next().flatten());
+        let start = match values.next().flatten() {
+            Some(Variant::DateTime(time)) if !time.is_null() => Some(time.ticks()),
+            _ => None,
+        };
         let mut limit = || bound(values.next().flatten());
-        Ok(Facts { namespaces, nodes_per_read: limit(), items_per_call: limit() })
+        Ok(Facts { namespaces, start, nodes_per_read: limit(), items_per_call: limit() })
     }
 
     /// The node as this server numbers it now; `None` if it has no such namespace.

@@ -32,12 +32,13 @@ use crate::tags::Tags;
 use crate::write::{self, Types};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use gwp_core::BoxFuture;
-use gwp_core::source::{SourceContext, SourceError};
+use gwp_core::source::{BROKEN, SourceContext, SourceError};
+use gwp_core::{BoxFuture, Timestamp};
 use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::services::Publish;
 use opcua::client::{Session, UARequest};
 use opcua::types::{Error, PublishResponse, StatusCode};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -125,8 +126,13 @@ struct Subscriber<'a> {
     left_by: Option<u64>,
     /// What the bookmark says of subscriptions and items is so no more.
     has_moved: bool,
-    /// Address of the server that has the subscriptions.
+    /// Address of the server that has the subscriptions, and when it was started.
     home: String,
+    home_start: Option<i64>,
+    /// Subscriptions of a run before that are of no use to this one.
+    useless: Vec<u32>,
+    /// Nodes whose history is to be read, and since when.
+    owed: BTreeMap<usize, Timestamp>,
     levels: Levels<'a>,
     /// A session with a better server, and which of the set it is.
     next: Option<(usize, Link)>,
@@ -142,11 +148,18 @@ impl<'a> Subscriber<'a> {
         let items = (0..prepared.nodes.len()).map(|node| Item::new(deadband && prepared.is_number(node)));
         let mut tags = Tags::new(tags, prepared.options.stamp);
         let left = cx.outlet.bookmark(bookmark::SUBSCRIPTIONS);
-        let left = left.and_then(|bytes| Standing::read(&bytes, prepared));
+        let left = left.and_then(|bytes| Standing::read(&bytes));
+        let (left, other): (Option<Standing>, _) = match left {
+            Some(left) if left.is_of(prepared) => (Some(left), None),
+            other => (None, other),
+        };
         let progress = cx.outlet.bookmark(bookmark::PROGRESS).and_then(|bytes| Progress::read(&bytes));
-        if left.is_none() {
+        match (&left, cx.outlet.broken()) {
             // What has been so since before is told as what is so now: nobody would look at a sample of last week.
-            tags.break_off(cx.clock.now());
+            (None, _) => tags.break_off(cx.clock.now()),
+            (Some(_), Some(since)) => tags.break_off(since),
+            // The log has what they are.
+            (Some(_), None) => {}
         }
         let mut subscriber = Subscriber {
             prepared,
@@ -167,18 +180,28 @@ impl<'a> Subscriber<'a> {
             left_by: None,
             has_moved: false,
             home: String::new(),
+            home_start: None,
+            useless: Vec::new(),
+            owed: BTreeMap::new(),
             levels: Levels::new(prepared),
             next: None,
             audit_at: Instant::now() + prepared.options.retry,
             audit_from: 0,
             cx,
         };
+        if let Some(other) = other {
+            subscriber.useless = other.subscriptions.iter().map(|left| left.id).collect();
+            (subscriber.home, subscriber.home_start) = (other.server, other.start);
+        }
         left.into_iter().for_each(|left| subscriber.go_on_with(left));
         subscriber
     }
 
     async fn go_on(&mut self) -> LogFailed {
         let mut dialer = Dialer::new(self.prepared);
+        // Who has the subscriptions comes first.
+        let servers = self.prepared.options.servers();
+        dialer.at = servers.iter().position(|server| server.url == self.home).unwrap_or(0);
         loop {
             let opened = match self.next.take() {
                 Some((at, link)) => Ok(dialer.opened(at, link)),
@@ -219,7 +242,9 @@ impl<'a> Subscriber<'a> {
     /// The session is over; how long to wait before another one, if at all.
     fn ended(&mut self, fault: Fault, dialer: &mut Dialer<'_>) -> Option<Duration> {
         let link = self.link.take();
-        self.cx.meter.errors.fetch_add(1, Relaxed);
+        if !matches!(fault, Fault::Better) {
+            self.cx.meter.errors.fetch_add(1, Relaxed);
+        }
         let url = link.as_ref().map(|link| link.context.url.clone()).unwrap_or_default();
         let source = &self.prepared.name;
         match fault {
@@ -247,6 +272,8 @@ impl<'a> Subscriber<'a> {
 
     /// Until the session is over.
     async fn serve(&mut self, dialer: &mut Dialer<'_>) -> Fault {
+        // What another session has found out is of no use.
+        self.levels = Levels::new(self.prepared);
         if let Some(link) = &self.link {
             crate::types::load(&link.session, self.prepared).await;
         }
@@ -295,14 +322,17 @@ impl<'a> Subscriber<'a> {
                         dialer.proved();
                     }
                 }
-                better = self.levels.found() => {
-                    self.next = Some(better);
-                    return Err(Fault::Better);
+                found = self.levels.found() => {
+                    found.refused.iter().for_each(|at| dialer.refused(*at));
+                    if found.better.is_some() {
+                        self.next = found.better;
+                        return Err(Fault::Better);
+                    }
                 }
                 command = commands.next() => write::carry_out(&session, &self.facts, self.prepared, &self.types, command).await,
                 _ = ticks.tick() => {
                     self.tick(&session).await?;
-                    self.levels.look(&session, dialer.at).await;
+                    self.levels.look(&session, dialer).await;
                 }
             }
         }
@@ -435,7 +465,12 @@ impl<'a> Subscriber<'a> {
         self.audit(session, now).await?;
         if self.refresh.is_some_and(|at| at <= now) {
             self.refresh = None;
+            self.subscriptions.iter_mut().for_each(|found| found.is_catching_up = false);
             self.read_broken(session).await?;
+            if self.cx.outlet.broken().is_some() {
+                self.queue.all_handed().await;
+                self.cx.outlet.set_bookmark(BROKEN, [].into()).await;
+            }
         }
         Ok(())
     }
@@ -457,7 +492,9 @@ impl<'a> Subscriber<'a> {
         if self.presence.is_news(false) {
             self.queue.all_handed().await;
             self.presence.is(false).await;
-            self.tags.break_off(self.cx.clock.now());
+            let now = self.cx.clock.now();
+            self.tags.break_off(now);
+            self.cx.outlet.set_broken(now).await;
         }
     }
 

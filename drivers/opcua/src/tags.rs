@@ -81,6 +81,13 @@ impl Tags {
         }
     }
 
+    /// What a tag is now counts, whatever history has told.
+    pub fn history_is_over(&mut self, tag: usize) {
+        if let Some(known) = self.known.get_mut(tag) {
+            known.told_upto = None;
+        }
+    }
+
     /// Whether a tag is still bad because of the connection.
     pub fn is_broken(&self, tag: usize) -> bool {
         self.known.get(tag).is_some_and(|known| known.broken.is_some())
@@ -137,7 +144,9 @@ impl Tags {
             .max(since.plus(1)),
             _ => own,
         };
-        samples.newest = samples.newest.max(reading.source_time);
+        // A clock that runs ahead tells nothing of what is still to come.
+        samples.newest = samples.newest.max(reading.source_time.filter(|time| *time <= now));
+        known.told_upto = known.told_upto.filter(|upto| reading.source_time.is_none_or(|time| time <= *upto));
         known.broken = known.broken.filter(|since| told == Told::Then && own <= *since);
         samples.push(known.group, known.tag, time, reading.value.clone(), reading.quality);
         known.last = Some(reading);

@@ -79,7 +79,7 @@ impl Lane {
     async fn connect(&mut self, patience: Duration) -> Result<&mut Client, Fault> {
         if self.client.is_none() {
             self.client = self.supply.take(patience.min(self.timeout)).await;
-            self.proven = false;
+            self.proven = self.client.is_some() && self.supply.had_stood();
             self.ever_connected |= self.client.is_some();
         }
         self.client.as_mut().ok_or(Fault::Unavailable)
@@ -89,7 +89,7 @@ impl Lane {
     /// and is not answered by then goes back to the others, except the one that the fault is told of.
     pub async fn work(&mut self, queue: &Queue) -> Vec<Outcome> {
         let (mut outcomes, mut open) = (Vec::new(), VecDeque::new());
-        let mut may_reopen = self.proven;
+        let mut may_reopen = true;
         loop {
             let fault = match self.step(queue, &mut open).await {
                 Ok(Some(outcome)) => {
@@ -99,6 +99,7 @@ impl Lane {
                 Ok(None) => return outcomes,
                 Err(fault) => fault,
             };
+            may_reopen &= self.proven;
             self.learn(Some(&fault));
             let give_back = open.drain(..).rev().map(|open: Open| open.request);
             give_back.for_each(|request| queue.requests().push_front(request));

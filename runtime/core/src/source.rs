@@ -264,6 +264,10 @@ pub enum Emission {
     Bookmark { name: &'static str, bytes: Arc<[u8]> },
 }
 
+/// Name of the bookmark with the moment (nanoseconds since 1970, big-endian) from which on all tags of a source that
+/// sets bookmarks are bad because of its connection, or of its end. The source clears it when they are good again.
+pub const BROKEN: &str = "broken";
+
 /// What a source said last of where it stands, by name.
 pub type Bookmarks = BTreeMap<String, Arc<[u8]>>;
 
@@ -337,6 +341,17 @@ impl Outlet {
     /// All of them.
     pub fn bookmarks(&self) -> Bookmarks {
         self.bookmarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that all tags are bad from `time` on: a next run must make them good again.
+    pub async fn set_broken(&self, time: Timestamp) {
+        self.set_bookmark(BROKEN, time.0.to_be_bytes().as_slice().into()).await;
+    }
+
+    /// Since when they are.
+    pub fn broken(&self) -> Option<Timestamp> {
+        let bytes = self.bookmark(BROKEN)?;
+        Some(Timestamp(i64::from_be_bytes(bytes[..].try_into().ok()?)))
     }
 
     /// Says where the source stands, for its next run: kept in the store with or after what was emitted before,

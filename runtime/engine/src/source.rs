@@ -75,6 +75,9 @@ impl SourceSeat {
         if self.meter.connected.swap(0, Relaxed) != 0 {
             self.outlet.emit(Emission::Connected { up: false, time }).await;
         }
+        if !self.outlet.bookmarks().is_empty() {
+            self.outlet.set_broken(time).await;
+        }
         for (group, tags) in &self.groups {
             let batch = Batch::failed(*group, tags.clone(), time, Quality::COMM_LOST);
             self.outlet.emit(Emission::Samples { slot: SlotMark::default(), batch }).await;

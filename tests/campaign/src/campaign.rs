@@ -111,6 +111,7 @@ impl CampaignArgs {
         if self.controls {
             return Control::ALL
                 .iter()
+                .filter(|control| control.mutant().is_none() || self.broken_gwp.is_some())
                 .map(|control| control.job())
                 .map(|(control, scenario)| Job { scenario, seed, control: Some(control) })
                 .collect();

@@ -119,7 +119,13 @@ impl Running {
         let (prepared, errors) = Prepared::new(transport, &declaration);
         assert!(errors.is_empty(), "{errors:?}");
         let name = declaration.item.name.clone();
-        Running::of(Box::new(ModbusSource::new(name, declaration.groups, prepared, dial, WireLogs::default())))
+        Running::of(Box::new(ModbusSource::new(
+            name,
+            declaration.groups,
+            prepared,
+            dial,
+            WireLogs::default(),
+        )))
     }
 
     pub fn of(source: Box<dyn Source>) -> Running {

@@ -48,7 +48,7 @@ impl Subscriber<'_> {
             }
         }
         if !samples.is_empty() {
-            self.queue.push(samples, None);
+            self.queue.push_read(samples);
         }
         Ok(())
     }
@@ -63,8 +63,17 @@ impl Subscriber<'_> {
         if item.deadband || options.retry.as_secs_f64() * 1e3 < 2.0 * slow {
             return;
         }
-        let reported = self.tags.source_time(*tag);
-        let is_behind = |time| reported.is_none_or(|reported| reported < time);
+        let Some(reported) = self.tags.source_time(*tag) else {
+            // Of a run before: what it was at the first look is in the log.
+            let found = data.source_timestamp.as_ref().and_then(value::moment);
+            match item.newer.zip(found) {
+                Some((before, found)) if found > before => (item.retry, item.newer) = (Some(now), None),
+                Some(_) => {}
+                None => item.newer = found,
+            }
+            return;
+        };
+        let is_behind = |time| reported < time;
         let found = data.source_timestamp.as_ref().and_then(value::moment).filter(|time| is_behind(*time));
         if item.newer.is_some_and(is_behind) {
             let node = self.prepared.nodes.get(index);

@@ -52,11 +52,12 @@ impl Subscriber<'_> {
             return Ok(());
         }
         let arrival = found.sequence.arrived(number, &available);
-        self.fill(session, id).await?;
+        let filled = self.fill(session, id).await;
+        // It has come, whatever became of what is missing before it.
         if arrival == Arrival::Fresh {
             self.deliver(session, id, message).await?;
         }
-        Ok(())
+        filled
     }
 
     /// Takes an answer of a connection that is lost: gaps are filled once there is another one.
@@ -68,8 +69,9 @@ impl Subscriber<'_> {
         let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == id) else { return };
         let available = answer.available_sequence_numbers.as_deref().unwrap_or_default();
         if found.sequence.arrived(message.sequence_number, available) == Arrival::Fresh {
+            let upto = found.sequence.reached();
             let samples = self.samples(message, Told::Now);
-            self.queue.push(samples, Some((id, message.sequence_number)));
+            self.queue.push(samples, Some((id, message.sequence_number)), upto);
         }
     }
 
@@ -128,10 +130,13 @@ impl Subscriber<'_> {
             return Ok(Republished::Unavailable);
         }
         let found = self.subscriptions.iter_mut().find(|found| found.id == id);
-        if found.is_some_and(|found| found.sequence.arrived(number, &[]) == Arrival::Fresh) {
+        if let Some(found) = found
+            && found.sequence.arrived(number, &[]) == Arrival::Fresh
+        {
+            let upto = found.sequence.reached();
             // What it says of the subscription itself is over by now.
             let samples = self.samples(&message, Told::Then);
-            self.queue.push(samples, Some((id, number)));
+            self.queue.push(samples, Some((id, number)), upto);
         }
         Ok(Republished::Came)
     }
@@ -143,8 +148,14 @@ impl Subscriber<'_> {
         id: u32,
         message: NotificationMessage,
     ) -> Result<(), Fault> {
-        let samples = self.samples(&message, Told::Now);
-        self.queue.push(samples, Some((id, message.sequence_number)));
+        let found = self.subscriptions.iter().find(|found| found.id == id);
+        let (told, upto) = match found {
+            Some(found) if found.is_catching_up => (Told::Then, found.sequence.reached()),
+            Some(found) => (Told::Now, found.sequence.reached()),
+            None => return Ok(()),
+        };
+        let samples = self.samples(&message, told);
+        self.queue.push(samples, Some((id, message.sequence_number)), upto);
         let changes = message.notification_data.iter().flatten();
         let ended = changes
             .filter_map(|data| data.inner_as::<StatusChangeNotification>())

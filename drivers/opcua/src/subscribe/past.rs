@@ -6,10 +6,11 @@
 //!                                                          +-- it has not: history, where it keeps one
 //! ```
 
-use super::{Fault, Subscriber};
+use super::take_up::is_of_connection;
+use super::{Fault, Subscriber, failed};
 use crate::bookmark::{Left, SUBSCRIPTIONS, Standing};
 use crate::history::{self, HistoryError};
-use crate::items::Subscription;
+use crate::items::{self, Subscription};
 use crate::limits::{HISTORY_TIME_MAX, HISTORY_VALUES_MAX};
 use crate::sequence::Sequence;
 use crate::server;
@@ -18,7 +19,7 @@ use crate::value;
 use gwp_core::Timestamp;
 use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::Session;
-use opcua::types::{AttributeId, DataValue, NodeId, ReadValueId, Variant};
+use opcua::types::{AttributeId, DataValue, Error, NodeId, ReadValueId, StatusCode, Variant};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -40,6 +41,7 @@ impl Subscriber<'_> {
             patience: Duration::from_millis(left.patience_ms),
             is_full: left.is_full,
             is_unproved: true,
+            is_catching_up: false,
         };
         self.subscriptions = left.subscriptions.iter().map(subscription).collect();
         for (index, at, item) in &left.items {
@@ -48,16 +50,23 @@ impl Subscriber<'_> {
                 item.at = place;
             }
         }
+        let owed = left.owed.iter().map(|(node, since)| (*node as usize, Timestamp(*since)));
+        self.owed = owed.collect();
         self.left_by = Some(left.namespaces);
-        self.home = left.server;
+        (self.home, self.home_start) = (left.server, left.start);
     }
 
-    /// Another server of the set has nothing for us.
-    pub(super) fn come_home(&mut self) {
+    /// Another server of the set has nothing for us, nor has the same one after another start: it may have given our
+    /// numbers to others. What is of no use at the one that has it is given up there.
+    pub(super) async fn come_home(&mut self, session: &Arc<Session>) {
         let Some(link) = &self.link else { return };
-        if self.home != link.context.url {
-            self.home = link.context.url.clone();
+        let is_home = self.home == link.context.url && self.home_start == self.facts.start;
+        (self.home, self.home_start) = (link.context.url.clone(), self.facts.start);
+        let useless = std::mem::take(&mut self.useless);
+        if !is_home {
             self.forget(|_| true);
+        } else if !useless.is_empty() && self.transfer(session, &useless).await.is_ok() {
+            items::give_up(session, useless).await;
         }
     }
 
@@ -72,26 +81,26 @@ impl Subscriber<'_> {
         }
     }
 
-    /// Nodes that an earlier session monitored, or an earlier run, and that no subscription tells of any more; from
-    /// when on nothing is known of them.
-    pub(super) fn lost_items(&mut self) -> Vec<(usize, Timestamp)> {
-        let is_first = self.left_by.take().is_some();
+    /// Nodes that an earlier session monitored, or an earlier run, and that no subscription tells of any more: their
+    /// history is owed from when on nothing is known of them. A tag of which this run knows nothing is told of anew, as
+    /// it is now.
+    pub(super) fn note_lost(&mut self) {
+        self.left_by = None;
         let now = self.cx.clock.now();
         let newest = self.queue.newest();
-        let mut lost = Vec::new();
         for (node, item) in self.items.iter().enumerate().filter(|(_, item)| item.at.is_none()) {
             let tags = self.prepared.tags_of.get(node).into_iter().flatten();
-            if is_first {
-                tags.clone().for_each(|tag| self.tags.break_off_one(*tag, now));
-            }
+            let unknown = tags.clone().filter(|tag| self.tags.source_time(**tag).is_none());
+            let unknown: Vec<usize> = unknown.copied().collect();
             let known = tags.filter_map(|tag| self.tags.source_time(*tag)).max();
+            unknown.into_iter().for_each(|tag| self.tags.break_off_one(tag, now));
             if item.retry.is_none()
+                && self.prepared.options.history > Duration::ZERO
                 && let Some(from) = known.or(newest)
             {
-                lost.push((node, from));
+                self.owed.entry(node).or_insert(from);
             }
         }
-        lost
     }
 
     /// Says where this run stands, if that has changed.
@@ -99,6 +108,8 @@ impl Subscriber<'_> {
         if !std::mem::take(&mut self.has_moved) {
             return;
         }
+        // What it takes back must be in the log before.
+        self.queue.all_handed().await;
         let left = |found: &Subscription| Left {
             id: found.id,
             patience_ms: u64::try_from(found.patience.as_millis()).unwrap_or(u64::MAX),
@@ -112,29 +123,34 @@ impl Subscriber<'_> {
         });
         let items = items.collect();
         let mut standing = Standing::new(self.prepared, self.facts.namespaces_hash(), subscriptions);
-        (standing.items, standing.server) = (items, self.home.clone());
+        (standing.items, standing.server, standing.start) = (items, self.home.clone(), self.home_start);
+        let owed = self.owed.iter().filter_map(|(node, since)| Some((u32::try_from(*node).ok()?, since.0)));
+        standing.owed = owed.collect();
         if !self.cx.outlet.set_bookmark(SUBSCRIPTIONS, standing.to_bytes()).await {
+            self.cx.outlet.set_bookmark(SUBSCRIPTIONS, [].into()).await;
             tracing::warn!(source = %self.prepared.name, "the subscriptions are too many to be taken up by the next run");
         }
     }
 
-    /// Reads what the server has kept of nodes, each since a time, at most as far back as `history` says. What is
-    /// reported from now on waits at the server meanwhile.
-    pub(super) async fn fill_from_history(
-        &mut self,
-        session: &Arc<Session>,
-        lost: &[(usize, Timestamp)],
-    ) -> Result<(), Fault> {
+    /// Reads what the server has kept of nodes whose history is owed, each since a time, at most as far back as
+    /// `history` says. What is reported from now on waits at the server meanwhile. What a lost connection or a crash
+    /// interrupts is owed still.
+    pub(super) async fn fill_from_history(&mut self, session: &Arc<Session>) -> Result<(), Fault> {
         let span = i64::try_from(self.prepared.options.history.as_nanos()).unwrap_or(i64::MAX);
-        if span == 0 || lost.is_empty() {
-            return Ok(());
-        }
-        let known = lost.iter().filter_map(|(node, since)| {
+        let known = self.owed.iter().filter_map(|(node, since)| {
             Some((*node, self.items.get(*node).filter(|item| item.at.is_some())?.node.clone()?, *since))
         });
-        let kept =
-            with_history((session, &self.prepared.options.log), known.collect(), self.facts.nodes_per_read)
-                .await;
+        let known: Vec<(usize, NodeId, Timestamp)> = known.collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<usize> = known.iter().map(|(node, ..)| *node).collect();
+        let log = &self.prepared.options.log;
+        let kept = with_history((session, log), known, self.facts.nodes_per_read).await?;
+        asked.iter().filter(|node| kept.iter().all(|(kept, ..)| kept != *node)).for_each(|node| {
+            self.owed.remove(node);
+        });
+        self.has_moved = true;
         if kept.is_empty() {
             return Ok(());
         }
@@ -144,29 +160,35 @@ impl Subscriber<'_> {
         for (node, id, since) in &kept {
             if began.elapsed() > HISTORY_TIME_MAX {
                 tracing::warn!(%source, nodes, of = kept.len(), "reading history takes too long: the rest stays unread");
+                self.owed.clear();
                 break;
             }
             let from = since.plus(1).max(now.plus(-span));
             match history::read(session, id, from, now.plus(HISTORY_AHEAD_NS), HISTORY_VALUES_MAX).await {
                 Ok(history) => {
                     cut += u32::from(history.cut);
-                    values += self.take_history(*node, &history.values).await?;
+                    values += self.take_history(*node, &history.values).await;
                     nodes += 1;
                 }
-                // A server says that it keeps history and refuses: no other node will be different.
-                Err(HistoryError::None(status)) => {
+                Err(HistoryError::Refused(status)) if is_of_connection(status) => {
+                    let error = Error::new(status, "reading history");
+                    return Err(Fault::Request { what: "reading history", error });
+                }
+                Err(HistoryError::None(status)) if is_of_service(status) => {
                     tracing::info!(%source, %status, "the server gives no history");
+                    self.owed.clear();
                     break;
                 }
-                Err(error) => tracing::debug!(%source, node = %id, %error, "no history of a node"),
+                Err(error) => tracing::info!(%source, node = %id, %error, "no history of a node"),
             }
+            self.owed.remove(node);
         }
         tracing::info!(%source, values, nodes, cut, "what the server has kept of the outage is read from its history");
         Ok(())
     }
 
     /// Hands over values of a node, the oldest first.
-    async fn take_history(&mut self, node: usize, values: &[DataValue]) -> Result<usize, Fault> {
+    async fn take_history(&mut self, node: usize, values: &[DataValue]) -> usize {
         let now = self.cx.clock.now();
         let mut samples = Samples::default();
         for data in values.iter().filter(|data| data.source_timestamp.is_some()) {
@@ -176,16 +198,12 @@ impl Subscriber<'_> {
                 self.tags.take_past(*index, reading, now, &mut samples);
             }
         }
-        let count = values.len();
         if !samples.is_empty() {
-            self.queue.push(samples, None);
+            self.queue.push_read(samples);
+            // At the pace of the log: one node's values are in memory.
+            self.queue.all_handed().await;
         }
-        while !self.queue.has_room() {
-            if let Some(number) = self.queue.stored().await? {
-                self.acknowledge(number);
-            }
-        }
-        Ok(count)
+        values.len()
     }
 }
 
@@ -195,12 +213,21 @@ async fn with_history(
     (session, log): (&Session, &WireLog),
     known: Vec<(usize, NodeId, Timestamp)>,
     per_read: usize,
-) -> Vec<(usize, NodeId, Timestamp)> {
+) -> Result<Vec<(usize, NodeId, Timestamp)>, Fault> {
     let ids: Vec<ReadValueId> =
         known.iter().map(|(_, id, _)| ReadValueId::new(id.clone(), AttributeId::AccessLevel)).collect();
-    // Whether the session is still there is told by its subscriptions.
-    let levels = server::read(session, log, &ids, per_read).await.unwrap_or_default();
+    let levels = server::read(session, log, &ids, per_read).await.map_err(failed("asking for history"))?;
     let keeps =
         |level: &DataValue| matches!(level.value, Some(Variant::Byte(level)) if level & HISTORY_READ != 0);
-    known.into_iter().zip(levels).filter(|(_, level)| keeps(level)).map(|(known, _)| known).collect()
+    Ok(known.into_iter().zip(levels).filter(|(_, level)| keeps(level)).map(|(known, _)| known).collect())
+}
+
+/// No node of this server has history.
+const fn is_of_service(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BadHistoryOperationUnsupported
+            | StatusCode::BadNotSupported
+            | StatusCode::BadServiceUnsupported
+    )
 }

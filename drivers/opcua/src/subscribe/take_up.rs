@@ -22,7 +22,7 @@ impl Subscriber<'_> {
             .map_err(failed("reading namespaces and limits"))?;
         self.types.forget();
         self.warn_of_indexes();
-        self.come_home();
+        self.come_home(session).await;
         self.know_nodes();
         if !self.subscriptions.is_empty() {
             self.take_up(session, same_session).await?;
@@ -32,8 +32,10 @@ impl Subscriber<'_> {
         self.presence.is(true).await;
         let now = Instant::now();
         self.subscriptions.iter_mut().for_each(|found| found.heard = now);
-        if (0..self.prepared.tags.len()).any(|tag| self.tags.is_broken(tag)) {
-            self.refresh = Some(now + self.prepared.options.publishing * 2 + Duration::from_secs(1));
+        let is_broken = (0..self.prepared.tags.len()).any(|tag| self.tags.is_broken(tag));
+        self.refresh = is_broken.then(|| now + self.prepared.options.publishing * 2 + Duration::from_secs(1));
+        if !is_broken {
+            self.subscriptions.iter_mut().for_each(|found| found.is_catching_up = false);
         }
         Ok(())
     }
@@ -41,6 +43,7 @@ impl Subscriber<'_> {
     /// Subscriptions of the session before, with all that was not acknowledged.
     async fn take_up(&mut self, session: &Arc<Session>, same_session: bool) -> Result<(), Fault> {
         let ids: Vec<u32> = self.subscriptions.iter().map(|found| found.id).collect();
+        self.subscriptions.iter_mut().for_each(|found| found.is_catching_up = true);
         let mut gone = Vec::new();
         if same_session {
             for id in ids {
@@ -56,6 +59,7 @@ impl Subscriber<'_> {
                     Some((available, found)) => {
                         for number in found.sequence.resumed(&available) {
                             self.republish(session, *id, number).await?;
+                            self.make_room().await;
                         }
                         self.fill(session, *id).await?;
                     }
@@ -87,7 +91,7 @@ impl Subscriber<'_> {
     }
 
     /// Moves subscriptions into this session: what the server keeps of each, or `None` if it is gone.
-    async fn transfer(
+    pub(super) async fn transfer(
         &mut self,
         session: &Arc<Session>,
         ids: &[u32],
@@ -147,10 +151,17 @@ impl Subscriber<'_> {
 
     /// Monitors all nodes that are not, and reads what happened while they were not.
     pub(super) async fn place_lost(&mut self, session: &Arc<Session>) -> Result<(), Fault> {
-        let lost = self.lost_items();
+        self.note_lost();
         self.place_all(session).await?;
         self.set_bookmark().await;
-        self.fill_from_history(session, &lost).await
+        self.fill_from_history(session).await
+    }
+
+    /// What has come goes to the log before more is asked for.
+    async fn make_room(&mut self) {
+        if !self.queue.has_room() {
+            self.queue.all_handed().await;
+        }
     }
 
     /// Monitors all nodes that are not.
@@ -203,7 +214,7 @@ impl Subscriber<'_> {
             }
         }
         if !samples.is_empty() {
-            self.queue.push(samples, None);
+            self.queue.push_read(samples);
         }
         Ok(())
     }
@@ -221,10 +232,13 @@ impl Subscriber<'_> {
         let values: Vec<DataValue> = read.await.map_err(failed("reading nodes"))?;
         let mut samples = Samples::default();
         for (index, data) in indexes.into_iter().zip(values) {
+            for tag in self.prepared.tags_of.get(index).into_iter().flatten() {
+                self.tags.history_is_over(*tag);
+            }
             self.take(index, &data, &mut samples);
         }
         if !samples.is_empty() {
-            self.queue.push(samples, None);
+            self.queue.push_read(samples);
         }
         Ok(())
     }
@@ -238,7 +252,7 @@ impl Subscriber<'_> {
     }
 }
 
-const fn is_of_connection(status: StatusCode) -> bool {
+pub(super) const fn is_of_connection(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::BadConnectionClosed
