@@ -66,5 +66,8 @@ pub const NEXT_SERVER_AFTER: Duration = Duration::from_secs(3);
 /// Servers of a redundant set.
 pub const SERVERS_MAX: usize = 10;
 
+/// Lost changes are told of this often.
+pub const OVERFLOW_TOLD: Duration = Duration::from_secs(60);
+
 /// Events of the connection that wait to be looked at.
 pub const EVENTS_WAITING: usize = 16;

@@ -68,13 +68,25 @@ impl Options {
         if let Some(wrong) = others.iter().find(|url| !security::is_address(url)) {
             errors.push(error("redundant", format!("`{wrong}` is no address of a server"), HELP));
         }
+        let sampling_ms = duration("sampling", publishing).as_secs_f64() * 1e3;
+        let queue = settings.int("queue").and_then(|queue| u32::try_from(queue).ok()).unwrap_or(100).max(1);
+        let needed = (publishing.as_secs_f64() * 1e3 / sampling_ms.max(1.0)).ceil();
+        if sampling_ms >= 1.0 && f64::from(queue) < needed && settings.text("mode") != Some("poll") {
+            let message =
+                format!("a queue of {queue} is too short: {needed} changes may come between two reports");
+            errors.push(error(
+                "queue",
+                message,
+                format!("make `queue` {needed} or more, or `publishing` shorter"),
+            ));
+        }
         Options {
             connection,
             others: others.iter().map(|url| url.to_string()).collect(),
             polls: settings.text("mode") == Some("poll"),
             publishing,
-            sampling_ms: duration("sampling", publishing).as_secs_f64() * 1e3,
-            queue: settings.int("queue").and_then(|queue| u32::try_from(queue).ok()).unwrap_or(100).max(1),
+            sampling_ms,
+            queue,
             deadband: settings.float("deadband").unwrap_or(0.0),
             keep_alive: duration("keep_alive", ms(5_000)),
             lifetime: duration("lifetime", ms(300_000)),

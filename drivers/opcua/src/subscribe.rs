@@ -124,6 +124,8 @@ struct Subscriber<'a> {
     warned: bool,
     /// Subscriptions of a run before, not taken up yet; the namespaces by which their nodes were numbered.
     left_by: Option<u64>,
+    /// When it was told last that a queue was too short.
+    overflow_told: Option<Instant>,
     /// What the bookmark says of subscriptions and items is so no more.
     has_moved: bool,
     /// Address of the server that has the subscriptions, and when it was started.
@@ -179,6 +181,7 @@ impl<'a> Subscriber<'a> {
             warned: false,
             left_by: None,
             has_moved: false,
+            overflow_told: None,
             home: String::new(),
             home_start: None,
             useless: Vec::new(),
@@ -463,9 +466,10 @@ impl<'a> Subscriber<'a> {
         self.place_due(session, now).await?;
         self.set_bookmark().await;
         self.audit(session, now).await?;
-        if self.refresh.is_some_and(|at| at <= now) {
+        // What is so now is told behind what happened before.
+        let is_behind = self.subscriptions.iter().any(|found| found.is_catching_up);
+        if !is_behind && self.refresh.is_some_and(|at| at <= now) {
             self.refresh = None;
-            self.subscriptions.iter_mut().for_each(|found| found.is_catching_up = false);
             self.read_broken(session).await?;
             if self.cx.outlet.broken().is_some() {
                 self.queue.all_handed().await;

@@ -30,6 +30,8 @@ struct Known {
     last: Option<Reading>,
     /// Since when it is bad because of the connection.
     broken: Option<Timestamp>,
+    /// It is so only because nothing is known of it: no bad sample has said so, and what history knows is enough.
+    is_unknown: bool,
     /// History has told what happened up to then.
     told_upto: Option<Timestamp>,
 }
@@ -63,21 +65,22 @@ pub struct Samples {
 impl Tags {
     /// Tags with their groups, in the order of their numbers.
     pub fn new(tags: impl IntoIterator<Item = (TagId, GroupId)>, stamp: Stamp) -> Tags {
-        let known = |(tag, group)| Known { tag, group, last: None, broken: None, told_upto: None };
+        let known =
+            |(tag, group)| Known { tag, group, last: None, broken: None, is_unknown: false, told_upto: None };
         Tags { known: tags.into_iter().map(known).collect(), stamp }
     }
 
     /// All tags turn bad because the connection is gone.
     pub fn break_off(&mut self, now: Timestamp) {
         for known in &mut self.known {
-            known.broken = Some(now);
+            (known.broken, known.is_unknown) = (Some(now), false);
         }
     }
 
-    /// One tag does.
-    pub fn break_off_one(&mut self, tag: usize, now: Timestamp) {
-        if let Some(known) = self.known.get_mut(tag) {
-            known.broken = Some(now);
+    /// Nothing is known of a tag: what comes of it is told as what is so now.
+    pub fn is_unknown(&mut self, tag: usize, now: Timestamp) {
+        if let Some(known) = self.known.get_mut(tag).filter(|known| known.broken.is_none()) {
+            (known.broken, known.is_unknown) = (Some(now), true);
         }
     }
 
@@ -104,6 +107,9 @@ impl Tags {
         self.take(tag, reading, (Told::Then, now), samples);
         if let Some(known) = self.known.get_mut(tag) {
             known.told_upto = known.told_upto.max(upto);
+            if std::mem::take(&mut known.is_unknown) {
+                known.broken = None;
+            }
         }
     }
 

@@ -449,8 +449,10 @@ impl SourceContext {
         let time = self.clock.now();
         self.outlet.emit(Emission::Connected { up, time }).await;
         if !up {
+            let is_first = self.meter.connects.load(Relaxed) == 0;
+            let why = if is_first { Quality::NOT_CONNECTED } else { Quality::COMM_LOST };
             for (group, tags) in self.unpolled.iter() {
-                let batch = Batch::failed(*group, tags.clone(), time, Quality::COMM_LOST);
+                let batch = Batch::failed(*group, tags.clone(), time, why);
                 self.outlet.emit(Emission::Samples { slot: SlotMark::default(), batch }).await;
             }
         }

@@ -3,6 +3,7 @@
 use super::{Fault, Subscriber};
 use crate::calls::{Call, What};
 use crate::items::index_of;
+use crate::limits::OVERFLOW_TOLD;
 use crate::sequence::Arrival;
 use crate::tags::{Samples, Told};
 use crate::value;
@@ -35,6 +36,7 @@ impl Subscriber<'_> {
         answer: PublishResponse,
     ) -> Result<(), Fault> {
         let (id, message) = (answer.subscription_id, answer.notification_message);
+        let is_last = !answer.more_notifications;
         let available = answer.available_sequence_numbers.unwrap_or_default();
         let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == id) else {
             tracing::debug!(source = %self.prepared.name, subscription = id, "of a subscription that is given up");
@@ -44,6 +46,7 @@ impl Subscriber<'_> {
         found.is_unproved = false;
         let number = message.sequence_number;
         if message.notification_data.as_ref().is_none_or(Vec::is_empty) {
+            found.is_catching_up = false;
             for number in found.sequence.kept_alive(number) {
                 if self.republish(session, id, number).await? != Republished::Came {
                     break;
@@ -56,6 +59,10 @@ impl Subscriber<'_> {
         // It has come, whatever became of what is missing before it.
         if arrival == Arrival::Fresh {
             self.deliver(session, id, message).await?;
+        }
+        // What was queued while nobody listened has come with it.
+        if is_last && let Some(found) = self.subscriptions.iter_mut().find(|found| found.id == id) {
+            found.is_catching_up = false;
         }
         filled
     }
@@ -196,11 +203,26 @@ impl Subscriber<'_> {
             self.tags.take(*index, reading, (told, now), samples);
         }
         self.types.shown(node, data);
+        if data.status.is_some_and(has_overflowed) {
+            self.overflowed(node);
+        }
         let is_unknown = data.status.is_some_and(is_unknown);
         if let Some(item) = self.items.get_mut(node) {
             // The node is gone. It may come back as another one under the same name.
             item.retry = is_unknown.then(|| Instant::now() + self.prepared.options.retry);
         }
+    }
+
+    /// Changes of a node are lost for good; told once a minute.
+    fn overflowed(&mut self, node: usize) {
+        self.cx.meter.errors.fetch_add(1, Relaxed);
+        let now = Instant::now();
+        if self.overflow_told.is_some_and(|told| now.duration_since(told) < OVERFLOW_TOLD) {
+            return;
+        }
+        self.overflow_told = Some(now);
+        let node = self.prepared.nodes.get(node).map(tracing::field::display);
+        tracing::warn!(source = %self.prepared.name, node, queue = self.prepared.options.queue, "the server's queue was too short, and changes are lost: make `queue` longer");
     }
 
     /// All tags of a node are bad.
@@ -215,6 +237,12 @@ impl Subscriber<'_> {
             samples,
         );
     }
+}
+
+/// The queue of the node was too short, and the server says so: InfoType DataValue with the bit Overflow (OPC UA Part 4,
+/// 7.39.1).
+fn has_overflowed(status: StatusCode) -> bool {
+    status.bits() & 0x480 == 0x480
 }
 
 /// The server does not know the node.

@@ -60,9 +60,14 @@ impl Subscriber<'_> {
     /// numbers to others. What is of no use at the one that has it is given up there.
     pub(super) async fn come_home(&mut self, session: &Arc<Session>) {
         let Some(link) = &self.link else { return };
-        let is_home = self.home == link.context.url && self.home_start == self.facts.start;
+        let is_other = !self.home.is_empty() && self.home != link.context.url;
+        let is_home = !is_other && self.home_start == self.facts.start;
         (self.home, self.home_start) = (link.context.url.clone(), self.facts.start);
         let useless = std::mem::take(&mut self.useless);
+        if is_other {
+            // Its values are told as what is so now, however long they have been: the log has those of another one.
+            self.tags.break_off(self.cx.clock.now());
+        }
         if !is_home {
             self.forget(|_| true);
         } else if !useless.is_empty() && self.transfer(session, &useless).await.is_ok() {
@@ -93,7 +98,7 @@ impl Subscriber<'_> {
             let unknown = tags.clone().filter(|tag| self.tags.source_time(**tag).is_none());
             let unknown: Vec<usize> = unknown.copied().collect();
             let known = tags.filter_map(|tag| self.tags.source_time(*tag)).max();
-            unknown.into_iter().for_each(|tag| self.tags.break_off_one(tag, now));
+            unknown.into_iter().for_each(|tag| self.tags.is_unknown(tag, now));
             if item.retry.is_none()
                 && self.prepared.options.history > Duration::ZERO
                 && let Some(from) = known.or(newest)

@@ -68,7 +68,12 @@ impl Subscriber<'_> {
             }
         }
         let kept = self.subscriptions.len() - gone.len();
-        tracing::info!(source = %self.prepared.name, kept, gone = gone.len(), "subscriptions of before are taken up");
+        let (source, gone_count) = (&self.prepared.name, gone.len());
+        if gone.is_empty() {
+            tracing::info!(%source, kept, gone = gone_count, "subscriptions of before are taken up");
+        } else {
+            tracing::warn!(%source, kept, gone = gone_count, "the server has lost subscriptions: what it kept of them is gone unless it has history");
+        }
         self.forget(|id| gone.contains(&id));
         Ok(())
     }
