@@ -4,16 +4,22 @@
 #[path = "security/peer.rs"]
 #[expect(dead_code, reason = "shared with the tests of security, which use more of it")]
 mod peer;
+#[path = "asyncua/rig.rs"]
+#[expect(dead_code, reason = "shared with the tests of servers, which use more of it")]
+mod rig;
 
 use gwp_core::manifest::{SettingValue, Settings};
 use gwp_core::source::{Bookmarks, Driver, Emission, PlcType, Source};
-use gwp_core::{Quality, Timestamp, Value};
-use gwp_driver_contract::rig::{Running, declare, ms};
+use gwp_core::{Quality, TagId, Timestamp, Value};
+use gwp_driver_contract::rig::{Point, Running, declare, ms};
 use gwp_driver_opcua::OpcUa;
 use peer::{Folder, Peer, enabled};
+use rig::Relay;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const COUNTER: &str = "nsu=urn:gwp:plant;s=Counter";
+/// It stays what it is.
+const SPEED: &str = "nsu=urn:gwp:plant;s=Line.Speed";
 
 fn text(text: &str) -> SettingValue {
     SettingValue::Text(text.into())
@@ -21,6 +27,15 @@ fn text(text: &str) -> SettingValue {
 
 /// A source of the counter of a server.
 fn source(url: &str, folder: &Folder, more: &[(&'static str, SettingValue)]) -> Box<dyn Source> {
+    source_of(&[(COUNTER, PlcType::Udint, false)], url, folder, more)
+}
+
+fn source_of(
+    points: &[Point<'_>],
+    url: &str,
+    folder: &Folder,
+    more: &[(&'static str, SettingValue)],
+) -> Box<dyn Source> {
     let pauses = [("first", ms(50)), ("max", ms(500))].map(|(name, value)| (name.into(), value));
     let mut settings = vec![
         ("address", text(url)),
@@ -30,7 +45,7 @@ fn source(url: &str, folder: &Folder, more: &[(&'static str, SettingValue)]) -> 
         ("pki", text(&folder.0.join("gateway").display().to_string())),
     ];
     settings.extend_from_slice(more);
-    let mut declaration = declare(&settings, &[(0, &[(COUNTER, PlcType::Udint, false)])]);
+    let mut declaration = declare(&settings, &[(0, points)]);
     declaration.device_time = true;
     OpcUa.prepare(declaration).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
@@ -143,4 +158,72 @@ async fn an_end_in_order_leaves_the_subscription_to_the_next_run() {
     assert_whole(&rest);
     let skipped = rest[0].number - before.last().expect("ten came").number;
     assert!((1..10).contains(&skipped), "what the first run had, and was not asked for: {skipped}");
+}
+
+/// What is told of the two tags: good samples of the counter, and whether the other one is good.
+#[derive(Default)]
+struct Told {
+    counts: Vec<Count>,
+    is_good: Option<bool>,
+}
+
+impl Told {
+    fn add(&mut self, said: Emission) {
+        let Emission::Samples { batch, .. } = said else { return };
+        for index in 0..batch.len() {
+            let (value, is_good) = (batch.values.get(index), batch.qualities.get(index).is_good());
+            match (batch.tags[index], value) {
+                (TagId(0), Value::Int(number)) if is_good => {
+                    self.counts.push(Count { number, time: batch.times.get(index) });
+                }
+                (TagId(1), _) => self.is_good = Some(is_good),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queued_changes_keep_their_times_and_what_did_not_change_is_good_again_after_a_failed_attempt() {
+    if !enabled() {
+        return;
+    }
+    let folder = Folder::new("resume-late");
+    let server = Peer::node(&folder.0, &[]);
+    let relay = Relay::start(server.port).await;
+    let url = format!("opc.tcp://127.0.0.1:{}/plant/", relay.port());
+    let points = [(COUNTER, PlcType::Udint, false), (SPEED, PlcType::Lreal, false)];
+    let start = |bookmarks| {
+        Running::going_on(source_of(&points, &url, &folder, &[("security", text("none"))]), bookmarks)
+    };
+    let mut told = Told::default();
+    let mut first = start(Bookmarks::new());
+    while told.counts.len() < 10 || told.is_good != Some(true) {
+        told.add(first.next().await);
+    }
+    // Its connection is lost, and said to be, before it dies.
+    relay.refuse();
+    relay.cut();
+    loop {
+        match first.next().await {
+            Emission::Connected { up: false, .. } => break,
+            said => told.add(said),
+        }
+    }
+    // From here on the log has it as bad.
+    told.is_good = None;
+    let (bookmarks, said) = first.crash().await;
+    said.into_iter().for_each(|said| told.add(said));
+
+    let mut second = start(bookmarks);
+    assert!(!second.connected().await, "the first attempt fails");
+    // What is to be shown is that the server counts on while nobody listens.
+    tokio::time::sleep(AWAY).await;
+    relay.pass();
+    let before = told.counts.len();
+    while told.counts.len() < before + 60 || told.is_good != Some(true) {
+        told.add(second.next().await);
+    }
+    second.stop().await;
+    assert_whole(&told.counts);
 }
