@@ -21,6 +21,7 @@ use axum::routing::{MethodFilter, on};
 use axum::{Extension, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -198,6 +199,11 @@ async fn done(
         return answer;
     }
     let (status, outcome) = match &answer {
+        // A write that was tried and has failed says so.
+        Ok(Answer::Json(status, body)) if body.get("done") == Some(&Value::Bool(false)) => {
+            let outcome = body.get("outcome").and_then(Value::as_str).unwrap_or("failed");
+            (status.as_u16(), outcome.to_owned())
+        }
         Ok(Answer::Json(status, _)) => (status.as_u16(), "done".to_owned()),
         Ok(Answer::Other(response)) => (response.status().as_u16(), "done".to_owned()),
         Err(refused) => (refused.status.as_u16(), refused.error.clone()),
