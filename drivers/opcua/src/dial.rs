@@ -7,7 +7,7 @@ use crate::calls::{Call, What};
 use crate::limits::{NEXT_SERVER_AFTER, REFUSED_FIRST, REFUSED_MAX};
 use crate::link::Link;
 use crate::prepare::Prepared;
-use crate::redundant;
+use crate::redundant::Best;
 use crate::security::{self, ConnectError};
 use gwp_core::backoff::Backoff;
 use gwp_core::command::CommandFault;
@@ -55,17 +55,14 @@ impl<'a> Dialer<'a> {
     pub async fn open(&mut self) -> Result<Link, Duration> {
         let servers = self.prepared.options.servers();
         let count = servers.len();
-        let mut best: Option<(u8, usize, Link)> = None;
+        let mut best = Best::default();
         // Without an address it was refused when the source was prepared.
         let mut pause = REFUSED_MAX;
         for step in 0..count {
             let at = (self.at + step) % count;
-            let until = self.not_before.get(at).copied().flatten();
-            if let Some(left) = until.map(|until| until.saturating_duration_since(Instant::now()))
-                && count > 1
-                && !left.is_zero()
-            {
-                pause = pause.min(left);
+            let rest = self.rest(at);
+            if count > 1 && !rest.is_zero() {
+                pause = pause.min(rest);
                 continue;
             }
             let mut options = servers[at].clone();
@@ -75,36 +72,33 @@ impl<'a> Dialer<'a> {
             match self.attempt(&options).await {
                 Ok(link) if count == 1 => return Ok(self.opened(at, link)),
                 Ok(link) => {
-                    let level =
-                        redundant::level(&link.session, &self.prepared.options.log).await.unwrap_or(0);
-                    let worse = match &best {
-                        Some((best, ..)) if level <= *best => Some(link),
-                        _ => best.replace((level, at, link)).map(|(.., link)| link),
-                    };
-                    if let Some(worse) = worse {
-                        worse.close().await;
-                    }
-                    if level >= redundant::HEALTHY {
+                    if best.offer(at, link, &self.prepared.options.log).await {
                         break;
                     }
                 }
                 Err(error) => pause = pause.min(self.failed_at(at, &error)),
             }
         }
-        best.map(|(_, at, link)| self.opened(at, link)).ok_or(pause)
+        best.found().map(|(at, link)| self.opened(at, link)).ok_or(pause)
     }
 
-    /// Whether a server of the set may be asked: it has not refused the user of late.
+    /// How long a server of the set is not asked: it has refused the user of late.
+    fn rest(&self, at: usize) -> Duration {
+        let until = self.not_before.get(at).copied().flatten();
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
     pub fn may_try(&self, at: usize) -> bool {
-        self.not_before.get(at).copied().flatten().is_none_or(|until| until <= Instant::now())
+        self.rest(at).is_zero()
     }
 
-    /// A server has refused the user.
-    pub fn refused(&mut self, at: usize) {
+    /// A server has refused the user; how long it is left alone.
+    pub fn refused(&mut self, at: usize) -> Duration {
         let pause = self.pauses_of_refusals.wait();
         if let Some(until) = self.not_before.get_mut(at) {
             *until = Some(Instant::now() + pause);
         }
+        pause
     }
 
     /// One attempt at one server.
@@ -137,10 +131,7 @@ impl<'a> Dialer<'a> {
     }
 
     fn failed_at(&mut self, at: usize, error: &ConnectError) -> Duration {
-        let pause = if error.locks_out() { self.pauses_of_refusals.wait() } else { self.pauses.wait() };
-        if let (true, Some(until)) = (error.locks_out(), self.not_before.get_mut(at)) {
-            *until = Some(Instant::now() + pause);
-        }
+        let pause = if error.locks_out() { self.refused(at) } else { self.pauses.wait() };
         let text = with_causes(error);
         if self.told.get(at) != Some(&text) {
             let (source, next_s) = (&self.prepared.name, pause.as_secs());

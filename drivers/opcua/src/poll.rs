@@ -153,7 +153,9 @@ impl Keeper<'_> {
                 tokio::select! {
                     event = link.event() => break event,
                     found = levels.found() => {
-                        found.refused.iter().for_each(|at| dialer.refused(*at));
+                        for at in &found.refused {
+                        dialer.refused(*at);
+                    }
                         if let Some(better) = found.better {
                             return Over::Better(better);
                         }

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 
 /// A server from this level on is healthy; below 200 it is degraded, at 1 it has no data, at 0 it is in maintenance
 /// (Part 4, 6.6.2.4.2).
-pub const HEALTHY: u8 = 200;
+const HEALTHY: u8 = 200;
 
 /// ServiceLevel of a server; `None` if it does not tell, as one without redundancy may.
-pub async fn level(session: &Session, log: &WireLog) -> Option<u8> {
+async fn level(session: &Session, log: &WireLog) -> Option<u8> {
     let wanted = ReadValueId::new_value(VariableId::Server_ServiceLevel.into());
     let values = crate::server::read(session, log, &[wanted], 1).await.ok()?;
     match values.first()?.value {
@@ -80,32 +80,48 @@ impl<'a> Levels<'a> {
     }
 }
 
-/// The best of some servers, if its level is above.
-async fn better(servers: Vec<(usize, security::Options)>, above: u8, log: WireLog) -> Found {
-    let mut best: Option<(u8, usize, Link)> = None;
-    let mut refused = Vec::new();
-    for (at, options) in servers {
-        let link = match Link::open(&options).await {
-            Ok(link) => link,
-            Err(error) => {
-                if error.locks_out() {
-                    refused.push(at);
-                }
-                continue;
-            }
-        };
-        let level = level(&link.session, &log).await.unwrap_or(0);
-        let worse = if level > best.as_ref().map_or(above, |(best, ..)| *best) {
-            best.replace((level, at, link)).map(|(.., link)| link)
-        } else {
-            Some(link)
+/// The best of the servers that were met so far; the others are left at once.
+#[derive(Default)]
+pub struct Best {
+    /// Levels up to this one are not good enough.
+    above: Option<u8>,
+    found: Option<(u8, usize, Link)>,
+}
+
+impl Best {
+    /// Takes a session with a server, or leaves it; whether that is healthy, so that there is no use in asking others.
+    pub async fn offer(&mut self, at: usize, link: Link, log: &WireLog) -> bool {
+        let level = level(&link.session, log).await.unwrap_or(0);
+        let least = self.found.as_ref().map(|(level, ..)| *level).or(self.above);
+        let worse = match least {
+            Some(least) if level <= least => Some(link),
+            _ => self.found.replace((level, at, link)).map(|(.., link)| link),
         };
         if let Some(worse) = worse {
             worse.close().await;
         }
-        if level >= HEALTHY {
-            break;
+        level >= HEALTHY
+    }
+
+    pub fn found(self) -> Option<(usize, Link)> {
+        self.found.map(|(_, at, link)| (at, link))
+    }
+}
+
+/// The best of some servers, if its level is above.
+async fn better(servers: Vec<(usize, security::Options)>, above: u8, log: WireLog) -> Found {
+    let mut best = Best { above: Some(above), found: None };
+    let mut refused = Vec::new();
+    for (at, options) in servers {
+        match Link::open(&options).await {
+            Ok(link) => {
+                if best.offer(at, link, &log).await {
+                    break;
+                }
+            }
+            Err(error) if error.locks_out() => refused.push(at),
+            Err(_) => {}
         }
     }
-    Found { better: best.map(|(_, at, link)| (at, link)), refused }
+    Found { better: best.found(), refused }
 }

@@ -326,7 +326,9 @@ impl<'a> Subscriber<'a> {
                     }
                 }
                 found = self.levels.found() => {
-                    found.refused.iter().for_each(|at| dialer.refused(*at));
+                    for at in &found.refused {
+                        dialer.refused(*at);
+                    }
                     if found.better.is_some() {
                         self.next = found.better;
                         return Err(Fault::Better);

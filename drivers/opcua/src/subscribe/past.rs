@@ -20,6 +20,7 @@ use gwp_core::Timestamp;
 use gwp_driver_kit::wire_log::WireLog;
 use opcua::client::Session;
 use opcua::types::{AttributeId, DataValue, Error, NodeId, ReadValueId, StatusCode, Variant};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -69,6 +70,10 @@ impl Subscriber<'_> {
             self.tags.break_off(self.cx.clock.now());
         }
         if !is_home {
+            let gone = self.subscriptions.len();
+            if gone > 0 {
+                tracing::warn!(source = %self.prepared.name, gone, "the server was started again, or is another one: its subscriptions are made anew");
+            }
             self.forget(|_| true);
         } else if !useless.is_empty() && self.transfer(session, &useless).await.is_ok() {
             items::give_up(session, useless).await;
@@ -149,12 +154,13 @@ impl Subscriber<'_> {
         if known.is_empty() {
             return Ok(());
         }
-        let asked: Vec<usize> = known.iter().map(|(node, ..)| *node).collect();
+        let mut without: BTreeSet<usize> = known.iter().map(|(node, ..)| *node).collect();
         let log = &self.prepared.options.log;
         let kept = with_history((session, log), known, self.facts.nodes_per_read).await?;
-        asked.iter().filter(|node| kept.iter().all(|(kept, ..)| kept != *node)).for_each(|node| {
-            self.owed.remove(node);
+        kept.iter().for_each(|(node, ..)| {
+            without.remove(node);
         });
+        self.owed.retain(|node, _| !without.contains(node));
         self.has_moved = true;
         if kept.is_empty() {
             return Ok(());
