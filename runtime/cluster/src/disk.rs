@@ -1,6 +1,7 @@
 //! The thread that writes votes: a slow disk must not keep the driver from hearing and speaking.
 
 use crate::limits::SLOW_VOTE;
+use crate::links::Mailbox;
 use crate::superblock::SuperblockFile;
 use gwp_redundancy::vote::Superblock;
 use std::io;
@@ -17,7 +18,7 @@ pub struct Written(pub bool);
 /// The operating system gives no thread.
 pub fn start<T: From<Written> + Send + 'static>(
     mut file: SuperblockFile,
-    inbox: Sender<T>,
+    inbox: Mailbox<T>,
 ) -> io::Result<Sender<Superblock>> {
     let (blocks, wanted) = channel();
     std::thread::Builder::new().name("gwp-votes".into()).spawn(move || {
@@ -34,7 +35,7 @@ pub fn start<T: From<Written> + Send + 'static>(
             if let Err(error) = &written {
                 tracing::error!(%error, "this member votes no more");
             }
-            if inbox.send(Written(written.is_ok()).into()).is_err() {
+            if !inbox.send(Written(written.is_ok()).into()) {
                 return;
             }
         }

@@ -4,7 +4,7 @@
 //! links ---datagram--> wiring --message--\
 //! votes on disk ---------------written---> Driver: Node::step --+--> wiring --> links
 //! shell (engine, mirror, operators) -input-/                    +--> votes on disk
-//! time (a quarter of a beat) -------------/                     +--> door: token, permits, shut
+//! time (when the machine is due) ----------/                     +--> door: token, permits, shut
 //!                                                               +--> shell: what else it says
 //! ```
 //! It waits for nothing but its inbox, so that leases are renewed and run out in time whatever the
@@ -12,8 +12,9 @@
 //! wants to be told that sequencer and store move.
 
 use crate::disk::{self, Written};
-use crate::limits::{FAREWELLS, TICKS_PER_BEAT};
-use crate::links::{Arrived, LinkAddresses, Links};
+use crate::limits::{FAREWELLS, REMINDERS_PER_BEAT};
+use crate::links::{Arrived, Came, Inbox, LinkAddresses, Links, Mailbox};
+use crate::renewals::Renewals;
 use crate::route::LinkSet;
 use crate::seal::{Sealer, Secret};
 use crate::superblock::SuperblockFile;
@@ -30,7 +31,9 @@ use gwp_redundancy::vote::Superblock;
 use std::io;
 use std::num::NonZeroU128;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -126,8 +129,8 @@ pub struct Look {
     pub wire: WireFigures,
 }
 
-enum Arrival {
-    Datagram(Arrived),
+/// A word of this process.
+enum Word {
     Written(Written),
     Input(Input),
     /// What an operator wants, and whether the machine refused it.
@@ -137,21 +140,16 @@ enum Arrival {
     End(bool),
 }
 
-impl From<Arrived> for Arrival {
-    fn from(arrived: Arrived) -> Arrival {
-        Arrival::Datagram(arrived)
-    }
-}
-
-impl From<Written> for Arrival {
-    fn from(written: Written) -> Arrival {
-        Arrival::Written(written)
+impl From<Written> for Word {
+    fn from(written: Written) -> Word {
+        Word::Written(written)
     }
 }
 
 /// A running driver, for its shell. Dropping it ends the driver.
 pub struct DriverHandle {
-    inbox: Sender<Arrival>,
+    inbox: Mailbox<Word>,
+    moves: Arc<Moves>,
     pub heard: watch::Receiver<Heard>,
     thread: Option<JoinHandle<()>>,
 }
@@ -159,12 +157,12 @@ pub struct DriverHandle {
 impl DriverHandle {
     /// Tells the machine that something happened.
     pub fn input(&self, input: Input) {
-        let _ = self.inbox.send(Arrival::Input(input));
+        self.inbox.send(Word::Input(input));
     }
 
     /// A sender of inputs for others.
     pub fn inputs(&self) -> Inputs {
-        Inputs(self.inbox.clone())
+        Inputs { inbox: self.inbox.clone(), moves: self.moves.clone() }
     }
 
     /// Ends it in order. `is_empty`: the exits are shut and nothing is on its way through them, so the others are told
@@ -174,7 +172,7 @@ impl DriverHandle {
     }
 
     fn finish(&mut self, is_empty: bool) {
-        let _ = self.inbox.send(Arrival::End(is_empty));
+        self.inbox.send(Word::End(is_empty));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -187,26 +185,49 @@ impl Drop for DriverHandle {
     }
 }
 
+/// What has moved since the driver looked. It looks with every beat, so that nobody has to wake it for this.
+#[derive(Default)]
+struct Moves {
+    sequencer: AtomicBool,
+    store: AtomicBool,
+}
+
+impl Moves {
+    fn take(&self) -> Option<Input> {
+        let (sequencer, store) = (self.sequencer.swap(false, Relaxed), self.store.swap(false, Relaxed));
+        (sequencer || store).then_some(Input::Moved { sequencer, store })
+    }
+}
+
 /// Tells the machine that something happened.
 #[derive(Clone)]
-pub struct Inputs(Sender<Arrival>);
+pub struct Inputs {
+    inbox: Mailbox<Word>,
+    moves: Arc<Moves>,
+}
 
 impl Inputs {
     pub fn send(&self, input: Input) {
-        let _ = self.0.send(Arrival::Input(input));
+        self.inbox.send(Word::Input(input));
+    }
+
+    /// As [`Input::Moved`], within a beat.
+    pub fn moved(&self, sequencer: bool, store: bool) {
+        self.moves.sequencer.fetch_or(sequencer, Relaxed);
+        self.moves.store.fetch_or(store, Relaxed);
     }
 
     /// Tells it what an operator wants; says why the machine refused it, if it did.
     pub async fn command(&self, command: Command) -> Option<Refusal> {
         let (answer, refused) = tokio::sync::oneshot::channel();
-        let _ = self.0.send(Arrival::Command(command, answer));
+        self.inbox.send(Word::Command(command, answer));
         refused.await.ok().flatten()
     }
 
     /// Looks at the machine; `None` if the driver has ended.
     pub async fn look(&self) -> Option<Look> {
         let (answer, look) = tokio::sync::oneshot::channel();
-        let _ = self.0.send(Arrival::Look(answer));
+        self.inbox.send(Word::Look(answer));
         look.await.ok()
     }
 }
@@ -220,6 +241,9 @@ struct Driver {
     writing: Option<Superblock>,
     clock: fn() -> Mono,
     beat: u64,
+    /// When the machine was given something last.
+    stepped: Mono,
+    moves: Arc<Moves>,
     door: Box<dyn Door>,
     open: Option<Permit>,
     told: UnboundedSender<Told>,
@@ -229,6 +253,7 @@ struct Driver {
     switches: u64,
     peer: Option<(Report, Mono)>,
     witness: Option<(Report, Mono)>,
+    renewals: Renewals,
     me: NodeId,
     out: Vec<Output>,
     refused: Option<Refusal>,
@@ -242,12 +267,11 @@ struct Driver {
 pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<Told>), DriverError> {
     let DriverConfig { settings, secret, boot, links, votes, clock, door } = config;
     let (file, block, _) = SuperblockFile::open(&votes)?;
-    let (inbox, arrivals) = channel();
-    let links = Links::bind(&links, &inbox).map_err(DriverError::Link)?;
+    let (links, mut arrivals, inbox) = Links::bind(&links).map_err(DriverError::Link)?;
     let votes = disk::start(file, inbox.clone()).map_err(DriverError::Thread)?;
     let (told, shell) = unbounded_channel();
     let (heard, hearing) = watch::channel(Heard::default());
-    let me = settings.me;
+    let (me, moves) = (settings.me, Arc::<Moves>::default());
     let mut driver = Driver {
         node: Node::boot(settings, block, clock()),
         wiring: Wiring::new(
@@ -261,6 +285,8 @@ pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<To
         writing: None,
         clock,
         beat: settings.timing.beat,
+        stepped: clock(),
+        moves: moves.clone(),
         door,
         open: None,
         told,
@@ -269,6 +295,7 @@ pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<To
         switches: 0,
         peer: None,
         witness: None,
+        renewals: Renewals::default(),
         me,
         out: Vec::new(),
         refused: None,
@@ -276,64 +303,83 @@ pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<To
     };
     let thread = std::thread::Builder::new()
         .name("gwp-pair".into())
-        .spawn(move || driver.run(&arrivals))
+        .spawn(move || driver.run(&mut arrivals))
         .map_err(DriverError::Thread)?;
-    Ok((DriverHandle { inbox, heard: hearing, thread: Some(thread) }, shell))
+    Ok((DriverHandle { inbox, moves, heard: hearing, thread: Some(thread) }, shell))
 }
 
 impl Driver {
-    fn run(&mut self, arrivals: &Receiver<Arrival>) {
-        let every = Duration::from_nanos(self.beat / TICKS_PER_BEAT);
-        let mut due = (self.clock)().plus(self.beat / TICKS_PER_BEAT);
+    fn run(&mut self, arrivals: &mut Inbox<Word>) {
+        let every = self.beat / REMINDERS_PER_BEAT;
+        let mut reminded = (self.clock)();
         loop {
-            let now = (self.clock)();
-            match arrivals.recv_timeout(Duration::from_nanos(due.since(now))) {
-                Ok(Arrival::End(is_empty)) => return self.farewell(arrivals, is_empty),
-                Err(RecvTimeoutError::Disconnected) => return,
-                Ok(arrival) => self.take(arrival),
-                Err(RecvTimeoutError::Timeout) => {}
+            let mut due = self.node.due(self.stepped).min(self.stepped.plus(self.beat));
+            if self.wiring.reminds(reminded) {
+                due = due.min(reminded.plus(every));
+            }
+            match arrivals.next(Some(self.until(due))) {
+                Came::Word(Word::End(is_empty)) => return self.farewell(arrivals, is_empty),
+                came => self.take(came),
             }
             let now = (self.clock)();
-            if now >= due {
-                due = now.plus(u64::try_from(every.as_nanos()).unwrap_or(self.beat));
-                self.step(Input::Tick);
+            match self.moves.take() {
+                Some(moved) => self.step(moved),
+                None if now >= due => self.step(Input::Tick),
+                None => {}
+            }
+            if now.since(reminded) >= every {
+                reminded = now;
                 self.wiring.remind(now);
             }
         }
     }
 
-    fn take(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::Datagram(arrived) => {
-                let now = (self.clock)();
-                let taken = self.wiring.take(now, arrived);
-                self.note_links();
-                if let Some((from, message)) = taken {
-                    self.note(from, &message, now);
-                    self.step(Input::Message { from, message });
-                }
-            }
-            Arrival::Written(Written(true)) => {
+    fn until(&self, at: Mono) -> Duration {
+        Duration::from_nanos(at.since((self.clock)()))
+    }
+
+    fn take(&mut self, came: Came<Word>) {
+        match came {
+            Came::Datagram(arrived) => self.datagram(arrived),
+            Came::Word(word) => self.word(word),
+            Came::Nothing => {}
+        }
+    }
+
+    fn datagram(&mut self, arrived: Arrived) {
+        let now = (self.clock)();
+        let taken = self.wiring.take(now, arrived);
+        self.note_links();
+        if let Some((from, message)) = taken {
+            self.note(from, &message, now);
+            self.step(Input::Message { from, message });
+        }
+    }
+
+    fn word(&mut self, word: Word) {
+        match word {
+            Word::Written(Written(true)) => {
                 self.kept = self.writing.take().unwrap_or(self.kept);
                 self.step(Input::Persisted);
             }
-            Arrival::Written(Written(false)) => self.step(Input::PersistFailed),
-            Arrival::Input(input) => self.step(input),
-            Arrival::Command(command, answer) => {
+            Word::Written(Written(false)) => self.step(Input::PersistFailed),
+            Word::Input(input) => self.step(input),
+            Word::Command(command, answer) => {
                 self.refused = None;
                 self.step(Input::Operator(command));
                 let _ = answer.send(self.refused.take());
             }
-            Arrival::Look(answer) => {
+            Word::Look(answer) => {
                 let _ = answer.send(self.look());
             }
-            Arrival::End(_) => {}
+            Word::End(_) => {}
         }
     }
 
     /// What a standby follows by.
     fn note(&mut self, from: Member, message: &Message, now: Mono) {
         let report = message.report;
+        self.renewals.heard(now, from, message);
         if from == Member::Witness {
             self.witness = Some((report, now));
             return;
@@ -358,6 +404,7 @@ impl Driver {
     fn step(&mut self, input: Input) {
         let now = (self.clock)();
         let mut out = std::mem::take(&mut self.out);
+        self.stepped = now;
         self.node.step(now, input, &mut out);
         for output in out.drain(..) {
             self.carry_out(now, output);
@@ -369,7 +416,13 @@ impl Driver {
 
     fn carry_out(&mut self, now: Mono, output: Output) {
         let told = match output {
-            Output::Send { to, message } => return self.wiring.send(now, to, &message),
+            Output::Send { to, message } => {
+                let is_active = self.node.role() == Role::Active;
+                if !(is_active && self.renewals.spares(now, self.beat, to, &message)) {
+                    self.wiring.send(now, to, &message);
+                }
+                return;
+            }
             Output::Persist(block) => {
                 self.writing = Some(block);
                 let _ = self.votes.send(block);
@@ -455,15 +508,16 @@ impl Driver {
 
     /// The process ends: what it held is over, and the others hear it at once. For the machine a process
     /// that ends is one whose store has failed: it never acts again.
-    fn farewell(&mut self, arrivals: &Receiver<Arrival>, is_empty: bool) {
+    fn farewell(&mut self, arrivals: &mut Inbox<Word>, is_empty: bool) {
         self.step(Input::StoreFailed);
         if is_empty {
             self.step(Input::Closed);
         }
         for _ in 0..FAREWELLS {
             let until = (self.clock)().plus(self.beat);
-            while let Ok(arrival) = arrivals.recv_timeout(Duration::from_nanos(until.since((self.clock)()))) {
-                self.take(arrival);
+            while (self.clock)() < until {
+                let came = arrivals.next(Some(self.until(until)));
+                self.take(came);
             }
             self.step(Input::Tick);
         }

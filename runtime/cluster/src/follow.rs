@@ -411,16 +411,13 @@ async fn frames_and_tails(
                     apart.into_iter().for_each(|apart| follower.copied.apart(apart));
                 }
                 Message::KeptBy { place, refused } => handing.kept_by(place, refused)?,
-                Message::Ping => {}
                 _ => return Err(FollowError::OutOfTurn),
             }
             if bytes < APPLIED_AT_ONCE_BYTES {
                 said = ready(from).await.transpose()?;
             }
         }
-        if gathered.is_empty() {
-            say(to, &Message::Ping).await?;
-        } else {
+        if !gathered.is_empty() {
             apply(follower, replica, to, gathered, &mut lists).await?;
         }
         if let Some(place) = replica.as_ref().and_then(Replica::place) {

@@ -39,6 +39,7 @@ pub mod follow;
 pub mod limits;
 pub mod links;
 pub mod mirror;
+mod renewals;
 pub mod route;
 pub mod seal;
 pub mod serve;

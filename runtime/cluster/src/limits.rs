@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// Datagrams that wait for the driver; more are dropped, as a network would.
-pub const DATAGRAMS_WAITING_MAX: usize = 256;
+/// So many refusals of a socket are passed over to come to the next datagram.
+pub const REFUSALS_PASSED: usize = 8;
 /// Addresses of one member that are kept for each link, where none was told.
 pub const ADDRESSES_MAX: usize = 4;
 /// So long an address counts where a member was heard.
 pub const ADDRESS_KEPT: u64 = 30_000_000_000;
-/// The machine is looked at this often within a beat at least.
-pub const TICKS_PER_BEAT: u64 = 4;
+/// First words that were not let through are said again this often within a beat.
+pub const REMINDERS_PER_BEAT: u64 = 4;
 /// A process that ends says so this often, a beat apart.
 pub const FAREWELLS: u32 = 3;
 /// A process that has just started repeats what it says to those that have not answered with every look at the machine,
@@ -34,9 +34,9 @@ pub const APPLIED_AT_ONCE_BYTES: usize = 4 << 20;
 
 // Its stream.
 
-/// Both say something this often.
+/// A standby that gets a copy of the whole store says something this often.
 pub const PING_EVERY: Duration = Duration::from_millis(300);
-/// A standby that reads offers what its peer lacks, and asks for the time, this often.
+/// A standby offers what its peer may lack, and asks for the time, this often: so neither takes the other for silent.
 pub const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A standby looks this often for what is set aside and can be handed over.
 pub const TAILS_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);

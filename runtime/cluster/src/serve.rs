@@ -3,7 +3,7 @@
 use crate::apart::Apart;
 use crate::bulk::{self, BulkError, Message, Receiver, Sender};
 use crate::driver::Heard;
-use crate::limits::{ACCEPT_PAUSE, PING_EVERY, SENT_AT_ONCE_BYTES, SERVED_MAX, SILENT_MAX};
+use crate::limits::{ACCEPT_PAUSE, SENT_AT_ONCE_BYTES, SERVED_MAX, SILENT_MAX};
 use crate::mirror::hub::{Copying, Hub, Next};
 use crate::route;
 use crate::stream::{StreamError, StreamKeys};
@@ -184,14 +184,13 @@ async fn copy_all(
     }
 }
 
-/// Frames to the peer, and what it says of them.
+/// Frames to the peer, and what it says of them. It asks for the time so often that neither is taken for silent.
 async fn follow(
     (to, from): (&mut Sender, &mut Receiver),
     &Attached { hub, number }: &Attached<'_>,
     mut copying: Option<Copying>,
     from_peer: &dyn FromPeer,
 ) -> Result<(), ServeError> {
-    let mut ping = tokio::time::interval(PING_EVERY);
     let mut keeping = None;
     loop {
         let rung = hub.rung();
@@ -226,14 +225,12 @@ async fn follow(
                     apart.into_iter().for_each(|apart| from_peer.apart(apart.reversed()));
                     say(to, &Message::Time { sent, received, answered: from_peer.now() }).await?;
                 }
-                Message::Ping => {}
                 _ => return Err(ServeError::OutOfTurn),
             },
             kept = kept(&mut keeping) => {
                 let Kept { place, refused } = kept.ok_or(ServeError::Stopping)?;
                 say(to, &Message::KeptBy { place, refused }).await?;
             }
-            _ = ping.tick() => say(to, &Message::Ping).await?,
         }
     }
 }

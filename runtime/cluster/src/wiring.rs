@@ -11,6 +11,8 @@ use gwp_redundancy::message::Message;
 use gwp_redundancy::mono::Mono;
 use gwp_redundancy::timing::Timing;
 
+const MEMBERS: [Member; 3] = [Member::Node(NodeId::Primary), Member::Node(NodeId::Backup), Member::Witness];
+
 /// Sockets and seal.
 pub(crate) struct Wiring {
     links: Links,
@@ -42,6 +44,13 @@ struct Said {
     first_at: Option<Mono>,
     /// It has said something to this boot: so it lets through what it is told.
     is_answered: bool,
+}
+
+impl Said {
+    /// It may not have been let through yet.
+    fn waits(&self, now: Mono) -> bool {
+        !self.is_answered && self.first_at.is_some_and(|at| now.since(at) < REMINDED_FOR)
+    }
 }
 
 /// Figures for people.
@@ -88,13 +97,16 @@ impl Wiring {
     /// Says what was said last to those that have not let anything through yet. A process that was started again has
     /// something to say that others wait for, and first words are lost until both have met.
     pub fn remind(&mut self, now: Mono) {
-        for to in [Member::Node(NodeId::Primary), Member::Node(NodeId::Backup), Member::Witness] {
-            let said = &self.said[index(to)];
-            let is_new = said.first_at.is_some_and(|at| now.since(at) < REMINDED_FOR);
-            if is_new && !said.is_answered {
+        for to in MEMBERS {
+            if self.said[index(to)].waits(now) {
                 self.say_again(now, to);
             }
         }
+    }
+
+    /// Whether there is anything to say again.
+    pub fn reminds(&self, now: Mono) -> bool {
+        self.said.iter().any(|said| said.waits(now))
     }
 
     fn say_again(&mut self, now: Mono, to: Member) {

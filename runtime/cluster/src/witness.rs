@@ -5,7 +5,7 @@
 
 use crate::disk::{self, Written};
 use crate::driver::DriverError;
-use crate::links::{Arrived, LinkAddresses, Links};
+use crate::links::{Came, LinkAddresses, Links, Mailbox};
 use crate::seal::{Sealer, Secret};
 use crate::superblock::SuperblockFile;
 use crate::wiring::Wiring;
@@ -17,7 +17,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroU128;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use tokio::sync::Notify;
 
@@ -33,27 +32,20 @@ pub struct WitnessConfig {
     pub clock: fn() -> Mono,
 }
 
-enum Arrival {
-    Datagram(Arrived),
+enum Word {
     Written(Written),
     End,
 }
 
-impl From<Arrived> for Arrival {
-    fn from(arrived: Arrived) -> Arrival {
-        Arrival::Datagram(arrived)
-    }
-}
-
-impl From<Written> for Arrival {
-    fn from(written: Written) -> Arrival {
-        Arrival::Written(written)
+impl From<Written> for Word {
+    fn from(written: Written) -> Word {
+        Word::Written(written)
     }
 }
 
 /// A running witness. It ends when this is dropped.
 pub struct WitnessHandle {
-    inbox: Sender<Arrival>,
+    inbox: Mailbox<Word>,
     thread: Option<JoinHandle<()>>,
     /// Addresses as bound.
     pub addresses: Vec<SocketAddr>,
@@ -63,7 +55,7 @@ pub struct WitnessHandle {
 
 impl Drop for WitnessHandle {
     fn drop(&mut self) {
-        let _ = self.inbox.send(Arrival::End);
+        self.inbox.send(Word::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -77,10 +69,9 @@ impl Drop for WitnessHandle {
 pub fn start(config: WitnessConfig) -> Result<WitnessHandle, DriverError> {
     let WitnessConfig { timing, secret, boot, listen, votes, clock } = config;
     let (file, block, _) = SuperblockFile::open(&votes)?;
-    let (inbox, arrivals) = channel::<Arrival>();
     let links: Vec<LinkAddresses> =
         listen.into_iter().map(|here| LinkAddresses { here, others: Vec::new() }).collect();
-    let links = Links::bind(&links, &inbox).map_err(DriverError::Link)?;
+    let (links, mut arrivals, inbox) = Links::bind(&links).map_err(DriverError::Link)?;
     let addresses = links.addresses();
     let disk = disk::start(file, inbox.clone()).map_err(DriverError::Thread)?;
     let mut wiring = Wiring::new(links, Sealer::new(&secret, Member::Witness, boot), Member::Witness, timing);
@@ -89,15 +80,16 @@ pub fn start(config: WitnessConfig) -> Result<WitnessHandle, DriverError> {
     let tell = ended.clone();
     let run = move || {
         let mut out = Vec::new();
-        for arrival in arrivals {
-            let input = match arrival {
-                Arrival::Datagram(arrived) => match wiring.take(clock(), arrived) {
+        loop {
+            let input = match arrivals.next(None) {
+                Came::Datagram(arrived) => match wiring.take(clock(), arrived) {
                     Some((Member::Node(from), message)) => WitnessInput::Message { from, message },
                     _ => continue,
                 },
-                Arrival::Written(Written(true)) => WitnessInput::Persisted,
-                Arrival::Written(Written(false)) => return tell.notify_one(),
-                Arrival::End => return,
+                Came::Word(Word::Written(Written(true))) => WitnessInput::Persisted,
+                Came::Word(Word::Written(Written(false))) => return tell.notify_one(),
+                Came::Word(Word::End) => return,
+                Came::Nothing => continue,
             };
             let now = clock();
             witness.step(now, input, &mut out);

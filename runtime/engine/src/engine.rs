@@ -146,7 +146,6 @@ pub(crate) struct Begun {
     /// In a pair somebody else has it.
     pub keeper: Option<ExitKeeper>,
     pub release: Release,
-    pub tick_every: Duration,
     /// With a peer.
     pub pair: Option<InPair>,
 }
@@ -163,19 +162,14 @@ impl Engine {
         let gate = activate_alone(&mut store)?;
         let (epoch, (keeper, exits)) = (gate.epoch(), exits());
         keeper.set(gate);
-        let (keeper, release, tick_every) = (Some(keeper), Release::at_once(), TICK_EVERY);
-        let pair = None;
-        Engine::begin(
-            config,
-            Begun { store, epoch, previous, place, exits, keeper, release, tick_every, pair },
-        )
-        .await
+        let (keeper, release, pair) = (Some(keeper), Release::at_once(), None);
+        Engine::begin(config, Begun { store, epoch, previous, place, exits, keeper, release, pair }).await
     }
 
     /// Recovers, and starts all stages.
     pub(crate) async fn begin(config: EngineConfig, begun: Begun) -> Result<Engine, StartError> {
         let EngineConfig { plan, sources, sinks, leaving, data_dir, space } = config;
-        let Begun { store, epoch, previous, place, exits, keeper, release, tick_every, pair } = begun;
+        let Begun { store, epoch, previous, place, exits, keeper, release, pair } = begun;
         let (recovered, store) = Recovered::new(store, plan, leaving, (epoch, previous), pair)?;
         let (failed_tx, failed) = watch::channel(None);
         let clock = recovered.clock.clone();
@@ -203,13 +197,8 @@ impl Engine {
         inner.add(specs).await.map_err(StartError::Actors)?;
         let inner = Arc::new(inner);
         let Shared { sequencer, .. } = &inner.shared;
-        let ticker = tick(
-            tick_every,
-            clock.clone(),
-            sequencer.clone(),
-            inner.writer.sender(),
-            inner.writer.meter.clone(),
-        );
+        let ticker =
+            tick(clock.clone(), sequencer.clone(), inner.writer.sender(), inner.writer.meter.clone());
         let reader = live::read(sequencer.clone(), inner.shared.plans.clone());
         let tasks = vec![tokio::spawn(ticker), tokio::spawn(sweep(inner.clone())), tokio::spawn(reader)];
         Ok(Engine { status, clock, inner, failed, tasks: tasks.into() })
@@ -234,6 +223,13 @@ impl Engine {
     /// The newest record.
     pub fn last(&self) -> Position {
         self.inner.shared.sequencer.last()
+    }
+
+    /// Calls `moved` once the writer of the log gets to it, which one that is held up by its disk does not. Nor does this
+    /// return while the sequencer is stuck. Nothing is written for it.
+    pub fn turn(&self, moved: impl FnOnce() + Send + 'static) {
+        self.last();
+        self.inner.writer.ask(Request::Turn(Box::new(moved)));
     }
 
     /// Makes snapshots of the store while its writer goes on, for a peer that needs a copy of it. Blocks.
@@ -391,7 +387,6 @@ impl Inner {
 
 /// Writes ticks and keeps gateway time close to UTC.
 async fn tick(
-    every: Duration,
     clock: Arc<GatewayClock>,
     sequencer: Arc<Sequencer>,
     requests: Sender<Request>,
@@ -399,7 +394,7 @@ async fn tick(
 ) {
     let mut warned = false;
     loop {
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(TICK_EVERY).await;
         if meter.low_space.load(Relaxed) {
             // Nothing is stored now, and ticks have no credit that would bound them.
             continue;

@@ -19,15 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How long a wait for the end of a permit sleeps at most before it looks at the clock again: a
-/// sleep does not count the time of a suspended machine, a permit does. Whoever holds the leases shuts the gate by the
-/// same clock; this is for when that hangs, and short beside a lease.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
 #[derive(Debug)]
 struct Shared {
     gate: Mutex<Option<Gate>>,
-    /// Rung with every change of the gate.
+    /// Rung when the gate opens, shuts or is another one.
     changed: watch::Sender<()>,
     /// Passes that are held.
     inside: AtomicUsize,
@@ -98,10 +93,15 @@ impl ExitKeeper {
 
     /// Effects are allowed for longer; a permit of another epoch changes nothing.
     pub fn permit(&self, permit: Permit) {
-        if let Some(gate) = &mut *self.0.gate.lock().unwrap_or_else(PoisonError::into_inner) {
-            gate.permit(permit);
+        let now = clock::boot();
+        let mut gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(gate) = &mut *gate else { return };
+        let was_open = gate.open(now);
+        gate.permit(permit);
+        // Who is inside looks again by itself before the old end: only who waits at the gate is woken.
+        if !was_open {
+            self.0.changed.send_replace(());
         }
-        self.0.changed.send_replace(());
     }
 
     /// Nothing enters any more. [`ExitKeeper::emptied`] tells when nothing is on its way either.
@@ -186,7 +186,9 @@ impl Pass {
         gate.as_ref().is_some_and(|gate| gate.epoch() == self.epoch && gate.open_for_writes(clock::boot()))
     }
 
-    /// Completes when effects of the epoch may leave no more.
+    /// Completes when effects of the epoch may leave no more. A sleep does not count the time of a suspended machine,
+    /// a permit does: whoever holds the leases shuts the gate then, and who is about to have an effect looks
+    /// ([`Pass::is_open`]).
     pub async fn shut(&self) {
         let mut changed = self.shared.changed.subscribe();
         loop {
@@ -198,7 +200,7 @@ impl Pass {
             };
             tokio::select! {
                 _ = changed.changed() => {}
-                () = tokio::time::sleep(Duration::from_nanos(left).min(LOOK_EVERY)), if left < u64::MAX / 2 => {}
+                () = tokio::time::sleep(Duration::from_nanos(left)), if left < u64::MAX / 2 => {}
             }
         }
     }

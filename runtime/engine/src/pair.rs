@@ -19,7 +19,7 @@ use crate::engine::{Begun, Engine, EngineConfig, StartError};
 use crate::exits::Exits;
 use crate::graph::{RunningSource, Shared};
 use crate::hot::{HotReader, HotSource};
-use crate::limits::{LANES_BEHIND_MAX, LANES_LOOKED_AT_EVERY, TICK_EVERY};
+use crate::limits::{LANES_BEHIND_MAX, LANES_LOOKED_AT_EVERY};
 use crate::release::Release;
 use crate::sequencer::SourceKey;
 use gwp_core::{Clock, Fact, PlanId, Position, Timestamp};
@@ -30,7 +30,6 @@ use gwp_redundancy::mirror::fill::From;
 use gwp_redundancy::mirror::{HeldIndex, Place};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 /// What a pair gives an engine that it would have made itself alone.
 pub struct PairStart {
@@ -43,8 +42,6 @@ pub struct PairStart {
     pub exits: Exits,
     /// Not one that an engine had before.
     pub release: Release,
-    /// Gateway time gets into the log this often at least: a log that stands still for a lease is taken for hung.
-    pub tick_every: Duration,
     /// Sources of this very plan that the node has read as the standby: they read on.
     pub hot: Option<HotReader>,
     /// Newer samples than what the store holds may have been delivered: what waits in it goes out as backfill, and what
@@ -75,7 +72,7 @@ impl Engine {
     /// The epoch is over for this store, it cannot be written, or what was prepared does not fit
     /// the plan.
     pub async fn start_in_pair(config: EngineConfig, start: PairStart) -> Result<Engine, StartError> {
-        let PairStart { mut store, epoch, exits, release, tick_every, hot, stale } = start;
+        let PairStart { mut store, epoch, exits, release, hot, stale } = start;
         config.check()?;
         let (previous, place) = (store.durable(), store.place());
         if stale {
@@ -83,15 +80,10 @@ impl Engine {
         }
         store.begin_epoch(epoch)?;
         let exits = exits.only_in(epoch);
-        let tick_every = tick_every.min(TICK_EVERY);
         let keeper = None;
         let hot = hot.filter(|hot| hot.plan_id() == config.plan.id());
         let pair = Some(InPair { hot, stale, end: place, compared: None });
-        Engine::begin(
-            config,
-            Begun { store, epoch, previous, place, exits, keeper, release, tick_every, pair },
-        )
-        .await
+        Engine::begin(config, Begun { store, epoch, previous, place, exits, keeper, release, pair }).await
     }
 
     /// Appends what the log lacks of readings that the peer has and this node may not: of its shadow

@@ -6,7 +6,6 @@ mod support;
 use gwp_core::record::SlotMark;
 use gwp_core::{Batch, Fact, GroupId, PlanId, Position, TagId, Timestamp};
 use gwp_engine::exits::exits;
-use gwp_engine::limits::TICK_EVERY;
 use gwp_engine::{Engine, HotReader, PairStart, Readiness, Release};
 use gwp_journal::Store;
 use gwp_redundancy::mirror::fill::From;
@@ -69,7 +68,7 @@ async fn the_log_goes_on_with_the_slots_that_were_read_meanwhile() {
     let (keeper, exits) = exits();
     keeper.set(gate(1));
     let (release, hot) = (Release::held(), Some(hot));
-    let start = PairStart { store, epoch: 3, exits, release, tick_every: TICK_EVERY, hot, stale: false };
+    let start = PairStart { store, epoch: 3, exits, release, hot, stale: false };
     let engine = Engine::start_in_pair(second, start).await.unwrap();
     assert_eq!(desk.figures().readings, 0, "the log has them");
     until("more slots", || engine.last().seq > kept as u64 + 20).await;

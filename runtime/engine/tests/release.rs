@@ -4,7 +4,6 @@ mod support;
 
 use gwp_core::{Fact, Position, Record, TagId};
 use gwp_engine::exits::{Exits, exits};
-use gwp_engine::limits::TICK_EVERY;
 use gwp_engine::status::SinkStatus;
 use gwp_engine::{Engine, EngineConfig, PairStart, Release, Removed, StartError, Target};
 use gwp_journal::{Store, StoreError};
@@ -37,15 +36,7 @@ async fn start_as(
     let store = Store::open(dir).unwrap().store;
     let from = store.place();
     let (config, _) = config(plan(TAGS, 5, &["a"]), dir, std::slice::from_ref(got));
-    let start = PairStart {
-        store,
-        epoch,
-        exits: exits.clone(),
-        release: release.clone(),
-        tick_every: TICK_EVERY,
-        hot: None,
-        stale,
-    };
+    let start = PairStart { store, epoch, exits: exits.clone(), release: release.clone(), hot: None, stale };
     let engine = Engine::start_in_pair(config, start).await.unwrap();
     Active { engine, got: got.clone(), release, from }
 }
@@ -294,15 +285,7 @@ async fn an_epoch_that_is_over_and_a_release_of_another_engine_are_refused() {
     for (epoch, release) in [(2, Release::held()), (4, used)] {
         let store = Store::open(dir.path()).unwrap().store;
         let (config, _) = config(plan(TAGS, 5, &["a"]), dir.path(), std::slice::from_ref(&got));
-        let start = PairStart {
-            store,
-            epoch,
-            exits: exits.clone(),
-            release,
-            tick_every: TICK_EVERY,
-            hot: None,
-            stale: false,
-        };
+        let start = PairStart { store, epoch, exits: exits.clone(), release, hot: None, stale: false };
         match Engine::start_in_pair(config, start).await {
             Err(StartError::Store(StoreError::EpochOver { epoch: 2, last: 2 })) => assert_eq!(epoch, 2),
             Err(StartError::ReleaseInUse) => assert_eq!(epoch, 4),

@@ -10,7 +10,6 @@ use gwp_core::source::{Emission, GroupDeclaration, PlcType, Source, SourceContex
 use gwp_core::{Batch, BoxFuture, Column, GroupId, Kind, Qualities, Quality, TagId, Timestamp, Value};
 use gwp_engine::delivery::DeliveryLimits;
 use gwp_engine::exits::{Exits, exits};
-use gwp_engine::limits::TICK_EVERY;
 use gwp_engine::{Engine, EngineConfig, PairStart, PreparedSink, Release};
 use gwp_journal::{SpacePolicy, Store};
 use gwp_plan::*;
@@ -203,15 +202,7 @@ async fn start_behind(plan: Plan, dir: &Path, pair: Option<(Exits, Release)>) ->
                 let (exits, release) = (exits.clone(), release.clone());
                 Engine::start_in_pair(
                     config(),
-                    PairStart {
-                        store,
-                        epoch: 1,
-                        exits,
-                        release,
-                        tick_every: TICK_EVERY,
-                        hot: None,
-                        stale: false,
-                    },
+                    PairStart { store, epoch: 1, exits, release, hot: None, stale: false },
                 )
                 .await
             }

@@ -21,6 +21,7 @@
 //! due begins, what must be kept goes to disk. Nothing that depends on a vote leaves before
 //! the vote is on disk.
 
+mod due;
 mod exchange;
 mod hearing;
 mod holding;

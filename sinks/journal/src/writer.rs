@@ -60,6 +60,8 @@ pub enum Request {
     Mirror(Option<Box<dyn Mirror>>, Sender<Standing>),
     /// All of the store as it is now, to be copied.
     Snapshot(Sender<Snapshot>),
+    /// Is called as it is taken, without a commit: that shows that the writer goes on. Must not block.
+    Turn(Box<dyn FnOnce() + Send>),
     /// Commits all that came before and ends.
     Stop,
 }
@@ -279,6 +281,7 @@ impl Run {
             // No patience left still means: what is queued already comes along.
             match self.inbox.recv_timeout(self.patience()) {
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(Next::Stop),
+                Ok(Request::Turn(taken)) => taken(),
                 Ok(request) => {
                     if self.take(request)? {
                         return Ok(Next::More);

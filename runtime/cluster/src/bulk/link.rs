@@ -16,8 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Opaque bytes up to this length are copied behind the fields; longer ones are shared.
 const COPIED_MAX: usize = 16 * 1024;
@@ -29,7 +28,7 @@ pub(super) const READ_BYTES: usize = 64 * 1024;
 pub(super) const BUFFER_KEPT: usize = 1024 * 1024;
 
 /// Makes the two directions of a stream. A peer of which nothing is heard for `silence` is taken
-/// for dead: it sends a [`Message::Ping`] several times in it.
+/// for dead: it says something several times in it.
 pub fn split(stream: Stream, silence: Duration) -> (Sender, Receiver) {
     let (read, write) = tokio::io::split(stream);
     (Sender::new(write), Receiver::new(read, silence))
@@ -124,31 +123,6 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
             }
         }
         self.io.flush().await.map_err(broken)
-    }
-
-    /// Sends what comes from `messages`, as many at a time as are ready, and a ping after `idle`
-    /// without any. Ends, and tells the peer so, when nobody can send any more.
-    ///
-    /// # Errors
-    /// The stream broke, or a message is too long; what waited is lost.
-    pub async fn run(
-        &mut self,
-        messages: &mut mpsc::Receiver<Message>,
-        idle: Duration,
-    ) -> Result<(), BulkError> {
-        loop {
-            match timeout(idle, messages.recv()).await {
-                Ok(Some(message)) => self.push(&message)?,
-                Ok(None) => return self.close().await,
-                Err(_) => self.push(&Message::Ping)?,
-            }
-            while self.has_room()
-                && let Ok(message) = messages.try_recv()
-            {
-                self.push(&message)?;
-            }
-            self.flush().await?;
-        }
     }
 
     /// Sends what waits and ends the direction in order.

@@ -11,7 +11,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 
 /// No test waits for it.
 const LONG: Duration = Duration::from_secs(60);
@@ -248,30 +247,6 @@ async fn time_between_waits_is_not_silence() {
     }
 }
 
-#[tokio::test]
-async fn an_idle_sender_pings_and_ends_in_order() {
-    let ((mut sender, _from_b), (_b, mut receiver)) = pair(LONG).await;
-    let (messages, mut queue) = mpsc::channel(4);
-    let run = async move { sender.run(&mut queue, Duration::from_millis(5)).await };
-    let listen = async {
-        for _ in 0..3 {
-            assert_eq!(receiver.receive().await.unwrap(), Message::Ping);
-        }
-        messages.send(end()).await.unwrap();
-        drop(messages);
-        loop {
-            match receiver.receive().await {
-                Ok(Message::Ping) => {}
-                Ok(other) => assert_eq!(other, end()),
-                Err(end) => break end,
-            }
-        }
-    };
-    let (run, end) = tokio::join!(run, listen);
-    run.unwrap();
-    assert!(matches!(end, BulkError::Closed), "{end:?}");
-}
-
 /// Counts what is asked of it.
 #[derive(Default)]
 struct Counting {
@@ -300,16 +275,14 @@ impl AsyncWrite for &mut Counting {
 #[tokio::test]
 async fn messages_that_are_ready_go_out_together() {
     let mut io = Counting::default();
-    let (messages, mut queue) = mpsc::channel(100);
     let ready: Vec<Message> = (0..100).map(piece).collect();
+    let mut sender = Sender::new(&mut io);
     for message in &ready {
-        messages.try_send(message.clone()).unwrap();
+        sender.push(message).unwrap();
     }
-    drop(messages);
-    Sender::new(&mut io).run(&mut queue, LONG).await.unwrap();
+    sender.flush().await.unwrap();
     assert_eq!(io.bytes, encoded(&ready));
-    // One for all of them, and one to be sure at the end.
-    assert_eq!((io.writes, io.flushes), (1, 2));
+    assert_eq!((io.writes, io.flushes), (1, 1));
 }
 
 #[tokio::test]

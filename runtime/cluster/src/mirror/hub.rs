@@ -27,6 +27,8 @@ struct Shared {
     state: Mutex<State>,
     /// Rung when a link has something to send.
     bell: Notify,
+    /// Rung when the peer no longer follows, or is no longer waited for.
+    unpaired: Notify,
     clock: fn() -> Mono,
     /// Lets out what was committed up to a place.
     release: Box<dyn Fn(Place) + Send + Sync>,
@@ -117,7 +119,13 @@ impl Hub {
         let begin = (standing.place, standing.hash);
         let state =
             State { side, ring: VecDeque::new(), bytes: 0, begin, standing, copies: 0, given: 0, link: 0 };
-        Hub(Arc::new(Shared { state: Mutex::new(state), bell: Notify::new(), clock, release }))
+        Hub(Arc::new(Shared {
+            state: Mutex::new(state),
+            bell: Notify::new(),
+            unpaired: Notify::new(),
+            clock,
+            release,
+        }))
     }
 
     /// Poisoned only by a panic between plain changes: what it guards is whole.
@@ -133,10 +141,13 @@ impl Hub {
     /// Changes the side, and lets out what may leave then.
     fn change<T>(&self, change: impl FnOnce(&mut State, Mono) -> T) -> T {
         let mut state = self.state();
-        let before = state.side.gate();
+        let (before, was_paired) = (state.side.gate(), state.side.is_paired());
         let done = change(&mut state, (self.0.clock)());
-        let gate = state.side.gate();
+        let (gate, is_paired) = (state.side.gate(), state.side.is_paired());
         drop(state);
+        if was_paired && !is_paired {
+            self.0.unpaired.notify_one();
+        }
         if gate != before {
             (self.0.release)(gate);
         }
@@ -178,6 +189,16 @@ impl Hub {
     /// The peer follows, and nothing leaves alone.
     pub fn is_paired(&self) -> bool {
         self.state().side.is_paired()
+    }
+
+    /// Waits until the pair is one no longer; it may complete once too often. For one waiter.
+    pub async fn unpaired(&self) {
+        self.0.unpaired.notified().await;
+    }
+
+    /// Nanoseconds for which the oldest that is durable here has waited for the peer; 0 = nothing waits.
+    pub fn waits_for(&self) -> u64 {
+        self.state().side.waits_for((self.0.clock)())
     }
 
     /// The peer has all that is durable here.

@@ -46,7 +46,6 @@ use gwp_redundancy::policy::Quorum;
 use gwp_redundancy::timing::Timing;
 use gwp_redundancy::token::{ActivationToken, Permit};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -57,9 +56,8 @@ use tokio::task::JoinHandle;
 /// How often the mirror's wishes are looked at.
 const WISHES_EVERY: Duration = Duration::from_millis(10);
 
-/// The same while the peer follows and nothing leaves alone. A peer that falls silent is waited for many times as long
-/// ([`Timing::solo`]).
-const CALM_EVERY: Duration = Duration::from_millis(50);
+/// The machine is told in every so many beats that this process moves; a lease is ten beats or more.
+const MOVES_LOOK_BEATS: u64 = 3;
 
 /// How long a switchover waits for the peer to hold everything.
 const HANDOVER_WAIT: Duration = Duration::from_millis(1_500);
@@ -216,7 +214,7 @@ impl<'a> PairNode<'a> {
         let keys = StreamKeys::new(&key.secret, me)?;
         let (timing, mirror) = (key.timing, key.mirror);
         let working = Working::default();
-        tokio::spawn(moving(driver.inputs(), key.timing.beat, working.clone()));
+        tokio::spawn(moving(driver.inputs(), MOVES_LOOK_BEATS * key.timing.beat, working.clone()));
         failback::watch_window(&member.failback, driver.inputs());
         let shown = desk.clone();
         let asides = Arc::new(Asides::new(node.data.clone(), move |now| shown.set_asides(now)));
@@ -354,11 +352,10 @@ impl<'a> PairNode<'a> {
             store.keep_configurations(&kept)?;
         }
         self.desk.in_force(begin.plan.id());
-        let tick_every = Duration::from_nanos(self.timing.lease / 4);
         let stale = stale || self.may_be_older(store.durable())?;
         let hot = shadow::of_plan(hot, begin.plan.id()).await;
         let (exits, log) = (self.exits.clone(), store.log_reader());
-        let start = PairStart { store, epoch, exits, release, tick_every, hot, stale };
+        let start = PairStart { store, epoch, exits, release, hot, stale };
         let engine = Arc::new(Engine::start_in_pair(config, start).await?);
         publisher.through(engine.keeper());
         begin.history.publisher = Some(Arc::new(publisher));
@@ -521,13 +518,14 @@ impl<'a> PairNode<'a> {
 
     /// Takes the mirror's wishes to the machine.
     fn wishes(&self, hub: Hub) -> JoinHandle<()> {
-        let (inputs, lease) = (self.driver.inputs(), self.timing.lease);
+        let (inputs, Timing { lease, solo, .. }) = (self.driver.inputs(), self.timing);
         tokio::spawn(async move {
             let mut in_step = false;
             loop {
-                // Each look wakes the driver: two wakes each 10 ms are most of what a pair at rest costs.
+                // There is no wish before something has waited for the peer for so long, or it follows no more.
                 if in_step && hub.tick(false).is_none() && hub.is_paired() {
-                    tokio::time::sleep(CALM_EVERY).await;
+                    let calm = Duration::from_nanos(solo.saturating_sub(hub.waits_for())).max(WISHES_EVERY);
+                    let _ = tokio::time::timeout(calm, hub.unpaired()).await;
                     continue;
                 }
                 let look = inputs.look().await;
@@ -598,20 +596,19 @@ async fn opened(node: &Node) -> Result<Opened, StoreError> {
     }
 }
 
-/// Tells the machine that this process moves: the runtime, and while it is active the log. On a full disk the log
-/// stands still, and what is delivered makes room: that is no reason to give the role up.
-async fn moving(inputs: Inputs, beat: u64, working: Working) {
-    let mut last = None;
+/// Tells the machine that this process moves: the runtime, and while it is active sequencer and log. On a full disk
+/// the log stands still, and its writer goes on: what is delivered makes room, so that is no reason to give the role up.
+async fn moving(inputs: Inputs, every: u64, working: Working) {
     loop {
         let engine = working.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let now = engine.as_ref().map(|engine| (engine.last(), engine.status.writer.durable()));
-        let is_low = engine.as_ref().is_none_or(|engine| engine.status.writer.low_space.load(Relaxed));
-        let sequencer = is_low || now.map(|now| now.0) != last.map(|last: (_, _)| last.0);
-        let store = is_low || now.map(|now| now.1) != last.map(|last| last.1);
-        last = now;
-        drop(engine);
-        inputs.send(Input::Moved { sequencer, store });
-        tokio::time::sleep(Duration::from_nanos(beat)).await;
+        let is_working = engine.is_some();
+        if let Some(engine) = engine {
+            let told = inputs.clone();
+            // Does not come back from a sequencer that is stuck.
+            engine.turn(move || told.moved(false, true));
+        }
+        inputs.moved(true, !is_working);
+        tokio::time::sleep(Duration::from_nanos(every)).await;
     }
 }
 

@@ -29,7 +29,7 @@ pub enum Input {
     StoreFailed,
     /// The store was made anew from the peer, or verified.
     Repaired,
-    /// The sequencer, the store's commits, have moved since they were asked last.
+    /// The sequencer, the writer of the store, have gone on since they were asked last.
     Moved {
         sequencer: bool,
         store: bool,

@@ -9,6 +9,7 @@ use crate::message::{Body as Ask, Message, Stance};
 use crate::mirror::fill::{From, admit};
 use crate::mirror::takeover::take_over;
 use crate::mirror::{ActiveSide, Outlet, Place, StandbySide, Wish};
+use crate::mono::Mono;
 use crate::node::{Configured, Event as News, Input, Node, Output, Role, Settings, SwitchCause};
 use crate::timing::Timing;
 use crate::token::{ActivationToken, Gate};
@@ -288,12 +289,26 @@ impl World {
         let (boot, moved) = (process.boot, !process.hung);
         self.later(TICK, Event::Tick(id, boot));
         self.feed(id, Input::Moved { sequencer: moved, store: moved });
+        self.check_due(id);
         self.drive_mark(id);
         self.consume(id);
         self.pump(id);
         self.close_or_drain(id);
         self.follow(id);
         self.trim(id);
+    }
+
+    /// A driver ticks when its machine is due: time that passes until then does nothing, but that people are told.
+    fn check_due(&mut self, id: NodeId) {
+        let now = self.now(id);
+        let Some(node) = &self.nodes[id.index()].node else { return };
+        let at = node.due(now).min(now.plus(node.settings().timing.beat));
+        let (mut probe, mut out) = (node.clone(), Vec::new());
+        probe.step(Mono(at.0 - 1), Input::Tick, &mut out);
+        let is_by_itself = |output: &Output| matches!(output, Output::Notify(News::SwitchoverBegun { .. }));
+        if out.iter().any(|output| !matches!(output, Output::Notify(_))) && !out.iter().any(is_by_itself) {
+            self.fail("a machine does something before it is due");
+        }
     }
 
     /// What the mirror wishes, the machine is told.
