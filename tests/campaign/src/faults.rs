@@ -59,13 +59,7 @@ impl Runner {
             Step::StartAll => self.plant.start_all(),
             Step::Freeze(who, time) => self.freeze(who, time, moves),
             Step::Starve { who, percent, ms } => self.starve(who, percent, ms, moves),
-            Step::Cut(part) => {
-                let ways = self.ways(part);
-                self.mark(false);
-                self.trouble(&ways, Trouble { is_cut: true, ..Trouble::default() })?;
-                self.mark(moves);
-                Ok(())
-            }
+            Step::Cut(part) => self.cut(part, moves),
             Step::Lose { percent } => {
                 self.mark(moves);
                 self.trouble(&links(), Trouble { loss_percent: percent, ..Trouble::default() })
@@ -131,6 +125,17 @@ impl Runner {
         self.pause(ms(moment))?;
         self.mark(moves);
         nodes.into_iter().try_for_each(|node| self.plant.kill_worker(node))
+    }
+
+    /// The time until new samples counts from when all of it is cut.
+    fn cut(&mut self, part: Part, moves: bool) -> Result<(), String> {
+        let ways = self.ways(part);
+        let moment = self.random.between(0, 300);
+        self.pause(ms(moment))?;
+        self.mark(false);
+        self.trouble(&ways, Trouble { is_cut: true, ..Trouble::default() })?;
+        self.mark(moves);
+        Ok(())
     }
 
     fn freeze(&mut self, who: Who, time: u64, moves: bool) -> Result<(), String> {

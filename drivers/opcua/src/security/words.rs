@@ -34,7 +34,7 @@ pub enum ConnectError {
     Unfit { url: String, thumbprint: String, unfit: Unfit },
     #[error(
         "the certificate of {url} cannot be used: {unfit}. If it is the right one, set the address to what it is for, \
-         or say `check_names = false` (the certificate must still be trusted)"
+         or say `check_names = false`, `--ignore-names` with `gwp browse` (the certificate must still be trusted)"
     )]
     Names { url: String, unfit: Unfit },
     #[error(

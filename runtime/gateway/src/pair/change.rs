@@ -38,8 +38,7 @@ impl PairDesk {
             return Err(Refusal::Unavailable(self.elsewhere()));
         }
         if !single && !self.is_in_step(&look) {
-            let what =
-                "not in force: the peer is away, or does not hold everything, or cannot run what runs here";
+            let what = "the peer is away, or does not hold everything, or cannot run what runs here";
             return Err(Refusal::Conflict(format!("{what}. {REMEDY}")));
         }
         Ok(())
@@ -77,9 +76,7 @@ impl PairDesk {
 
     fn cannot(&self) -> Refusal {
         let peer = self.me.peer();
-        Refusal::Conflict(format!(
-            "not in force: the {peer} does not say that it can run this program. {REMEDY}"
-        ))
+        Refusal::Conflict(format!("the {peer} does not say that it can run this program. {REMEDY}"))
     }
 
     /// This plan is in force here, at the active.

@@ -248,6 +248,18 @@ impl PairDesk {
             && self.program(look).is_none()
     }
 
+    /// Why it would not take over. That its peer is active, and has its vote, is how it should be.
+    fn does_not_stand(&self, look: &Look) -> Option<Obstacle> {
+        let lease = self.settings.timing.lease;
+        let active =
+            look.peer.is_some_and(|(report, silent)| report.stance == Stance::Active && silent < lease);
+        look.obstacle.filter(|why| match why {
+            Obstacle::Role(_) => false,
+            Obstacle::Promised | Obstacle::PeerActive => !active,
+            _ => true,
+        })
+    }
+
     fn shown(&self, figures: &Figures) -> Value {
         let look = &figures.look;
         let peer = self.me.peer();
@@ -283,7 +295,7 @@ impl PairDesk {
             "is_active": look.role.holds(),
             "epoch": (look.epoch > 0).then_some(look.epoch),
             "lease_left_ms": look.lease_left.map(ms),
-            "does_not_stand": look.obstacle.filter(|why| !matches!(why, Obstacle::Role(_))).map(words::obstacle),
+            "does_not_stand": self.does_not_stand(&look).map(words::obstacle),
             "policy": self.policy,
             "alone": look.alone,
             "switches": look.switches,
