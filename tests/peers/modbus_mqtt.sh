@@ -13,10 +13,8 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 python=$(bash "$here/venv.sh" | tail -n 1)
 
-children=()
-stop() { for pid in "${children[@]}"; do kill "$pid" 2>/dev/null || true; done; }
-trap stop EXIT
-trap 'exit 0' TERM INT
+# They end with this script, also when that is killed.
+peer() { exec setpriv --pdeathsig TERM "$@"; } # Only in the background.
 
 ready() { # FILE: waits for its READY line
   for _ in $(seq 300); do
@@ -27,10 +25,8 @@ ready() { # FILE: waits for its READY line
   exit 1
 }
 
-bash "$here/mosquitto.sh" "$folder/broker" >"$folder/broker.out" 2>"$folder/broker.err" &
-children+=($!)
-"$python" "$here/modbus_server.py" --tcp 0 --units 1 --step 100 --log "$folder/served.jsonl" >"$folder/plc.out" 2>"$folder/plc.err" &
-children+=($!)
+peer bash "$here/mosquitto.sh" "$folder/broker" >"$folder/broker.out" 2>"$folder/broker.err" &
+peer "$python" "$here/modbus_server.py" --tcp 0 --units 1 --step 100 --log "$folder/served.jsonl" >"$folder/plc.out" 2>"$folder/plc.err" &
 
 broker=$(ready "$folder/broker.out" | cut -d' ' -f2)
 plc=$(ready "$folder/plc.out" | sed 's/.*tcp=\([0-9]*\).*/\1/')
