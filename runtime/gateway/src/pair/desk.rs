@@ -295,7 +295,7 @@ impl PairDesk {
             "is_active": look.role.holds(),
             "epoch": (look.epoch > 0).then_some(look.epoch),
             "lease_left_ms": look.lease_left.map(ms),
-            "does_not_stand": self.does_not_stand(&look).map(words::obstacle),
+            "does_not_stand": self.does_not_stand(look).map(words::obstacle),
             "policy": self.policy,
             "alone": look.alone,
             "switches": look.switches,
