@@ -10,7 +10,7 @@
 //!     | <------------------------------------------ Time* |
 //!     | Readings (rejoin): what only I have ------------> |
 //!     | <---------------- KeptBy, before the next of them |
-//!     | <---- Ping, when there is nothing else to say --> |
+//!     | Ping, while a whole store is copied ------------> |
 //! ```
 //!
 //! ```text

@@ -12,9 +12,8 @@
 //! wants to be told that sequencer and store move.
 
 use crate::disk::{self, Written};
-use crate::limits::{FAREWELLS, REMINDERS_PER_BEAT};
+use crate::limits::{FAREWELLS, LOOK_EVERY_NS, REMINDERS_PER_BEAT};
 use crate::links::{Arrived, Came, Inbox, LinkAddresses, Links, Mailbox};
-use crate::renewals::Renewals;
 use crate::route::LinkSet;
 use crate::seal::{Sealer, Secret};
 use crate::superblock::SuperblockFile;
@@ -253,7 +252,6 @@ struct Driver {
     switches: u64,
     peer: Option<(Report, Mono)>,
     witness: Option<(Report, Mono)>,
-    renewals: Renewals,
     me: NodeId,
     out: Vec<Output>,
     refused: Option<Refusal>,
@@ -295,7 +293,6 @@ pub fn start(config: DriverConfig) -> Result<(DriverHandle, UnboundedReceiver<To
         switches: 0,
         peer: None,
         witness: None,
-        renewals: Renewals::default(),
         me,
         out: Vec::new(),
         refused: None,
@@ -313,7 +310,7 @@ impl Driver {
         let every = self.beat / REMINDERS_PER_BEAT;
         let mut reminded = (self.clock)();
         loop {
-            let mut due = self.node.due(self.stepped).min(self.stepped.plus(self.beat));
+            let mut due = self.node.due(self.stepped).min(self.stepped.plus(self.beat.min(LOOK_EVERY_NS)));
             if self.wiring.reminds(reminded) {
                 due = due.min(reminded.plus(every));
             }
@@ -379,7 +376,6 @@ impl Driver {
     /// What a standby follows by.
     fn note(&mut self, from: Member, message: &Message, now: Mono) {
         let report = message.report;
-        self.renewals.heard(now, from, message);
         if from == Member::Witness {
             self.witness = Some((report, now));
             return;
@@ -416,13 +412,7 @@ impl Driver {
 
     fn carry_out(&mut self, now: Mono, output: Output) {
         let told = match output {
-            Output::Send { to, message } => {
-                let is_active = self.node.role() == Role::Active;
-                if !(is_active && self.renewals.spares(now, self.beat, to, &message)) {
-                    self.wiring.send(now, to, &message);
-                }
-                return;
-            }
+            Output::Send { to, message } => return self.wiring.send(now, to, &message),
             Output::Persist(block) => {
                 self.writing = Some(block);
                 let _ = self.votes.send(block);

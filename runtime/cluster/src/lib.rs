@@ -21,7 +21,8 @@
 //! - **Votes have a file of their own** ([`superblock`]), apart from the store, which one failure of
 //!   its disk makes unusable. What depends on a vote is said when it is synced.
 //! - **At rest a pair wakes little.** One thread waits for datagrams, words of its process and time ([`links`]), which
-//!   is when its machine is due; while the peer votes the witness is asked more rarely (`renewals`).
+//!   is when its machine is due. In each beat an active asks both others for their votes all the same: by its silence
+//!   the witness knows that a process of a member is over.
 //!
 //! - **The store is copied over TCP** ([`stream`]): TLS 1.3, and the only key that is let through is
 //!   the peer's. [`bulk`] gives the frames of the store, and what is said about them, their form;
@@ -41,7 +42,6 @@ pub mod follow;
 pub mod limits;
 pub mod links;
 pub mod mirror;
-mod renewals;
 pub mod route;
 pub mod seal;
 pub mod serve;

@@ -8,12 +8,18 @@ pub const REFUSALS_PASSED: usize = 8;
 pub const ADDRESSES_MAX: usize = 4;
 /// So long an address counts where a member was heard.
 pub const ADDRESS_KEPT: u64 = 30_000_000_000;
+/// The machine is looked at this often at least, nanoseconds: waiting does not count the time of a suspended computer,
+/// leases do.
+pub const LOOK_EVERY_NS: u64 = 250_000_000;
+/// So many datagrams are taken before all links are looked at anew: a flood over one must not hide the others.
+pub const DATAGRAMS_BEFORE_A_LOOK: usize = 32;
+/// A socket that only refuses is tried again after so long.
+pub const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 /// First words that were not let through are said again this often within a beat.
 pub const REMINDERS_PER_BEAT: u64 = 4;
 /// A process that ends says so this often, a beat apart.
 pub const FAREWELLS: u32 = 3;
-/// A process that has just started repeats what it says to those that have not answered with every look at the machine,
-/// for so long.
+/// A process that has just started repeats what it says to those that have not answered for so long.
 pub const REMINDED_FOR: u64 = 5_000_000_000;
 /// A second process of a member is told of this often.
 pub const SECOND_TOLD_EVERY: u64 = 60_000_000_000;

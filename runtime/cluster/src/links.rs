@@ -10,7 +10,7 @@
 //! thread for each socket would cost two wakes for a datagram instead of one, which at rest is most of what a pair
 //! costs.
 
-use crate::limits::{ADDRESS_KEPT, ADDRESSES_MAX, REFUSALS_PASSED};
+use crate::limits::{ADDRESS_KEPT, ADDRESSES_MAX, DATAGRAMS_BEFORE_A_LOOK, REFUSALS_PASSED, REFUSED_PAUSE};
 use crate::seal::FRAME_MAX;
 use gwp_redundancy::member::Member;
 use gwp_redundancy::mono::Mono;
@@ -74,6 +74,8 @@ pub struct Inbox<T> {
     /// Sockets that may have more, and which of them is looked at first.
     ready: Vec<bool>,
     first: usize,
+    /// Datagrams since all were looked at.
+    taken: usize,
     /// One more than the longest, so that a longer one is seen to be too long.
     buffer: [u8; FRAME_MAX + 1],
 }
@@ -103,6 +105,10 @@ impl<T> Inbox<T> {
         if let Some(came) = self.take() {
             return came;
         }
+        // What is left as ready only refuses, and may say no more that it has something.
+        let refuses = self.ready.contains(&true);
+        let patience =
+            if refuses { Some(patience.unwrap_or(REFUSED_PAUSE).min(REFUSED_PAUSE)) } else { patience };
         // Interrupted by a signal: as woken for nothing.
         if self.poll.poll(&mut self.events, patience).is_ok() {
             for event in &self.events {
@@ -124,6 +130,11 @@ impl<T> Inbox<T> {
             if let Some((length, from)) = self.receive(link) {
                 // The others come first then.
                 self.first = link + 1;
+                self.taken += 1;
+                if self.taken >= DATAGRAMS_BEFORE_A_LOOK {
+                    self.taken = 0;
+                    self.ready.fill(true);
+                }
                 let datagram = self.buffer[..length].to_vec();
                 return Some(Came::Datagram(Arrived { link, from, datagram }));
             }
@@ -175,6 +186,7 @@ impl Links {
             sockets: links.iter().map(|link| link.socket.clone()).collect(),
             ready: vec![true; links.len()],
             first: 0,
+            taken: 0,
             buffer: [0; FRAME_MAX + 1],
         };
         Ok((Links(links), inbox, Mailbox { words, waker }))
@@ -263,6 +275,21 @@ mod tests {
         assert!(matches!(nothing, Came::Nothing));
         links.send_to(1, other.addresses()[0], b"back");
         assert_eq!(datagram(theirs.next(LONG)), (0, b"back".to_vec()));
+    }
+
+    #[test]
+    fn a_flood_over_one_link_does_not_hide_another() {
+        let (links, mut inbox, _mailbox) = member(2);
+        let (other, _, _) = member(1);
+        let [first, second] = links.addresses().try_into().unwrap();
+        // Both are known to have nothing.
+        assert!(matches!(inbox.next(Some(Duration::from_millis(1))), Came::Nothing));
+        let flood = 3 * DATAGRAMS_BEFORE_A_LOOK;
+        (0..flood).for_each(|_| other.send_to(0, first, b"flood"));
+        assert_eq!(datagram(inbox.next(LONG)).0, 0);
+        other.send_to(0, second, b"word");
+        let before = (1..flood).take_while(|_| datagram(inbox.next(LONG)).0 == 0).count();
+        assert!(before <= DATAGRAMS_BEFORE_A_LOOK, "after {before} others");
     }
 
     #[test]

@@ -93,13 +93,13 @@ impl ExitKeeper {
 
     /// Effects are allowed for longer; a permit of another epoch changes nothing.
     pub fn permit(&self, permit: Permit) {
-        let now = clock::boot();
         let mut gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(gate) = &mut *gate else { return };
-        let was_open = gate.open(now);
+        // Not before the lock: who waits at the gate looked at a clock before its own, and must have seen it open now.
+        let (was_open, before) = (gate.open(clock::boot()), gate.until());
         gate.permit(permit);
-        // Who is inside looks again by itself before the old end: only who waits at the gate is woken.
-        if !was_open {
+        // Who is inside looks again by itself at the old end, unless that has come nearer.
+        if !was_open || gate.until() < before {
             self.0.changed.send_replace(());
         }
     }

@@ -272,6 +272,7 @@ impl Run {
 
     /// Takes requests until it is time to commit.
     fn gather(&mut self) -> Result<Next, StoreError> {
+        let began = Instant::now();
         loop {
             // Without room nothing is committed, so what the credits let in is taken however
             // much it is: among it are the acknowledgements that will give room.
@@ -279,7 +280,7 @@ impl Run {
                 return Ok(Next::More);
             }
             // No patience left still means: what is queued already comes along.
-            match self.inbox.recv_timeout(self.patience()) {
+            match self.inbox.recv_timeout(self.patience(began)) {
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(Next::Stop),
                 Ok(Request::Turn(taken)) => taken(),
                 Ok(request) => {
@@ -292,13 +293,13 @@ impl Run {
         }
     }
 
-    /// How long to wait for the next request before committing.
-    fn patience(&self) -> Duration {
+    /// How long to wait for the next request before committing, or before it is time for the rest of the work.
+    fn patience(&self, began: Instant) -> Duration {
         let left = |since: Instant, ms: u64| Duration::from_millis(ms).saturating_sub(since.elapsed());
         match (self.gathered.since, self.gathered.ride_since) {
             (Some(since), _) => left(since, COMMIT_DELAY_MAX_MS).min(Duration::from_millis(COMMIT_IDLE_MS)),
             (None, Some(since)) => left(since, RIDE_DELAY_MAX_MS),
-            (None, None) => Duration::from_millis(HOUSEKEEPING_MS),
+            (None, None) => left(began, HOUSEKEEPING_MS),
         }
     }
 
