@@ -86,6 +86,12 @@ fn load_node(args: &RunArgs) -> anyhow::Result<Option<Node>> {
             if failed {
                 return Ok(None);
             }
+            if node.witness.is_some() && node.pair.is_none() {
+                let path = path.display();
+                bail!(
+                    "{path} is the file of a witness, which runs no program: start it with `gwp witness {path}`"
+                );
+            }
             node
         }
     };

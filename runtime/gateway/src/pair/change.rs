@@ -23,7 +23,7 @@ const HELD_WAIT: Duration = Duration::from_secs(3);
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-const REMEDY: &str = "`gwp pair status` says why; with --single it is put in force here alone, and the peer takes it over when it can";
+const REMEDY: &str = "`gwp pair status` or the log there says why; with --single it is put in force here alone, and the peer takes it over when it can";
 
 impl PairDesk {
     /// Whether the program may change now: with the peer in step, unless it is taken into account that it is not.

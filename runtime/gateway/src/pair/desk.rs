@@ -243,7 +243,10 @@ impl PairDesk {
         let timing = &self.settings.timing;
         let patience = timing.lease.max(timing.idle_hello.saturating_mul(3));
         let witness = look.witness.as_ref().is_some_and(|(_, silent)| *silent < patience);
+        // A peer in maintenance holds everything, and would not take over.
+        let ready = look.state != State::Paired || look.peer.is_some_and(|(report, _)| report.node.ready);
         matches!(look.state, State::Paired | State::Standby)
+            && ready
             && (witness || self.settings.quorum != Quorum::Witnessed)
             && self.program(look).is_none()
     }

@@ -73,7 +73,7 @@ fn switch_obstacle(obstacle: SwitchObstacle) -> &'static str {
         SwitchObstacle::NotActive => "this node is not active, ask the one that is",
         SwitchObstacle::UnderWay => "one is under way",
         SwitchObstacle::PeerSilent => "the peer is not heard",
-        SwitchObstacle::PeerNotReady => "the peer does not hold everything yet",
+        SwitchObstacle::PeerNotReady => "the peer is in maintenance, or does not hold everything yet",
         SwitchObstacle::OtherConfiguration => "the peer cannot run the program, or does not have it yet",
     }
 }
