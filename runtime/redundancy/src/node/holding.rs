@@ -1,7 +1,6 @@
 //! What a node does to become and stay the holder of an epoch, and how it ends.
 
 use super::{Event, Node, Output, Role, mark_of};
-use crate::lease::Basis;
 use crate::member::{Epoch, Member};
 use crate::message::Body;
 use crate::mono::Mono;
@@ -196,16 +195,11 @@ impl Node {
         }
     }
 
-    /// The own mark has reached the disk: in a pair without a witness that is all. So it is for who is active by an
-    /// operator's word, while nobody else votes: the witness it would wait for may be gone for good. Once that votes it
-    /// knows the epoch, and who was not in step in it is stale without a mark. Who never hears of it may deliver again
-    /// what was delivered in it; the operator has said that there is nobody.
+    /// The own mark has reached the disk: in a pair without a witness that is all.
     pub(super) fn own_mark_kept(&mut self, out: &mut Vec<Output>) {
         let skipped = mutant!("own_mark_not_kept");
         let mark = if skipped { self.holder.pending(self) } else { self.voter.block.mark };
-        let nobody_else =
-            matches!(self.settings.quorum, Quorum::Pair(_)) || self.lease.basis == Basis::Forced;
-        if let Some(mark) = mark.filter(|_| nobody_else) {
+        if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, mark) {
             self.marked(mark, out);
         }
     }
