@@ -4,7 +4,7 @@
 //! links ---datagram--> wiring --message--\
 //! votes on disk ---------------written---> Driver: Node::step --+--> wiring --> links
 //! shell (engine, mirror, operators) -input-/                    +--> votes on disk
-//! time (when the machine is due) ----------/                     +--> door: token, permits, shut
+//! time (when the machine is due) ---------/                     +--> door: token, permits, shut
 //!                                                               +--> shell: what else it says
 //! ```
 //! It waits for nothing but its inbox, so that leases are renewed and run out in time whatever the

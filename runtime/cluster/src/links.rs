@@ -241,7 +241,6 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     const LONG: Option<Duration> = Some(Duration::from_secs(20));
 
@@ -295,7 +294,6 @@ mod tests {
     #[test]
     fn a_word_wakes_who_waits() {
         let (_links, mut inbox, mailbox) = member(1);
-        let began = Instant::now();
         let waiting = std::thread::spawn(move || {
             loop {
                 match inbox.next(None) {
@@ -307,7 +305,6 @@ mod tests {
         assert!(mailbox.send(3));
         let (word, inbox) = waiting.join().unwrap();
         assert_eq!(word, 3);
-        assert!(began.elapsed() < Duration::from_secs(20));
         drop(inbox);
         assert!(!mailbox.send(4), "nobody reads it");
     }

@@ -321,8 +321,14 @@ mod tests {
         let (token, permit) = voted();
         keeper.activate(token);
         assert!(!exits.are_open(), "it waits for a permit");
+        let waiting = tokio::spawn({
+            let exits = exits.clone();
+            async move { exits.enter().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
         keeper.permit(permit);
-        let pass = exits.enter().await;
+        let pass = waiting.await.unwrap();
         pass.shut().await;
         assert!(clock::boot() >= permit.until());
         assert!(!pass.is_open() && !pass.is_open_for_writes() && !exits.are_open());

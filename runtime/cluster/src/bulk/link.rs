@@ -129,7 +129,8 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     ///
     /// # Errors
     /// The stream broke.
-    pub async fn close(&mut self) -> Result<(), BulkError> {
+    #[cfg(test)]
+    pub(super) async fn close(&mut self) -> Result<(), BulkError> {
         self.flush().await?;
         self.io.shutdown().await.map_err(broken)
     }
