@@ -40,6 +40,9 @@ mod pair_asides;
 #[path = "black_box/pair_changes.rs"]
 mod pair_changes;
 #[cfg(unix)]
+#[path = "black_box/pair_force.rs"]
+mod pair_force;
+#[cfg(unix)]
 #[path = "black_box/pair_guard.rs"]
 mod pair_guard;
 #[cfg(unix)]

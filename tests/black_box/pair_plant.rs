@@ -317,7 +317,10 @@ impl Plant {
 
     /// Gives an operator's order to a node, which takes it.
     pub fn order(&self, node: usize, order: &str) {
-        said(&self.ask(&["pair", order, "--data", &format!("data-{}", NAMES[node])]));
+        let data = format!("data-{}", NAMES[node]);
+        let words: Vec<&str> =
+            ["pair"].into_iter().chain(order.split(' ')).chain(["--data", &data]).collect();
+        said(&self.ask(&words));
     }
 
     /// Gives an operator's order to a node, which refuses it; gives why.

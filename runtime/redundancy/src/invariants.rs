@@ -76,9 +76,16 @@ pub fn relinquished(epoch: Epoch, exits: &[Option<Epoch>]) -> Result<(), Broken>
     Ok(())
 }
 
-/// I15. Who delivers alone has its mark where the next active will see it: at the witness, or,
-/// without one, on its own disk. `kept` = the mark there.
-pub fn marked(id: NodeId, node: &Node, kept: Option<Mark>, now: Mono) -> Result<(), Broken> {
+/// I15. Who delivers alone has its mark where the next active will see it: at the witness, or on its own disk, if there
+/// is none or the epoch alone says as much ([`Node::witness_keeps_mark`]).
+pub fn marked(
+    id: NodeId,
+    node: &Node,
+    own: Option<Mark>,
+    witness: Option<Mark>,
+    now: Mono,
+) -> Result<(), Broken> {
+    let kept = if node.witness_keeps_mark() { witness } else { own };
     let live = now < node.lease_until();
     let stands = kept.is_some_and(|mark| mark.holder == id && mark.epoch == node.epoch() && mark.solo);
     if !live || !node.is_alone() || stands { Ok(()) } else { Err(Broken("I15 alone only with a mark")) }

@@ -15,7 +15,7 @@ use crate::node::{Command, Configured, Input, Node, Output, Role, Settings, Stal
 use crate::policy::Quorum;
 use crate::timing::Timing;
 use crate::token::{Gate, Permit};
-use crate::vote::{Mark, Superblock};
+use crate::vote::Superblock;
 use crate::witness::{Witness, WitnessInput, WitnessOutput};
 use stateright::{Model, Property};
 
@@ -124,6 +124,12 @@ fn heard((from, to, message): &Sent) -> Sent {
     (*from, *to, message.heard_by(*to))
 }
 
+/// Whether one of those whose votes an epoch rests on was asked in the epoch before it as well. An operator may have
+/// made somebody active of whom they never heard.
+fn heard_of(before: Epoch, epoch: Epoch, voters: [&Superblock; 2]) -> bool {
+    voters.iter().any(|voter| voter.promise.epoch == epoch && voter.before.epoch == before)
+}
+
 /// An order of messages, the same for those that are heard alike.
 fn key(sent: &Sent) -> u64 {
     use std::hash::{Hash, Hasher};
@@ -181,8 +187,10 @@ impl Pair {
                         let epoch = token.epoch();
                         side.gate = Some((epoch, None));
                         side.stale = stale;
-                        world.broken =
-                            world.broken.or(self.activation(&world.last, &world.went_alone, of, stale));
+                        let voters = [&side.disk, &world.witness_disk];
+                        let unheard = world.forced > 0 && !heard_of(world.last, epoch, voters);
+                        let found = self.activation(&world.last, &world.went_alone, of, stale || unheard);
+                        world.broken = world.broken.or(found);
                         (world.last, world.went_alone) = (epoch, false);
                         let _made = Gate::new(token);
                         inputs.insert(0, Input::Activated(epoch));
@@ -316,11 +324,6 @@ impl Pair {
         }
     }
 
-    /// The mark where the next active will see it.
-    fn kept_mark(&self, world: &World, id: NodeId) -> Option<Mark> {
-        if self.witnessed() { world.witness_disk.mark } else { world.sides[id.index()].disk.mark }
-    }
-
     /// What is checked as a property of the machine alone, whatever its surroundings.
     fn holds_together(&self, world: &World) -> Option<invariants::Broken> {
         let mut found = Ok(());
@@ -330,10 +333,9 @@ impl Pair {
             let open = side
                 .gate
                 .and_then(|(epoch, permit)| permit.filter(|permit| NOW < permit.until()).map(|_| epoch));
-            let kept = self.kept_mark(world, id);
             found = found
                 .and(invariants::of_node(node, &side.disk, open, NOW))
-                .and(invariants::marked(id, node, kept, NOW));
+                .and(invariants::marked(id, node, side.disk.mark, world.witness_disk.mark, NOW));
         }
         found.err()
     }

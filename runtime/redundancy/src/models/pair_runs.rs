@@ -59,6 +59,10 @@ const RUNS: &[Run<Pair>] = &[
     long("pair-e2-m1-lag-c1", Pair { lag: 1, crashes: 1, ..ONE }),
     open("pair-e2-any-lost-marks3", Pair { any_lost: true, marks: 3, ..BASE }),
     long("pair-e2-m1-marks", Pair { marks: 2, ..ONE }),
+    // The peer may not have been in step yet when its active goes alone; nobody but an operator may speak for it.
+    long("pair-e2-cold-m1-marks", Pair { running: false, marks: 2, ..ONE }),
+    short("pair-e2-force-marks", Pair { force: 1, marks: 1, ..ONE }),
+    large("pair-e3-force-marks", Pair { epoch_max: 3, force: 1, marks: 1, ..ONE }),
     long("pair-e2-m1-marks-c1", Pair { marks: 2, crashes: 1, ..ONE }),
     long("pair-e2-m1-switchover-effects-c1", Pair { crashes: 1, switchovers: 1, effects: true, ..ONE }),
     long("pair-e3-m1", Pair { epoch_max: 3, ..ONE }),
@@ -95,9 +99,10 @@ const MUTANTS: &[Mutant] = &[
     mutant("renewal_while_hung", "pair-e2-hang", "a hung"),
     mutant("alone_without_mark", "pair-e2-marks", "I15"),
     mutant("late_mark_counts", "pair-e2-any-lost-marks3", "I15"),
+    mutant("own_mark_enough", "pair-e2-m1-marks", "a takeover"),
     mutant("mark_ignored_at_takeover", "pair-e2-m1-marks", "a takeover"),
     mutant("safety_ignored", "safety-e2-c1", "I1"),
-    mutant("mark_at_witness_alone", "pair-e2-m1-marks", "a takeover"),
+    mutant("mark_at_witness_alone", "pair-e2-m1-marks", "I15"),
     mutant("own_mark_not_kept", "safety-e2-c1-marks", "I15"),
 ];
 

@@ -15,6 +15,7 @@ pub(super) struct Holder {
     pub stale: bool,
     /// The peer holds all that was logged.
     pub peer_in_step: bool,
+    /// Since when, or when it did last; [`Mono::NEVER`] = not in this epoch.
     pub in_step_since: Mono,
     alone: Alone,
     /// Changes of the mark in this epoch.
@@ -45,6 +46,10 @@ impl Holder {
 
     pub(super) fn is_alone(&self) -> bool {
         self.alone == Alone::Yes
+    }
+
+    fn peer_was_in_step(&self) -> bool {
+        self.in_step_since != Mono::NEVER
     }
 
     /// The mark that is to be kept, if one has yet to be.
@@ -195,13 +200,22 @@ impl Node {
         }
     }
 
-    /// The own mark has reached the disk: in a pair without a witness that is all.
+    /// The own mark has reached the disk: where the witness need not keep it, that is all.
     pub(super) fn own_mark_kept(&mut self, out: &mut Vec<Output>) {
         let skipped = mutant!("own_mark_not_kept");
         let mark = if skipped { self.holder.pending(self) } else { self.voter.block.mark };
-        if let (Quorum::Pair(_), Some(mark)) = (self.settings.quorum, mark) {
+        if let Some(mark) = mark.filter(|_| !self.witness_keeps_mark()) {
             self.marked(mark, out);
         }
+    }
+
+    /// Whether the mark counts once the witness has it: where there is one, and the peer has been in step in this
+    /// epoch. Until then the peer needs no mark: whoever votes for it next knows of the epoch, and by that it knows
+    /// that it does not have everything. So who is active by an operator's word delivers with nobody else there.
+    pub fn witness_keeps_mark(&self) -> bool {
+        self.settings.quorum == Quorum::Witnessed
+            && self.holder.peer_was_in_step()
+            && !mutant!("own_mark_enough")
     }
 
     pub(super) fn marked(&mut self, mark: Mark, out: &mut Vec<Output>) {

@@ -59,7 +59,8 @@ impl Node {
         }
         self.failback = Failback::new(self.settings.failback, Mono(1));
         self.better = Health::default();
-        self.holder.in_step_since = Mono(1);
+        // That the peer was in step matters, not when.
+        self.holder.in_step_since = self.holder.in_step_since.min(Mono(1));
         self.switch.instants().into_iter().for_each(|since| *since = Mono(1));
         // How long it counts that an active was heard, and, without a witness, that anybody was.
         let active = self.is_active(&self.peer.report);

@@ -244,11 +244,11 @@ impl Node {
         let went_alone = mark.is_some_and(|mark| {
             mark.solo && mark.holder != me && (mark.epoch >= before || mutant!("old_mark_counts"))
         }) && !mutant!("mark_ignored_at_takeover");
-        // Without a witness only the peer itself knows whether it went alone.
-        let unknown = matches!(self.settings.quorum, Quorum::Pair(_))
-            && before != 0
-            && self.voter.block.before.holder == Some(self.peer())
-            && now >= self.lease.peer;
+        // Who voted knows who was active last, and whether alone. Without any vote nobody does: by an operator's word, or
+        // without a witness.
+        let by_word = self.lease.basis == Basis::Forced;
+        let peer_before = self.voter.block.before.holder == Some(self.peer());
+        let unknown = before != 0 && !self.lease.voted(now) && (by_word || peer_before);
         behind || went_alone || unknown
     }
 }
@@ -259,7 +259,7 @@ mod tests {
     use crate::failback::FailbackMode;
     use crate::member::NodeId::Primary;
     use crate::mono::Mono;
-    use crate::node::{Configured, Input, Node, Output, Role, Settings, StalePolicy};
+    use crate::node::{Command, Configured, Input, Node, Output, Role, Settings, StalePolicy};
     use crate::policy::{PairPolicy, Quorum};
     use crate::timing::Timing;
     use crate::token::ActivationToken;
@@ -314,6 +314,33 @@ mod tests {
         assert_eq!(node.role(), Role::Starting);
         node.step(Mono(1_001 * 50_000_000), Input::Configured(Some(Configured::default())), &mut out);
         assert_eq!(node.role(), Role::Candidate);
+    }
+
+    /// With nobody else there, an operator's word is enough to deliver: the mark is on its own disk.
+    #[test]
+    fn who_is_forced_goes_alone_without_a_witness_that_is_gone() {
+        let (stale, failback) = (StalePolicy::Allow, FailbackMode::Manual);
+        let timing = Timing::DEFAULT;
+        let settings = Settings { me: Primary, quorum: Quorum::Witnessed, timing, stale, failback };
+        let promise = Promise { epoch: 1, holder: Some(Primary) };
+        let disk = Superblock { promise, led: 1, whole: 1, ..Superblock::default() };
+        let mut node = Node::boot(settings, disk, Mono(1));
+        let mut given = Vec::new();
+        let mut inputs = vec![Input::GoAlone, Input::Operator(Command::ForceActivate), Input::Opened];
+        while let Some(input) = inputs.pop() {
+            let mut out = Vec::new();
+            node.step(Mono(2), input, &mut out);
+            for output in &out {
+                match output {
+                    Output::Persist(_) => inputs.push(Input::Persisted),
+                    Output::Activate { token, .. } => inputs.push(Input::Activated(token.epoch())),
+                    _ => {}
+                }
+            }
+            given.extend(out);
+        }
+        assert!(given.contains(&Output::Alone(true)) && node.is_alone(), "{given:?}");
+        assert_eq!(node.superblock().mark.map(|mark| mark.solo), Some(true), "its own next start sees it");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What is asked of the machines after every step.
 
-use super::process::Process;
 use super::world::{World, ix};
 use crate::invariants;
 use crate::member::{Epoch, Member, NodeId};
@@ -14,20 +13,18 @@ impl World {
         if self.strict() {
             self.check_holders();
         }
-        let kept = |process: &Process| match self.plan.quorum {
-            Quorum::Witnessed => self.witness.disk.newest().mark,
-            _ => process.disk.newest().mark,
-        };
         let process = &self.nodes[of.index()];
         let Some(node) = &process.node else { return };
         let now = self.now(of);
         let open = process.gate.as_ref().filter(|gate| gate.open(now)).map(Gate::epoch);
         let mut found = invariants::of_node(node, &process.disk.newest(), open, now);
         // Whoever took the vote since has a mark of its own.
-        let kept_by_newer = kept(process).is_some_and(|mark| mark.epoch > node.epoch());
+        let (own, witness) = (process.disk.newest().mark, self.witness.disk.newest().mark);
+        let kept = if node.witness_keeps_mark() { witness } else { own };
+        let kept_by_newer = kept.is_some_and(|mark| mark.epoch > node.epoch());
         let late = self.t < self.loose_until && kept_by_newer;
         if !late && !self.overlapped(node.epoch()) {
-            found = found.and(invariants::marked(of, node, kept(process), now));
+            found = found.and(invariants::marked(of, node, own, witness, now));
         }
         if let Err(invariants::Broken(what)) = found {
             self.fail(what);

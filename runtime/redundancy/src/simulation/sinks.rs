@@ -9,7 +9,6 @@ use crate::invariants;
 use crate::member::{Epoch, NodeId};
 use crate::mirror::{MirrorMode, Place, invariants as mirrored};
 use crate::node::Input;
-use crate::policy::Quorum;
 use gwp_core::Cursor;
 
 /// Entries in one batch; one batch is under way to a sink.
@@ -66,8 +65,8 @@ impl World {
     pub fn check_left(&mut self, id: NodeId, epoch: Epoch, left: Place, solo: bool, rule: &str) {
         let own = &self.nodes[id.index()];
         let peer = &self.nodes[id.peer().index()].store;
-        let kept = match self.plan.quorum {
-            Quorum::Witnessed => self.witness.disk.newest().mark,
+        let kept = match &own.node {
+            Some(node) if node.witness_keeps_mark() => self.witness.disk.newest().mark,
             _ => own.disk.newest().mark,
         };
         let marked = kept.is_some_and(|mark| mark.solo && mark.holder == id && mark.epoch == epoch);
