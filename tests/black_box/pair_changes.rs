@@ -15,7 +15,7 @@ fn program(devices: u32) -> String {
 
 impl Plant {
     /// The plan a node runs, or would.
-    fn plan(&self, node: usize) -> String {
+    pub fn plan(&self, node: usize) -> String {
         self.status(node)["plan"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -25,7 +25,7 @@ impl Plant {
     }
 
     /// Applies a program at a node; gives the plan of it.
-    fn apply(&self, node: usize, program: &str, more: &[&str]) -> String {
+    pub fn apply(&self, node: usize, program: &str, more: &[&str]) -> String {
         self.write("new.gwp", program);
         said(&self.ask_node(node, &[&["apply", "new.gwp"], more].concat()));
         self.plan_of("new.gwp")

@@ -96,6 +96,39 @@ fn no_slot_is_missed_when_the_active_is_killed() {
     plant.finish_by(active, faults_of_order);
 }
 
+/// The program that runs after a takeover need not be the one that the standby has read by.
+#[test]
+fn no_slot_is_missed_when_the_active_is_killed_around_a_change() {
+    let mut plant = Plant::redundant_with("default", &hot(), ["", ""]);
+    let mut active = plant.wait_until_redundant();
+    let first = plant.plan(active);
+    // Another source before those there are: all tags and groups have other numbers.
+    let program = |value: usize| {
+        let other =
+            format!("source a : simulator {{ scan = 1 s, tag x at \"constant {value}\" : int }}\nsource sim");
+        hot().replacen("source sim", &other, 1)
+    };
+    // It goes back, as it was not confirmed.
+    let second = plant.apply(active, &program(1), &["--confirm-within", "1h"]);
+    assert_eq!(plant.wait_until_redundant(), active);
+    assert_eq!(plant.plan(1 - active), second);
+    for round in 2..5 {
+        let epoch = plant.epoch(active);
+        plant.wait_for_shadow(1 - active);
+        plant.kill(active);
+        plant.wait_for_takeover(1 - active, epoch);
+        plant.wait_for_rows();
+        assert_eq!(plant.plan(1 - active) == first, round == 2);
+        plant.start(active);
+        active = plant.wait_until_redundant();
+        // The next one dies as soon as its change is in force.
+        plant.apply(active, &program(round), &[]);
+    }
+    plant.wait_for_rows();
+    assert!(whole(&plant) > 50);
+    plant.finish_by(active, faults_of_order);
+}
+
 #[test]
 fn no_slot_is_missed_by_switchovers() {
     let plant = Plant::redundant_with("default", &hot(), ["", ""]);

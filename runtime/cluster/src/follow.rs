@@ -36,6 +36,9 @@ pub trait Copied: Send + Sync {
     /// It cannot be read.
     fn compare(&self, log: &mut LogReader) -> Result<(), StoreError>;
 
+    /// Whether what it holds is known.
+    fn is_compared(&self) -> bool;
+
     /// These records are durable in it, with the plan that numbers them.
     fn arrived(&self, records: &[(PlanId, Arc<Record>)]);
 
@@ -337,9 +340,18 @@ async fn pieces(
     }
 }
 
-/// What the active may lack, and the question for its time.
-async fn offer(follower: &Follower, to: &mut Sender, apart: Option<Apart>) -> Result<(), FollowError> {
+/// What the active may lack, and the question for its time. The copy is compared anew if that must be.
+async fn offer(
+    follower: &Follower,
+    replica: &mut Option<Replica>,
+    to: &mut Sender,
+    apart: Option<Apart>,
+) -> Result<(), FollowError> {
     let copied = &follower.copied;
+    if !copied.is_compared() {
+        let copied = copied.clone();
+        with(follower, replica, move |replica| copied.compare(&mut replica.log_reader()?)).await?;
+    }
     if let Some(bytes) = copied.offers() {
         say(to, &Message::Readings { from: From::Fill, bytes }).await?;
     }
@@ -379,7 +391,7 @@ async fn frames_and_tails(
         let said = tokio::select! {
             said = receive(from, until) => said?,
             _ = ask.tick() => {
-                offer(follower, to, apart).await?;
+                offer(follower, replica, to, apart).await?;
                 continue;
             }
             () = handing.rested() => {

@@ -194,13 +194,10 @@ pub fn note<'a>(
     held: &mut HeldIndex<GoodTags>,
     records: impl IntoIterator<Item = &'a (PlanId, Arc<Record>)>,
     (plan, tags): (PlanId, &GroupTags),
-    mut each: impl FnMut(&SlotReading),
 ) {
-    for (of, record) in records {
-        let reading = SlotReading::of(&record.fact, |group| tags.get(&group).cloned());
-        if let Some(reading) = reading.filter(|_| *of == plan) {
+    for (_, record) in records.into_iter().filter(|(of, _)| *of == plan) {
+        if let Some(reading) = SlotReading::of(&record.fact, |group| tags.get(&group).cloned()) {
             held.record(&reading);
-            each(&reading);
         }
     }
 }

@@ -264,14 +264,15 @@ impl Shared {
         self.seated(plan, index, component, of_source)
     }
 
-    /// A source that this node has read as the standby runs on. Gives it with its key; what it gives still leads to the
-    /// shadow.
-    pub fn hot_source(&self, plan: &Arc<Plan>, hot: HotSource) -> (RunningSource, StageSpec) {
-        let HotSource { index, component, outlet, edge, meter, commands: sender, seat, run } = hot;
-        let key = self.sequencer.admit(Link::of(plan, index, None));
+    /// A source that this node has read as the standby runs on, as that of this index in the plan. Gives it with its
+    /// key; what it gives still leads to the shadow.
+    pub fn hot_source(&self, plan: &Arc<Plan>, at: usize, hot: HotSource) -> (RunningSource, StageSpec) {
+        let HotSource { home, index, component, outlet, edge, meter, commands: sender, seat, run, .. } = hot;
+        let translation = Translation::new(&home, index, plan, at).map(Arc::new);
+        let key = self.sequencer.admit(Link::of(plan, at, translation));
         let (commands, clock, running) = (seat.commands.clone(), self.clock.clone(), Some(run));
         let of_source = OfSource { key, outlet, edge, meter, commands, sender, clock, running };
-        self.seated(plan, index, component, of_source)
+        self.seated(&home, index, component, of_source)
     }
 
     /// The stage of a source.

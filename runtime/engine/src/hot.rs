@@ -11,8 +11,15 @@
 //! and the log lacks is appended, then what the source gives next. So no slot falls between the two, and none is read
 //! by two runs of the source. The other way, to start a second run and to compare what both give, needs a further
 //! connection to each device just when the network is in trouble.
+//!
+//! Another plan ([`HotReader::follow`]) stops what differs in it alone, as at the active: the shadow has what was read
+//! before, in the numbers of the new plan. So it is also where a takeover comes in the middle of a change, or brings the
+//! plan before back.
 
-use crate::admission::{Admission, GroupTags, Newest, group_tags, newest, note};
+mod numbers;
+
+use self::numbers::{Numbers, Run};
+use crate::admission::{Admission, Newest, newest};
 use crate::clock::{Disciplined, GatewayClock};
 use crate::limits::{OFFERS_LOOKED, STAGE_STOP, TICK_EVERY};
 use crate::reading::{GoodTags, SlotReading};
@@ -20,6 +27,7 @@ use crate::sequencer::{Sequencer, SourceKey};
 use crate::source::SourceSeat;
 use crate::stage::AbortOnDrop;
 use crate::supervise::Backoff;
+use crate::translation::Translation;
 use gwp_core::command::{CommandSender, command_channel};
 use gwp_core::edge::{Credit, Edge, EdgeMeter};
 use gwp_core::exit::ExitCheck;
@@ -27,13 +35,14 @@ use gwp_core::source::{Emission, Outlet, Source, SourceMeter};
 use gwp_core::stop::{Stop, StopSource, stop_pair};
 use gwp_core::{Clock, Fact, GroupId, PlanId, Record, Timestamp, limits};
 use gwp_journal::{LogReader, StoreError};
-use gwp_plan::{Conditioner, Plan};
+use gwp_plan::Plan;
+use gwp_plan::diff::same_source;
 use gwp_redundancy::limits::SHADOW_BYTES_MAX;
 use gwp_redundancy::mirror::takeover::take_over;
 use gwp_redundancy::mirror::{HeldIndex, Place, Reading, Shadow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -42,6 +51,8 @@ use tokio::task::JoinHandle;
 pub struct HotReader {
     pub(crate) desk: Arc<HotDesk>,
     pub(crate) sources: Vec<HotSource>,
+    /// Runs that were begun.
+    runs: usize,
     clock_task: JoinHandle<()>,
 }
 
@@ -62,8 +73,12 @@ pub enum Readiness {
 
 /// One of them: what an engine needs to run on with it.
 pub(crate) struct HotSource {
-    /// Index in the plan.
+    /// Of its run.
+    pub number: usize,
+    /// The plan in whose numbers it speaks, and its place there.
+    pub home: Arc<Plan>,
     pub index: usize,
+    how: Readiness,
     pub component: Arc<dyn Source>,
     pub outlet: Outlet,
     pub edge: Arc<EdgeMeter>,
@@ -120,19 +135,6 @@ pub struct HotFigures {
 
 /// Where the sources hand over, on the standby and later.
 pub struct HotDesk {
-    plan_id: PlanId,
-    plan: Arc<Plan>,
-    /// Of the sources.
-    names: Vec<(Arc<str>, Readiness)>,
-    /// In the same order; empty until they are started.
-    meters: OnceLock<Vec<Arc<SourceMeter>>>,
-    /// Of all polled groups.
-    tags: GroupTags,
-    /// Those of hot sources.
-    groups: Vec<GroupId>,
-    /// Those of all sources: what they read next may be in the log.
-    joining: Vec<GroupId>,
-    conditioners: Vec<Conditioner>,
     pub(crate) clock: Arc<GatewayClock>,
     /// None while this node is a standby.
     log: RwLock<Option<HotLog>>,
@@ -140,10 +142,13 @@ pub struct HotDesk {
 }
 
 struct HotState {
+    numbers: Numbers,
     shadow: Shadow<SlotReading>,
     held: HeldIndex<GoodTags>,
     /// `held` knows the newest records of the log here.
     is_compared: bool,
+    /// How far the clocks of the nodes are apart, nanoseconds.
+    offset_ns: i64,
     /// Groups whose slots do not count: the clocks of the nodes are too far apart for their period.
     off_grid: BTreeSet<GroupId>,
     dropped: u64,
@@ -152,7 +157,7 @@ struct HotState {
 struct HotLog {
     sequencer: Arc<Sequencer>,
     exit: ExitCheck,
-    /// By index of the source.
+    /// By number of the run.
     keys: BTreeMap<usize, SourceKey>,
 }
 
@@ -161,40 +166,19 @@ impl HotReader {
     /// connection and reads nothing until it is the active's.
     pub fn start(plan: Arc<Plan>, sources: Vec<(usize, Arc<dyn Source>, Readiness)>) -> HotReader {
         let clock = Arc::new(GatewayClock::new(None));
-        let is_hot =
-            |source: usize| sources.iter().any(|(index, _, how)| *index == source && *how == Readiness::Hot);
-        let is_run = |source: usize| sources.iter().any(|(index, ..)| *index == source);
-        let tags = group_tags(&plan);
-        let groups = tags.keys().copied();
-        let of = |runs: &dyn Fn(usize) -> bool| -> Vec<GroupId> {
-            let groups = groups.clone();
-            groups.filter(|id| plan.group(*id).is_some_and(|group| runs(group.source as usize))).collect()
-        };
-        let (groups, joining) = (of(&is_hot), of(&is_run));
-        let names =
-            sources.iter().filter_map(|(index, _, how)| Some((plan.sources.get(*index)?.name.clone(), *how)));
         let desk = Arc::new(HotDesk {
-            plan_id: plan.id(),
-            names: names.collect(),
-            meters: OnceLock::new(),
-            tags,
-            groups,
-            joining,
-            conditioners: Conditioner::of_plan(&plan),
             clock: clock.clone(),
             log: RwLock::default(),
             state: Mutex::new(HotState {
+                numbers: Numbers::new(plan.clone(), BTreeMap::new()),
                 shadow: Shadow::new(SHADOW_BYTES_MAX),
                 held: HeldIndex::default(),
                 is_compared: false,
+                offset_ns: 0,
                 off_grid: BTreeSet::new(),
                 dropped: 0,
             }),
-            plan,
         });
-        let sources: Vec<HotSource> =
-            sources.into_iter().map(|(index, source, how)| desk.source(index, source, how)).collect();
-        let _ = desk.meters.set(sources.iter().map(|source| source.meter.clone()).collect());
         let clock_task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(TICK_EVERY).await;
@@ -203,7 +187,76 @@ impl HotReader {
                 }
             }
         });
-        HotReader { desk, sources, clock_task }
+        let mut reader = HotReader { desk, sources: Vec::new(), runs: 0, clock_task };
+        let wanted: Vec<(usize, Readiness)> = sources.iter().map(|(index, _, how)| (*index, *how)).collect();
+        let mut components: BTreeMap<usize, Arc<dyn Source>> =
+            sources.into_iter().map(|(index, component, _)| (index, component)).collect();
+        reader.follow(&plan, &wanted, |index| components.remove(&index));
+        reader
+    }
+
+    /// Reads by another plan. Sources that it declares as before, and wants as before, go on; the others of `wanted` are
+    /// made and begin, and what is not wanted ends. What was read of sources that both plans have stays.
+    pub fn follow(
+        &mut self,
+        plan: &Arc<Plan>,
+        wanted: &[(usize, Readiness)],
+        mut make: impl FnMut(usize) -> Option<Arc<dyn Source>>,
+    ) {
+        let (mut runs, mut ended) = (BTreeMap::new(), Vec::new());
+        let mut missing: BTreeMap<usize, Readiness> = wanted.iter().copied().collect();
+        for source in std::mem::take(&mut self.sources) {
+            let goes_on = |at: &usize| same_source(&source.home, source.index, plan, *at);
+            let at = missing.iter().find(|(at, how)| **how == source.how && goes_on(at)).map(|(at, _)| *at);
+            let Some(at) = at else {
+                ended.push(source);
+                continue;
+            };
+            missing.remove(&at);
+            let translation = Translation::new(&source.home, source.index, plan, at);
+            let run = Run { at, how: source.how, translation, meter: source.meter.clone() };
+            runs.insert(source.number, run);
+            self.sources.push(source);
+        }
+        let mut fresh = Vec::new();
+        for (at, how) in missing {
+            let Some(component) = make(at) else { continue };
+            let (number, meter) = (self.runs, Arc::new(SourceMeter::default()));
+            self.runs += 1;
+            runs.insert(number, Run { at, how, translation: None, meter: meter.clone() });
+            fresh.push((number, at, component, how, meter));
+        }
+        // Before they begin: what a run gives that nobody knows of is dropped.
+        self.desk.renumber(Numbers::new(plan.clone(), runs));
+        let fresh = fresh.into_iter().map(|(number, index, component, how, meter)| {
+            self.desk.source(plan, (number, index), component, how, meter)
+        });
+        self.sources.extend(fresh.collect::<Vec<_>>());
+        if !ended.is_empty() {
+            // Nobody waits for a device that does not let go.
+            tokio::spawn(ended_in_time(ended));
+        }
+    }
+
+    /// For a takeover: as [`HotReader::follow`], with nothing begun.
+    pub(crate) fn go_on_in(&mut self, plan: &Arc<Plan>) {
+        if plan.id() == self.plan_id() {
+            return;
+        }
+        let how = |name: &str| {
+            let named = self.sources.iter().find(|source| *source.home.sources[source.index].name == *name);
+            named.map(|source| source.how)
+        };
+        let wanted = plan.sources.iter().enumerate();
+        let wanted: Vec<(usize, Readiness)> =
+            wanted.filter_map(|(at, source)| Some((at, how(&source.name)?))).collect();
+        let before = self.sources.len();
+        self.follow(plan, &wanted, |_| None);
+        tracing::info!(
+            sources = before,
+            go_on = self.sources.len(),
+            "the program that is in force now is another than this node has read by as the standby: sources that both have go on"
+        );
     }
 
     /// For who copies the log and makes offers.
@@ -213,21 +266,32 @@ impl HotReader {
 
     /// The plan whose sources it reads.
     pub fn plan_id(&self) -> PlanId {
-        self.desk.plan_id
+        self.desk.state().numbers.id
     }
 
-    /// Ends all sources; what the shadow has is lost. For a node that ends, or that runs another plan.
-    pub async fn stop(mut self) {
+    /// What reads or waits, by index in the plan.
+    pub(crate) fn take_sources(&mut self) -> BTreeMap<usize, HotSource> {
         let sources = std::mem::take(&mut self.sources);
-        sources.iter().for_each(|source| source.run.stop.stop());
-        let ended = async {
-            for source in sources {
-                let _ = source.run.task.await;
-            }
-        };
-        // One that does not end is aborted with what is left.
-        let _ = tokio::time::timeout(STAGE_STOP, ended).await;
+        let state = self.desk.state();
+        let at = |source: &HotSource| state.numbers.runs.get(&source.number).map(|run| run.at);
+        sources.into_iter().filter_map(|source| Some((at(&source)?, source))).collect()
     }
+
+    /// Ends all sources; what the shadow has is lost. For a node that ends, or whose plan has none to read.
+    pub async fn stop(mut self) {
+        ended_in_time(std::mem::take(&mut self.sources)).await;
+    }
+}
+
+/// Ends sources; one that does not is aborted with what is left.
+async fn ended_in_time(sources: Vec<HotSource>) {
+    sources.iter().for_each(|source| source.run.stop.stop());
+    let ended = async {
+        for source in sources {
+            let _ = source.run.task.await;
+        }
+    };
+    let _ = tokio::time::timeout(STAGE_STOP, ended).await;
 }
 
 impl HotDesk {
@@ -236,12 +300,36 @@ impl HotDesk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a source.
-    fn source(self: &Arc<HotDesk>, index: usize, component: Arc<dyn Source>, how: Readiness) -> HotSource {
+    /// Other numbers count from here on.
+    fn renumber(&self, mut numbers: Numbers) {
+        let state = &mut *self.state();
+        if numbers.id == state.numbers.id {
+            numbers.keep_before(&mut state.numbers);
+        } else {
+            let crossing = numbers.cross(&state.numbers);
+            let before = std::mem::replace(&mut state.shadow, Shadow::new(SHADOW_BYTES_MAX));
+            (state.held, state.is_compared) = (HeldIndex::default(), false);
+            for reading in before.iter().filter_map(|reading| crossing.reading(reading)) {
+                state.shadow.push(&reading, &state.held);
+            }
+        }
+        state.numbers = numbers;
+        state.look_at_grid();
+    }
+
+    /// Starts a source: number of the run and index in the plan.
+    fn source(
+        self: &Arc<HotDesk>,
+        home: &Arc<Plan>,
+        (number, index): (usize, usize),
+        component: Arc<dyn Source>,
+        how: Readiness,
+        meter: Arc<SourceMeter>,
+    ) -> HotSource {
         let edge = Edge::new(limits::SOURCE_CREDIT_SAMPLES);
         let edge_meter = edge.meter.clone();
         let desk = self.clone();
-        let outlet = Outlet::new(edge, Arc::new(move |emission, credit| desk.take(index, emission, credit)));
+        let outlet = Outlet::new(edge, Arc::new(move |emission, credit| desk.take(number, emission, credit)));
         let (outlet, release) = match how {
             Readiness::Hot => (outlet, None),
             Readiness::Warm => {
@@ -250,7 +338,6 @@ impl HotDesk {
             }
         };
         let (commands, queue) = command_channel();
-        let meter = Arc::new(SourceMeter::default());
         let seat = Arc::new(SourceSeat {
             source: component.clone(),
             // Said by the seat of the epoch: here nobody reads it.
@@ -264,40 +351,41 @@ impl HotDesk {
         });
         let (stop, stopped) = stop_pair();
         let (is_adopted, adopted) = watch::channel(false);
-        let name = self.plan.sources.get(index).map_or_else(|| "".into(), |source| source.name.clone());
+        let (name, home) = (home.sources[index].name.clone(), home.clone());
         let task = AbortOnDrop(tokio::spawn(run(seat.clone(), name, stopped, adopted)));
         let run = HotRun { stop, task, is_adopted, release };
-        HotSource { index, component, outlet, edge: edge_meter, meter, commands, seat, run }
+        HotSource {
+            number,
+            home,
+            index,
+            how,
+            component,
+            outlet,
+            edge: edge_meter,
+            meter,
+            commands,
+            seat,
+            run,
+        }
     }
 
     /// Takes what a source gives. Never waits.
-    fn take(&self, index: usize, emission: Emission, mut credit: Credit) {
+    fn take(&self, number: usize, emission: Emission, mut credit: Credit) {
         let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
         let Some(log) = &*log else {
             // Given back at once: the shadow has a bound of its own. Dropped, it gives no receipt.
             drop(credit);
-            return self.shadow(emission);
+            return self.shadow(number, emission);
         };
-        if let Some(key) = log.keys.get(&index) {
+        if let Some(key) = log.keys.get(&number) {
             credit.behind(&log.exit);
             log.sequencer.emission(*key, emission, credit);
         }
     }
 
-    fn shadow(&self, emission: Emission) {
-        let fact = match emission {
-            Emission::Samples { slot, mut batch } => {
-                if let Some(conditioner) = self.conditioners.get(batch.group.index()) {
-                    conditioner.apply(&mut batch);
-                }
-                Fact::Samples { slot, batch: Arc::new(batch) }
-            }
-            Emission::Failed { group, slot, time, why } => Fact::Failed { group, slot, time, why },
-            // Of this node alone: said when it is the active's.
-            Emission::Connected { .. } | Emission::Bookmark { .. } => return,
-        };
-        let Some(reading) = SlotReading::of(&fact, |group| self.tags.get(&group).cloned()) else { return };
+    fn shadow(&self, number: usize, emission: Emission) {
         let state = &mut *self.state();
+        let Some(reading) = state.numbers.given(number, emission) else { return };
         if state.off_grid.contains(&reading.batch.group) {
             return;
         }
@@ -312,17 +400,16 @@ impl HotDesk {
     }
 
     pub fn figures(&self) -> HotFigures {
-        let meters = self.meters.get().into_iter().flatten();
-        let without = self.names.iter().zip(meters).filter(|(_, meter)| meter.connected.load(Relaxed) == 0);
-        let of = |wanted| {
-            let names = self.names.iter().filter(move |(_, how)| *how == wanted);
-            names.map(|(name, _)| name.clone()).collect()
-        };
         let state = self.state();
+        let Numbers { plan, runs, .. } = &state.numbers;
+        let of = |is_wanted: &dyn Fn(&Run) -> bool| {
+            let runs = runs.values().filter(|run| is_wanted(run));
+            runs.map(|run| plan.sources[run.at].name.clone()).collect()
+        };
         HotFigures {
-            sources: of(Readiness::Hot),
-            warm: of(Readiness::Warm),
-            unconnected: without.map(|((name, _), _)| name.clone()).collect(),
+            sources: of(&|run| run.how == Readiness::Hot),
+            warm: of(&|run| run.how == Readiness::Warm),
+            unconnected: of(&|run| run.meter.connected.load(Relaxed) == 0),
             readings: state.shadow.len(),
             bytes: state.shadow.bytes(),
             dropped: state.dropped,
@@ -333,8 +420,12 @@ impl HotDesk {
 
     /// These records are durable in the copy of the log: what they hold leaves the shadow.
     pub fn arrived(&self, records: &[(PlanId, Arc<Record>)]) {
-        let HotState { shadow, held, .. } = &mut *self.state();
-        note(held, records, (self.plan_id, &self.tags), |reading| shadow.arrived(reading));
+        let state = &mut *self.state();
+        // The active has changed its plan, and this node has yet to follow.
+        state.is_compared &= records.iter().all(|(plan, record)| {
+            state.numbers.knows(*plan) || !matches!(record.fact, Fact::Samples { .. } | Fact::Failed { .. })
+        });
+        state.note(records);
     }
 
     /// What the log here holds is not known any more, until it is [compared](HotDesk::compare) anew.
@@ -349,14 +440,13 @@ impl HotDesk {
     /// # Errors
     /// It cannot be read.
     pub fn compare(&self, log: &mut LogReader) -> Result<(), StoreError> {
-        self.forget();
         let Newest { records, is_whole } = newest(log)?;
-        self.arrived(&records);
-        let mut state = self.state();
+        let state = &mut *self.state();
+        (state.held, state.is_compared) = (HeldIndex::default(), true);
+        state.note(&records);
         if is_whole {
             state.held.has_whole_log();
         }
-        state.is_compared = true;
         Ok(())
     }
 
@@ -373,7 +463,7 @@ impl HotDesk {
             bytes += reading.bytes();
             has_room
         });
-        (self.plan_id, few.map(|reading| reading.into_fact(0, false)).collect())
+        (state.numbers.id, few.map(|reading| reading.into_fact(0, false)).collect())
     }
 
     /// The oldest slot that the log lacks.
@@ -389,14 +479,9 @@ impl HotDesk {
     /// The clocks of the nodes are this far apart, nanoseconds: slots of groups whose period is at most four times as
     /// long are no slots of the other node's, and are not kept. Gives how many of the groups that are polled those are.
     pub fn set_offset(&self, offset_ns: i64) -> usize {
-        let off = |group: &GroupId| {
-            let period = self.plan.group(*group).map_or(0, |group| group.period_ns);
-            offset_ns.saturating_abs() >= period / 4
-        };
-        let off_grid: BTreeSet<GroupId> = self.groups.iter().copied().filter(off).collect();
-        let count = off_grid.len();
-        self.state().off_grid = off_grid;
-        count
+        let mut state = self.state();
+        state.offset_ns = offset_ns;
+        state.look_at_grid()
     }
 
     /// This node is active: appends what the shadow has and the log lacks, and leads all outlets to the log. `first` is
@@ -415,16 +500,41 @@ impl HotDesk {
             readings = takeover.append.len(),
             "what this node has read as the standby and the log lacks is appended"
         );
-        sequencer.compare(Admission::new(&self.plan, self.plan_id, std::mem::take(&mut state.held)));
+        let numbers = &state.numbers;
+        sequencer.compare(Admission::new(&numbers.plan, numbers.id, std::mem::take(&mut state.held)));
         first();
-        sequencer.take_over(takeover.append, self.joining.iter().copied());
+        // What all of them read next may be in the log.
+        sequencer.take_over(takeover.append, numbers.groups(|_| true));
         state.shadow.clear();
         *log = Some(HotLog { sequencer: sequencer.clone(), exit, keys });
     }
 
-    /// Whether what the log here holds is known.
-    pub(crate) fn is_compared(&self) -> bool {
+    /// Whether what the log here holds is known; after a change of the plan it is not.
+    pub fn is_compared(&self) -> bool {
         self.state().is_compared
+    }
+}
+
+impl HotState {
+    /// Takes note of records of the log.
+    fn note(&mut self, records: &[(PlanId, Arc<Record>)]) {
+        let HotState { numbers, shadow, held, .. } = self;
+        for (plan, record) in records {
+            if let Some(reading) = numbers.logged(*plan, &record.fact) {
+                held.record(&reading);
+                shadow.arrived(&reading);
+            }
+        }
+    }
+
+    /// Which groups do not count; gives how many those are.
+    fn look_at_grid(&mut self) -> usize {
+        let off = |group: &GroupId| {
+            let period = self.numbers.plan.group(*group).map_or(0, |group| group.period_ns);
+            self.offset_ns.saturating_abs() >= period / 4
+        };
+        self.off_grid = self.numbers.groups(|how| how == Readiness::Hot).into_iter().filter(off).collect();
+        self.off_grid.len()
     }
 }
 

@@ -42,7 +42,7 @@ pub struct PairStart {
     pub exits: Exits,
     /// Not one that an engine had before.
     pub release: Release,
-    /// Sources of this very plan that the node has read as the standby: they read on.
+    /// Sources that the node has read as the standby: those that the plan has, too, read on.
     pub hot: Option<HotReader>,
     /// Newer samples than what the store holds may have been delivered: what waits in it goes out as backfill, and what
     /// the shadow adds to it.
@@ -81,7 +81,10 @@ impl Engine {
         store.begin_epoch(epoch)?;
         let exits = exits.only_in(epoch);
         let keeper = None;
-        let hot = hot.filter(|hot| hot.plan_id() == config.plan.id());
+        let mut hot = hot;
+        if let Some(hot) = &mut hot {
+            hot.go_on_in(&config.plan);
+        }
         let pair = Some(InPair { hot, stale, end: place, compared: None });
         Engine::begin(config, Begun { store, epoch, previous, place, exits, keeper, release, pair }).await
     }
@@ -157,7 +160,7 @@ impl InPair {
         }
         let (id, tags, mut held) = (plan.id(), group_tags(plan), HeldIndex::default());
         let Newest { records, is_whole } = newest(log)?;
-        note(&mut held, &records, (id, &tags), |_| {});
+        note(&mut held, &records, (id, &tags));
         if is_whole {
             held.has_whole_log();
         }
@@ -174,8 +177,7 @@ impl InPair {
 
     /// What reads already, by index in the plan.
     pub fn sources(&mut self) -> BTreeMap<usize, HotSource> {
-        let read = self.hot.as_mut().map(|hot| std::mem::take(&mut hot.sources)).unwrap_or_default();
-        read.into_iter().map(|source| (source.index, source)).collect()
+        self.hot.as_mut().map(HotReader::take_sources).unwrap_or_default()
     }
 
     /// The records that open the epoch are numbered: what was read before follows on them.
@@ -185,7 +187,8 @@ impl InPair {
             sequencer.compare(compared);
         }
         let Some(hot) = &self.hot else { return };
-        let connections = sources.iter().filter(|source| keys.contains_key(&source.index));
+        let read = |source: &&RunningSource| keys.values().any(|key| *key == source.key);
+        let connections = sources.iter().filter(read);
         hot.desk.take_over(sequencer, keys.clone(), (shared.exit_check(), self.end, self.stale), || {
             for source in connections {
                 sequencer.bookmarks(source.key, source.outlet.bookmarks());

@@ -188,8 +188,9 @@ impl Recovered {
         for (index, source) in sources.into_iter().enumerate() {
             let (source, spec) = match hot.remove(&index) {
                 Some(hot) => {
-                    let (source, spec) = shared.hot_source(&plan, hot);
-                    keys.insert(index, source.key);
+                    let number = hot.number;
+                    let (source, spec) = shared.hot_source(&plan, index, hot);
+                    keys.insert(number, source.key);
                     (source, spec)
                 }
                 None => shared.source(&plan, index, source, self.left.carried(&plan, index)),

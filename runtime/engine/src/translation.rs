@@ -50,7 +50,7 @@ impl Translation {
     }
 
     /// A tag as it is numbered now.
-    fn tag(&self, old: TagId) -> Option<TagId> {
+    pub fn tag(&self, old: TagId) -> Option<TagId> {
         let at = self.tags.binary_search_by_key(&old, |(old, _)| *old).ok()?;
         Some(self.tags[at].1)
     }
@@ -71,7 +71,8 @@ impl Translation {
         })
     }
 
-    fn batch(&self, mut batch: Batch) -> Option<Batch> {
+    /// A batch in the numbers in force; `None` as with [`Translation::apply`].
+    pub fn batch(&self, mut batch: Batch) -> Option<Batch> {
         match self.groups.get(&batch.group) {
             Some(group) => {
                 batch.group = group.id;

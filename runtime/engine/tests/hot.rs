@@ -8,6 +8,8 @@ use gwp_core::{Batch, Fact, GroupId, PlanId, Position, TagId, Timestamp};
 use gwp_engine::exits::exits;
 use gwp_engine::{Engine, HotReader, PairStart, Readiness, Release};
 use gwp_journal::Store;
+use gwp_plan::Plan;
+use gwp_plan::plan::Origin;
 use gwp_redundancy::mirror::fill::From;
 use std::path::Path;
 use std::sync::Arc;
@@ -106,4 +108,94 @@ async fn the_log_goes_on_with_the_slots_that_were_read_meanwhile() {
     let begins = slots.iter().position(|slot| slot.0 == 3).unwrap();
     assert_eq!(slots[begins - 1].1.number, newest_of_first);
     assert!(slots.len() - begins > kept);
+}
+
+/// The plan with another source before `s`: everything of `s` has other numbers.
+fn with_one_before(mut plan: Plan) -> Plan {
+    let mut other = plan.clone();
+    let moved = |tag: TagId| TagId(tag.0 + 2);
+    for group in &mut plan.groups {
+        group.source += 1;
+        group.tags = group.tags.iter().copied().map(moved).collect();
+    }
+    plan.sources[0].connected = moved(plan.sources[0].connected);
+    for tag in &mut plan.tags {
+        if let Origin::Connected { source } = &mut tag.origin {
+            *source += 1;
+        }
+    }
+    other.tags.truncate(2);
+    for tag in &mut other.tags {
+        tag.info.path = format!("a.{}", tag.info.tag).into();
+        tag.info.device = "a".into();
+    }
+    other.groups[0].tags = [TagId(1)].into();
+    other.groups[0].device = "a".into();
+    other.sources[0].name = "a".into();
+    other.tags.append(&mut plan.tags);
+    other.groups.append(&mut plan.groups);
+    other.sources.append(&mut plan.sources);
+    other
+}
+
+/// The log is of one plan up to a slot. The standby reads by a first plan, then by a second one (or not), and takes
+/// over by a third one.
+async fn takes_over(logged: Plan, read: Plan, followed: Option<Plan>, taken: Plan) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |plan: &Plan| plan.sources.iter().position(|source| *source.name == *"s").unwrap();
+    let (first, _) = config(logged, dir.path(), &[]);
+    let first = Engine::start(first).await.unwrap();
+    let (begin, _) = config(read, dir.path(), &[]);
+    let index = at(&begin.plan);
+    let sources = vec![(index, begin.sources[index].clone(), Readiness::Hot)];
+    let mut hot = HotReader::start(begin.plan.clone(), sources);
+    let desk = hot.desk();
+    until("slots of both", || desk.figures().readings >= 5 && first.last().seq > 10).await;
+    stopped(first).await;
+    let of_first = slots(dir.path());
+    if let Some(followed) = followed {
+        let followed = Arc::new(followed);
+        let wanted = [(at(&followed), Readiness::Hot)];
+        hot.follow(&followed, &wanted, |_| panic!("it reads on"));
+        assert_eq!(hot.plan_id(), followed.id());
+    }
+    let before = desk.figures().readings;
+    assert!(before >= 5, "what was read stays");
+    until("slots of the standby", || desk.figures().readings >= before + 5).await;
+    let store = Store::open(dir.path()).unwrap().store;
+    let (second, _) = config(taken, dir.path(), &[]);
+    let (index, sources) = (at(&second.plan), second.plan.sources.len());
+    let (keeper, exits) = exits();
+    keeper.set(gate(1));
+    let start = PairStart { store, epoch: 3, exits, release: Release::held(), hot: Some(hot), stale: false };
+    let group = second.plan.groups.iter().position(|group| group.source as usize == index).unwrap();
+    let (group, tags) = (GroupId(group as u32), second.plan.groups[group].tags.clone());
+    let engine = Engine::start_in_pair(second, start).await.unwrap();
+    assert_eq!(desk.figures().readings, 0, "the log has them");
+    let taken = engine.last().seq;
+    until("more slots", || engine.last().seq > taken + 20).await;
+    assert_eq!(engine.status.graph().sources.len(), sources);
+    stopped(engine).await;
+
+    let slots = slots(dir.path());
+    assert_eq!(slots[..of_first.len()], of_first[..]);
+    let new = slots[of_first.len()..].iter().filter(|slot| slot.0 == 3 && slot.3.group == group);
+    let numbers = of_first.iter().filter(|slot| slot.3.len() == TAGS).chain(new.clone());
+    let numbers: Vec<u64> = numbers.map(|slot| slot.1.number).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "each slot once: {numbers:?}");
+    assert!(new.clone().count() > 10);
+    for (_, slot, value, batch) in new {
+        assert_eq!((*value, &batch.tags), (Some(slot.number as i64), &tags));
+    }
+}
+
+/// The program went back, or a change was under way, as the active died.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_takeover_by_another_plan_misses_no_slot_of_what_both_have() {
+    let old = || plan(TAGS, PERIOD_MS, &[]);
+    let new = || with_one_before(old());
+    takes_over(new(), new(), None, old()).await;
+    takes_over(old(), old(), None, new()).await;
+    takes_over(old(), old(), Some(new()), new()).await;
+    takes_over(new(), old(), Some(new()), old()).await;
 }

@@ -103,6 +103,28 @@ impl Begin {
     }
 }
 
+/// What a start begins with, by what is known here alone: in short what [`Begin`] finds.
+pub enum Next<'a> {
+    Files(&'a Given),
+    /// A configuration, by its id.
+    Kept(String),
+    Nothing,
+}
+
+impl Next<'_> {
+    pub fn new<'a>(history: &History, given: Option<&'a Given>) -> Next<'a> {
+        let state = &history.state;
+        let before = state.probation.as_ref().map(|probation| &probation.back_to);
+        let is_new = |given: &Given| state.seen.as_ref() != Some(&fingerprint(&given.files));
+        match (given, before.or(state.current.as_ref())) {
+            (Some(given), None) => Next::Files(given),
+            (Some(given), Some(_)) if is_new(given) => Next::Files(given),
+            (_, Some(id)) => Next::Kept(id.clone()),
+            (None, None) => Next::Nothing,
+        }
+    }
+}
+
 /// What was to be confirmed and was not before the process ended gives way to the configuration before it.
 fn unconfirmed(history: &mut History, stored: &Stored<'_>) -> anyhow::Result<()> {
     let Some(probation) = history.state.probation.take() else { return Ok(()) };

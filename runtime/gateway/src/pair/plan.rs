@@ -15,7 +15,7 @@ use crate::configuration::bundle::{Bundle, compile, fingerprint};
 use crate::configuration::history::History;
 use crate::configuration::prepare;
 use crate::configuration::shared;
-use crate::configuration::start::{Given, keep};
+use crate::configuration::start::{Given, Next, keep};
 use crate::node::Node;
 use anyhow::Context;
 use gwp_cluster::driver::Inputs;
@@ -31,18 +31,20 @@ use tokio::sync::watch;
 /// How often it is looked again whether a program can run here that could not.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What a node would run by itself, or why it cannot: the rule of [`Begin`](crate::configuration::start::Begin).
+/// What a node would run by itself, or why it cannot.
 ///
 /// # Errors
 /// Its history cannot be read.
 pub fn at_start(node: &Node, given: Option<&Given>) -> anyhow::Result<Result<PlanId, String>> {
     let history = History::open(&node.data)?;
-    let is_new = |given: &&Given| history.state.seen.as_ref() != Some(&fingerprint(&given.files));
-    match (given, history.current()?) {
-        (Some(given), current) if current.is_none() || is_new(&given) => Ok(prepared(node, &given.plan)),
-        (_, Some(current)) => Ok(judge(node, &current)),
-        _ => Ok(Err(NOTHING.into())),
-    }
+    Ok(match Next::new(&history, given) {
+        Next::Files(given) => prepared(node, &given.plan),
+        Next::Kept(id) => {
+            let bundle = history.get(&id).context("what was in force last")?;
+            judge(node, &(id, bundle))
+        }
+        Next::Nothing => Err(NOTHING.into()),
+    })
 }
 
 const NOTHING: &str =

@@ -353,7 +353,6 @@ impl<'a> PairNode<'a> {
         }
         self.desk.in_force(begin.plan.id());
         let stale = stale || self.may_be_older(store.durable())?;
-        let hot = shadow::of_plan(hot, begin.plan.id()).await;
         let (exits, log) = (self.exits.clone(), store.log_reader());
         let start = PairStart { store, epoch, exits, release, hot, stale };
         let engine = Arc::new(Engine::start_in_pair(config, start).await?);

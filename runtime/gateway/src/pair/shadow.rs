@@ -8,13 +8,14 @@ use super::asides;
 use super::desk::PairDesk;
 use crate::configuration::history::History;
 use crate::configuration::prepare;
-use crate::configuration::start::{Given, compiled};
+use crate::configuration::start::{Given, Next, compiled};
 use crate::node::Node;
 use gwp_cluster::apart::Apart;
 use gwp_cluster::bulk::READINGS_BYTES_MAX;
 use gwp_cluster::follow::Copied;
 use gwp_cluster::serve::{FromPeer, Kept};
 use gwp_core::manifest::Standby as Mode;
+use gwp_core::source::Source;
 use gwp_core::{Clock, PlanId, Record};
 use gwp_engine::{Engine, GatewayClock, HotDesk, HotReader, Readiness};
 use gwp_journal::{LogReader, StoreError, decode_facts, encode_facts};
@@ -33,7 +34,7 @@ const OFFERED_BYTES_MAX: usize = 1 << 20;
 /// Offers that wait until the log has room; more are dropped, and made again.
 const FILLS_WAITING: usize = 4;
 
-/// What reads on this standby: another one after each change of the program.
+/// What reads on this standby, by the program of the active as that changes.
 pub struct Reads {
     node: Arc<Node>,
     desk: Arc<PairDesk>,
@@ -42,12 +43,9 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Starts to read by the files of the command, or what was in force last.
+    /// Starts to read by what this node would run by itself.
     pub fn start(node: Arc<Node>, given: Option<&Given>, desk: Arc<PairDesk>) -> Reads {
-        let plan = match given {
-            Some(given) => Some(given.plan.clone()),
-            None => in_force(&node),
-        };
+        let plan = at_start(&node, given);
         let clock = GatewayClock::new(None);
         let told = Arc::new(Copy {
             desk: desk.clone(),
@@ -60,21 +58,33 @@ impl Reads {
         reads
     }
 
-    /// Another program is in force at the active: reads by that. What the shadow has of the one before is dropped: its
-    /// slots are before the change, and the active has read them under the old program.
+    /// Another program is in force at the active: reads by that.
     pub fn follow(&mut self, plan: PlanId) {
         if self.hot.as_ref().is_some_and(|hot| hot.plan_id() == plan) {
             return;
         }
-        if let Some(hot) = self.hot.take() {
-            // Nobody waits for a device that does not let go.
-            tokio::spawn(hot.stop());
+        // One that is not in force here any more has another one behind it, which is told of as well.
+        if let Some(plan) = in_force(&self.node).filter(|in_force| in_force.id() == plan) {
+            self.read(Some(plan));
         }
-        self.read(in_force(&self.node).filter(|in_force| in_force.id() == plan));
     }
 
     fn read(&mut self, plan: Option<Arc<Plan>>) {
-        self.hot = plan.and_then(|plan| reader(&plan, &self.node));
+        let wanted = plan.as_deref().map(wanted).unwrap_or_default();
+        match (&mut self.hot, plan.filter(|_| !wanted.is_empty())) {
+            (Some(hot), Some(plan)) => hot.follow(&plan, &wanted, |at| source(&plan, at, &self.node)),
+            (None, Some(plan)) => {
+                let made =
+                    |(at, how): &(usize, Readiness)| Some((*at, source(&plan, *at, &self.node)?, *how));
+                self.hot = Some(HotReader::start(plan.clone(), wanted.iter().filter_map(made).collect()));
+            }
+            (hot, None) => {
+                if let Some(hot) = hot.take() {
+                    // Nobody waits for a device that does not let go.
+                    tokio::spawn(hot.stop());
+                }
+            }
+        }
         let desk = self.hot.as_ref().map(HotReader::desk);
         *self.told.hot.write().unwrap_or_else(PoisonError::into_inner) = desk.clone();
         self.desk.set_hot(desk);
@@ -92,31 +102,41 @@ impl Reads {
     }
 }
 
-/// Starts to read, if the program has something to read on a standby. What cannot be read is told: the node is a
-/// standby all the same.
-fn reader(plan: &Arc<Plan>, node: &Node) -> Option<HotReader> {
+/// What of a program is read or connected on a standby, by index of the source.
+fn wanted(plan: &Plan) -> Vec<(usize, Readiness)> {
+    let sources = plan.sources.iter().enumerate();
+    let wanted = sources.filter_map(|(index, source)| match source.standby {
+        Mode::Hot => Some((index, Readiness::Hot)),
+        Mode::Warm if is_polled(plan, index) => Some((index, Readiness::Warm)),
+        Mode::Warm | Mode::Cold | Mode::Transfer => None,
+    });
+    wanted.collect()
+}
+
+/// A source, ready to be read. What cannot be read is told: the node is a standby all the same.
+fn source(plan: &Arc<Plan>, index: usize, node: &Node) -> Option<Arc<dyn Source>> {
     let mut errors = Vec::new();
-    let mut sources = Vec::new();
-    for (index, source) in plan.sources.iter().enumerate() {
-        let how = match source.standby {
-            Mode::Hot => Readiness::Hot,
-            Mode::Warm if is_polled(plan, index) => Readiness::Warm,
-            Mode::Warm | Mode::Cold | Mode::Transfer => continue,
-        };
-        if let Some(prepared) = prepare::source(plan, index, node, &mut errors) {
-            sources.push((index, prepared, how));
-        }
-    }
+    let source = prepare::source(plan, index, node, &mut errors);
     for error in errors {
         tracing::warn!(error, "a source cannot be read on the standby");
     }
-    (!sources.is_empty()).then(|| HotReader::start(plan.clone(), sources))
+    source
 }
 
 /// Whether all groups of a source have slots: one that reports on its own cannot be connected and say nothing.
 fn is_polled(plan: &Plan, index: usize) -> bool {
     let mut own = plan.groups.iter().filter(|group| group.source as usize == index);
     own.all(|group| group.period_ns > 0)
+}
+
+/// What a start of this node would run.
+fn at_start(node: &Node, given: Option<&Given>) -> Option<Arc<Plan>> {
+    let history = History::open(&node.data).ok()?;
+    match Next::new(&history, given) {
+        Next::Files(given) => Some(given.plan.clone()),
+        Next::Kept(id) => compiled(&id, &history.get(&id).ok()?).ok(),
+        Next::Nothing => None,
+    }
 }
 
 /// What was in force last on this node.
@@ -130,20 +150,6 @@ fn in_force(node: &Node) -> Option<Arc<Plan>> {
 pub async fn stop(hot: Option<HotReader>) {
     if let Some(hot) = hot {
         hot.stop().await;
-    }
-}
-
-/// What can be run on with in a plan; else it ends.
-pub async fn of_plan(hot: Option<HotReader>, plan: PlanId) -> Option<HotReader> {
-    match hot {
-        Some(hot) if hot.plan_id() != plan => {
-            tracing::warn!(
-                "the program has changed since this node reads as the standby: what it has read is dropped"
-            );
-            hot.stop().await;
-            None
-        }
-        hot => hot,
     }
 }
 
@@ -166,6 +172,10 @@ impl Copy {
 impl Copied for Copy {
     fn compare(&self, log: &mut LogReader) -> Result<(), StoreError> {
         self.hot().map_or(Ok(()), |hot| hot.compare(log))
+    }
+
+    fn is_compared(&self) -> bool {
+        self.hot().is_none_or(|hot| hot.is_compared())
     }
 
     fn arrived(&self, records: &[(PlanId, Arc<Record>)]) {

@@ -333,9 +333,13 @@ impl Pair {
             let open = side
                 .gate
                 .and_then(|(epoch, permit)| permit.filter(|permit| NOW < permit.until()).map(|_| epoch));
-            found = found
-                .and(invariants::of_node(node, &side.disk, open, NOW))
-                .and(invariants::marked(id, node, side.disk.mark, world.witness_disk.mark, NOW));
+            found = found.and(invariants::of_node(node, &side.disk, open, NOW)).and(invariants::marked(
+                id,
+                node,
+                side.disk.mark,
+                world.witness_disk.mark,
+                NOW,
+            ));
         }
         found.err()
     }
