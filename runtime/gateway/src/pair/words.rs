@@ -118,7 +118,10 @@ pub fn event(event: Event) -> (String, bool) {
             };
             (format!("a switchover begins: {why}"), false)
         }
-        Event::SwitchoverAborted { .. } => ("the switchover was given up".into(), true),
+        Event::SwitchoverAborted { why, .. } => {
+            let why = why.map_or("it took too long", switch_obstacle);
+            (format!("the switchover is given up: {why}"), true)
+        }
         Event::FailbackLatched => ("failback is latched after too many switches".into(), true),
         Event::StaleRefused => {
             ("this node could take over, but its log may be behind: an operator has to say so".into(), true)

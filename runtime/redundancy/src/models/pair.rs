@@ -11,7 +11,7 @@ use crate::invariants;
 use crate::member::{Epoch, Member, NodeId};
 use crate::message::{Body, Message};
 use crate::mono::Mono;
-use crate::node::{Command, Configured, Input, Node, Output, Role, Settings, StalePolicy};
+use crate::node::{Command, Configured, Input, Node, Output, Role, Settings, StalePolicy, SwitchObstacle};
 use crate::policy::Quorum;
 use crate::timing::Timing;
 use crate::token::{Gate, Permit};
@@ -654,6 +654,24 @@ impl Pair {
         } else if mutant!("destination_without_fence") {
             world.broken = Some(invariants::Broken("I3 epochs at a destination rise"));
         }
+    }
+
+    /// An operator wants a switchover, and the other one who looks after the backup was a moment earlier. What the
+    /// primary says to that within two beats.
+    pub(super) fn switched_to_who_is_in_maintenance(&self) -> (bool, bool) {
+        let mut world = self.init_states().remove(0);
+        self.feed(&mut world, NodeId::Backup, Input::Operator(Command::Maintenance(true)));
+        let node = |world: &World| world.sides[0].node.clone().expect("it runs");
+        self.feed(&mut world, NodeId::Primary, Input::Operator(Command::Switchover));
+        let begun = node(&world).may_switch(NOW) == Err(SwitchObstacle::UnderWay);
+        for _ in 0..2 {
+            self.tick(&mut world, 0);
+            while let Some(entry) = world.net.pop() {
+                self.deliver(&mut world, entry);
+            }
+        }
+        let given_up = node(&world).may_switch(NOW) == Err(SwitchObstacle::PeerNotReady);
+        (begun, given_up)
     }
 
     /// Begins with the primary active and the backup in step, nothing under way.

@@ -140,6 +140,12 @@ fn long_models_hold() {
 }
 
 #[test]
+fn a_switchover_to_who_has_just_gone_into_maintenance_is_given_up() {
+    let wide = Pair { messages: 20, ..BASE };
+    assert_eq!(wide.switched_to_who_is_in_maintenance(), (true, true));
+}
+
+#[test]
 fn keeping_hashes_alone_visits_the_same_states() {
     sweep_is_explore(named(RUNS, "pair-e2-m1"));
 }

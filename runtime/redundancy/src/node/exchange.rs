@@ -159,6 +159,8 @@ pub enum Event {
     },
     SwitchoverAborted {
         epoch: Epoch,
+        /// What is in its way; `None` = it took too long.
+        why: Option<SwitchObstacle>,
     },
     FailbackLatched,
     /// It could take over, but its log may be behind, and an operator has to say so.

@@ -79,6 +79,10 @@ impl Node {
         if self.switch != Switch::None {
             return Err(SwitchObstacle::UnderWay);
         }
+        self.peer_may_take_over(now)
+    }
+
+    fn peer_may_take_over(&self, now: Mono) -> Result<(), SwitchObstacle> {
         if !self.peer.within(now, self.settings.timing.lease) {
             return Err(SwitchObstacle::PeerSilent);
         }
@@ -126,11 +130,16 @@ impl Node {
     /// What is due in a switchover, and whether to begin one by itself.
     pub(super) fn advance_switch(&mut self, now: Mono, out: &mut Vec<Output>) {
         match (self.role, self.switch) {
-            (Role::Active, Switch::Preparing { since }) if now.since(since) >= limits::PREPARE_MAX => {
-                self.abort_switch(out);
+            (Role::Active, Switch::Preparing { since }) => {
+                // That it could was a word of it that may have been a beat old. One that is silent may be heard again.
+                let obstacle = self.peer_may_take_over(now).err();
+                let is_over = obstacle.is_some_and(|why| why != SwitchObstacle::PeerSilent);
+                if is_over || now.since(since) >= limits::PREPARE_MAX {
+                    self.abort_switch(obstacle, out);
+                }
             }
             (Role::Draining, Switch::Draining { since, .. }) if now.since(since) >= limits::DRAIN_MAX => {
-                self.abort_switch(out);
+                self.abort_switch(None, out);
                 self.become_role(now, Role::Active, out);
                 out.push(Output::Resume);
             }
@@ -162,9 +171,9 @@ impl Node {
         self.begin_switch(now, if back { SwitchCause::Failback } else { SwitchCause::Health }, out);
     }
 
-    fn abort_switch(&mut self, out: &mut Vec<Output>) {
+    fn abort_switch(&mut self, why: Option<SwitchObstacle>, out: &mut Vec<Output>) {
         self.switch = Switch::None;
-        out.push(Output::Notify(Event::SwitchoverAborted { epoch: self.lease.epoch }));
+        out.push(Output::Notify(Event::SwitchoverAborted { epoch: self.lease.epoch, why }));
     }
 
     /// As the active: the prepared standby asks for the vote. `true` = it is taken care of.
