@@ -244,8 +244,13 @@ fn a_node_that_cannot_run_the_program_says_so_and_is_no_standby() {
     assert_eq!(plant.plan(active), first);
     assert!(plant.log(standby).contains("about to be in force cannot run here"), "{}", plant.log(standby));
     assert_eq!(plant.wait_until_redundant(), active, "as before");
+    let shown = plant.shown(standby).1;
+    assert!(shown.contains("wanted to put in force") && shown.contains(&secret(standby)), "{shown}");
 
-    let new = plant.apply(active, &text, &["--single"]);
+    let single = plant.ask_node(active, &["apply", "new.gwp", "--single"]);
+    let told = String::from_utf8_lossy(&[&single.stdout[..], &single.stderr[..]].concat()).into_owned();
+    assert!(single.status.success() && told.contains("does not run this program"), "{told}");
+    let new = plant.plan_of("new.gwp");
     plant.wait_for_state(standby, "catching up");
     until("the reason", PATIENCE, || plant.shown(standby).1.contains(&secret(standby)));
     for node in BOTH {

@@ -172,7 +172,10 @@ impl Wiring {
                 None
             }
             Opened::Nothing(why) => {
-                if why != Why::Replayed && self.sealer.refused(why) == 1 {
+                if why == Why::Unmet {
+                    // So begins each acquaintance.
+                    tracing::debug!(from = %arrived.from, why = why.label(), "a datagram of the pair is refused");
+                } else if why != Why::Replayed && self.sealer.refused(why) == 1 {
                     tracing::warn!(from = %arrived.from, why = why.label(), "a datagram of the pair is refused; further ones are counted{}", why.remedy());
                 }
                 None

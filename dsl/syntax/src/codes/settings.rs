@@ -118,8 +118,8 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "E490",
         title: "node.toml is wrong",
-        explanation: "What is particular to one machine stands in its node.toml: sections node, listen, disk, log, \
-                      secrets and vars. A word that is not known there is refused, so that a setting with a slip of \
+        explanation: "What is particular to one machine stands in its node.toml: sections node, listen, tls, disk, log, \
+                      secrets, vars, and pair on a node of a pair; that of a witness has node and witness. A word that is not known there is refused, so that a setting with a slip of \
                       the pen is not lost in silence. Every mistake of the file is reported in one run.",
         wrong: ELSEWHERE,
         right: ELSEWHERE,

@@ -7,6 +7,7 @@ use crate::control::client::ask;
 use crate::pair::key::{Mirror, PairKey, Profile};
 use asides::AsidesCommand;
 use clap::Subcommand;
+use gwp_cluster::seal::Why;
 use hyper::Method;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -102,7 +103,9 @@ fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
             println!("  {:<22} {number}", name.replace('_', " "));
         }
     }
-    for name in ["handing_over", "second", "copy", "program", "does_not_stand", "policy", "failback"] {
+    for name in
+        ["handing_over", "second", "copy", "program", "refused", "does_not_stand", "policy", "failback"]
+    {
         if let Some(why) = answer.get(name).and_then(Value::as_str) {
             println!("  {:<22} {why}", name.replace('_', " "));
         }
@@ -111,6 +114,13 @@ fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
         println!("  {:<22} {}", "set aside", why.as_str().unwrap_or("-"));
     }
     reading(&answer);
+    for why in Why::ALL.into_iter().filter(|why| !why.remedy().is_empty()) {
+        let count =
+            answer.get("datagrams_refused").and_then(|all| all.get(why.label())).and_then(Value::as_u64);
+        if let Some(count) = count.filter(|count| *count > 0) {
+            println!("  {:<22} {count} {}{}", "datagrams refused", why.label(), why.remedy());
+        }
+    }
     println!("\n{:<10} {:<28} {:>10}", "MEMBER", "SAYS", "SILENT");
     for member in answer.get("members").and_then(Value::as_array).into_iter().flatten() {
         let silent = member.get("silent_ms").and_then(Value::as_u64);

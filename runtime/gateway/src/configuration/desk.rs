@@ -307,6 +307,10 @@ impl ChangeDesk {
         if !self.held().await {
             let what = "the peer does not have the change yet: it takes it over when it is back";
             changed.warnings.push(what.into());
+        } else if options.single
+            && let Some(peer) = &self.peer
+        {
+            changed.warnings.extend(peer.follows(changed.plan).await);
         }
         let changes = compared.await.map_err(|error| unavailable(&error))?;
         Ok(answer(&bundle_id, &changed, &changes, &wanted, options))

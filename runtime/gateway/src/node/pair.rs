@@ -81,9 +81,15 @@ impl NodeReader<'_> {
             false => Failback::Manual,
         };
         let whole = me.zip(key).filter(|_| !links.is_empty());
-        if whole.is_none() {
+        let is_missing = |name: &&str| !entries.keys().any(|key| key.get_ref() == *name);
+        let missing: Vec<String> = ["me", "key", "links"]
+            .iter()
+            .filter(|name| is_missing(name))
+            .map(|name| format!("`{name}`"))
+            .collect();
+        if !missing.is_empty() {
             let help = "me = \"primary\", key = \"pair.key\" and links = [{ here = \"10.0.1.1:9470\", peer = \"10.0.1.2:9470\", witness = \"10.0.1.9:9470\" }]";
-            self.wrong(section, "a pair needs `me`, `key` and `links`", help);
+            self.wrong(section, &format!("a pair needs {}", missing.join(" and ")), help);
         }
         whole.map(|(me, key)| PairMember { is_primary: me == "primary", key, links, failback, policy })
     }
@@ -119,6 +125,9 @@ impl NodeReader<'_> {
             self.wrong(value, "a list of links is expected here", help);
             return Vec::new();
         };
+        if list.is_empty() {
+            self.wrong(value, "a pair has at least one link", help);
+        }
         if list.len() > LINKS_MAX {
             self.wrong(value, &format!("a pair has at most {LINKS_MAX} links"), "leave some out");
         }

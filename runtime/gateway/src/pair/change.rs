@@ -23,7 +23,7 @@ const HELD_WAIT: Duration = Duration::from_secs(3);
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-const REMEDY: &str = "`gwp pair status` or the log there says why; with --single it is put in force here alone, and the peer takes it over when it can";
+const REMEDY: &str = "`gwp pair status` there says why; with --single it is put in force here alone, and the peer takes it over when it can";
 
 impl PairDesk {
     /// Whether the program may change now: with the peer in step, unless it is taken into account that it is not.
@@ -69,6 +69,25 @@ impl PairDesk {
             }
             if Instant::now() >= until {
                 return Err(self.cannot());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Whether the peer, if it is heard, has come to run this plan as well; what to warn of, if not.
+    pub async fn follows(&self, plan: PlanId) -> Option<String> {
+        let until = Instant::now() + HELD_WAIT;
+        loop {
+            let peer = self.inputs.look().await.and_then(|look| look.peer);
+            let (report, _) = peer.filter(|(_, silent)| *silent < self.settings.timing.lease)?;
+            if report.node.configured.plan == plan {
+                return None;
+            }
+            if Instant::now() >= until {
+                let peer = self.me.peer();
+                return Some(format!(
+                    "the {peer} does not run this program, so it is no standby: `gwp pair status` there says why"
+                ));
             }
             sleep(LOOK_EVERY).await;
         }

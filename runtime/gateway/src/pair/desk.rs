@@ -15,7 +15,7 @@ use gwp_engine::{HotDesk, HotFigures};
 use gwp_journal::asides;
 use gwp_redundancy::member::{Epoch, NodeId};
 use gwp_redundancy::message::{Report, Stance};
-use gwp_redundancy::node::{Command, Obstacle, Settings, State};
+use gwp_redundancy::node::{Command, Obstacle, Refusal as NodeRefusal, Settings, State, SwitchObstacle};
 use gwp_redundancy::policy::Quorum;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -64,6 +64,8 @@ struct Now {
     plan: Option<PlanId>,
     /// Why it cannot run the program.
     problem: Option<Arc<str>>,
+    /// Which program this node could not run, and why, so that it was not put in force.
+    refused: Option<Arc<str>>,
     /// While it is not active: who is, as the copy says.
     active: Option<Active>,
     /// What becomes of what is set aside here.
@@ -106,6 +108,11 @@ impl PairDesk {
     /// Why this node cannot run the program, if it cannot.
     pub fn set_problem(&self, problem: Option<&str>) {
         self.now().problem = problem.map(Into::into);
+    }
+
+    /// A program was not put in force, as this node cannot run it; `None`: another one was, since.
+    pub fn set_refused(&self, refused: Option<&str>) {
+        self.now().refused = refused.map(Into::into);
     }
 
     pub(super) fn problem(&self) -> Option<String> {
@@ -192,7 +199,8 @@ impl PairDesk {
                 (Command::Switchover, "the graph moves to the peer: see `gwp pair status`")
             }
             PairCommand::Maintenance(true) => {
-                (Command::Maintenance(true), "this node does not take over any more")
+                let said = "this node does not take over any more, until `gwp pair maintenance off` or its next start";
+                (Command::Maintenance(true), said)
             }
             PairCommand::Maintenance(false) => (Command::Maintenance(false), "this node takes over again"),
             PairCommand::Failback => {
@@ -213,6 +221,9 @@ impl PairDesk {
         };
         match self.inputs.command(command).await {
             None => Ok(json!({ "said": said })),
+            Some(NodeRefusal::Switchover(SwitchObstacle::NotActive)) => {
+                Err(Refusal::Unavailable(self.elsewhere()))
+            }
             Some(why) => Err(Refusal::Conflict(words::refusal(why))),
         }
     }
@@ -238,11 +249,15 @@ impl PairDesk {
         }
     }
 
+    /// So long a member may say nothing that has nothing to say, nanoseconds.
+    fn patience(&self) -> u64 {
+        let timing = &self.settings.timing;
+        timing.lease.max(timing.idle_hello.saturating_mul(3))
+    }
+
     /// One of the others could be lost now, and the rest would go on.
     fn is_redundant(&self, look: &Look) -> bool {
-        let timing = &self.settings.timing;
-        let patience = timing.lease.max(timing.idle_hello.saturating_mul(3));
-        let witness = look.witness.as_ref().is_some_and(|(_, silent)| *silent < patience);
+        let witness = look.witness.as_ref().is_some_and(|(_, silent)| *silent < self.patience());
         // A peer in maintenance holds everything, and would not take over.
         let ready = look.state != State::Paired || look.peer.is_some_and(|(report, _)| report.node.ready);
         matches!(look.state, State::Paired | State::Standby)
@@ -267,10 +282,15 @@ impl PairDesk {
         let look = &figures.look;
         let peer = self.me.peer();
         let ms = |ns: u64| ns / 1_000_000;
+        let patience = self.patience();
         let member = |name: &str, heard: &Option<(Report, u64)>| {
+            let says = |(report, silent): &(Report, u64)| {
+                let said = says(report);
+                if *silent < patience { said } else { format!("said: {said}") }
+            };
             json!({
                 "member": name,
-                "says": heard.as_ref().map(|(report, _)| says(report)),
+                "says": heard.as_ref().map(says),
                 "silent_ms": heard.as_ref().map(|(_, ns)| ms(*ns)),
             })
         };
@@ -287,6 +307,7 @@ impl PairDesk {
             Some(hub) => {
                 format!("durable here up to {}, at the peer {}, may leave {}", hub.own, hub.peer, hub.gate)
             }
+            None if copied.is_empty() => "none yet: it waits for an active that it can copy".into(),
             None => copied,
         };
         json!({
@@ -316,6 +337,7 @@ impl PairDesk {
             "standby_reads": hot.as_ref().map(|hot| reads(&hot.figures())),
             "plan": plan.map(|plan| plan.to_string()),
             "program": self.program(look),
+            "refused": self.now().refused.as_deref(),
             "failback": words::failback(&look.failback, look.role.holds() && self.me == NodeId::Backup),
             "failback_in_ms": look.failback.due_in.map(ms),
             "latched": look.failback.latched,

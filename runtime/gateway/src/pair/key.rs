@@ -145,7 +145,13 @@ impl PairKey {
             use std::os::unix::fs::OpenOptionsExt;
             options.mode(0o600);
         }
-        let mut file = options.open(path).with_context(|| format!("{} cannot be made", path.display()))?;
+        let mut file = options.open(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => anyhow::anyhow!(
+                "{} is there already, and a key is never written over: a pair whose members have different keys is none. Name another file, or remove that one on all members",
+                path.display()
+            ),
+            _ => anyhow::anyhow!("{} cannot be made: {error}", path.display()),
+        })?;
         let digits: String = random_bytes()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let text = format!(
             "# The key of a pair of gwp gateways. Who has it can speak as any of its members: keep it on these alone.\n\

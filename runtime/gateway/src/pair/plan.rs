@@ -276,6 +276,15 @@ impl Following {
         if let Some(why) = problem.as_ref().filter(|_| told.problem != problem) {
             tracing::error!(id = %id(&taken.pending), %why, "the program that is about to be in force cannot run here");
         }
+        if told.newest != Some(newest) {
+            self.desk.set_refused(None);
+        }
+        if let (Some(why), Some((id, bundle))) = (&problem, &taken.pending) {
+            let (author, time) = (&bundle.author, &bundle.time);
+            let refused =
+                format!("what {author} wanted to put in force ({id}, {time}) cannot run here: {why}");
+            self.desk.set_refused(Some(&refused));
+        }
         let shown = problem.as_ref().map(|why| format!("what is about to be in force: {why}"));
         self.desk.set_problem(shown.as_deref());
         self.status.set_notice(shown.as_deref());

@@ -63,7 +63,9 @@ fn is_available(member: &PairMember) -> bool {
 
 /// How a majority comes about at this node, and why so. A program that does not allow it does not run here.
 pub fn choose(member: &PairMember) -> (Quorum, &'static str) {
-    if is_witnessed(member) {
+    if is_witnessed(member) && member.policy.is_some() {
+        (Quorum::Witnessed, "a witness votes; `policy` in node.toml is for a pair without one")
+    } else if is_witnessed(member) {
         (Quorum::Witnessed, "a witness votes")
     } else if is_available(member) {
         let said = "availability: the standby takes over when its peer is silent; node.toml says so, and the program allows it";

@@ -40,11 +40,13 @@ use gwp_engine::release::Release;
 use gwp_engine::{Engine, GatewayClock, HotReader};
 use gwp_journal::{LogReader, Opened, Replica, Store, StoreError, StoreOptions, asides};
 use gwp_redundancy::member::{Epoch, Member, NodeId};
+use gwp_redundancy::message::Stance;
 use gwp_redundancy::mirror::{ActiveSide, MirrorMode, Wish};
 use gwp_redundancy::node::{Configured, Event, Input, Role, Settings, StalePolicy};
 use gwp_redundancy::policy::Quorum;
 use gwp_redundancy::timing::Timing;
 use gwp_redundancy::token::{ActivationToken, Permit};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -175,8 +177,7 @@ impl<'a> PairNode<'a> {
         let own = plan::at_start(&node, given.as_ref())?;
         let mut listeners = Vec::new();
         for link in &member.links {
-            let bound = TcpListener::bind(link.here).await;
-            listeners.push(bound.with_context(|| format!("the peer cannot be served on {}", link.here))?);
+            listeners.push(listener(link.here).await?);
         }
         // A command that an earlier process had sent just before it died is at its device before the peer may send one:
         // the margin that a lease gives it otherwise.
@@ -510,6 +511,7 @@ impl<'a> PairNode<'a> {
             }
             Told::Defect(_) => return true,
             Told::Cancel | Told::Drain | Told::Resume => {}
+            Told::Role { to: Role::Candidate, .. } => told_why(self.driver.inputs()),
             Told::Activate { .. } | Told::Role { .. } => {}
         }
         false
@@ -568,11 +570,35 @@ impl<'a> PairNode<'a> {
         let links: Vec<_> =
             self.node.pair.iter().flat_map(|pair| &pair.links).map(|link| link.here).collect();
         for here in links {
-            let bound = TcpListener::bind(here).await;
-            self.listeners.push(bound.with_context(|| format!("the peer cannot be served on {here}"))?);
+            self.listeners.push(listener(here).await?);
         }
         Ok(())
     }
+}
+
+/// Where the peer comes over a link.
+async fn listener(here: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(here).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "the peer cannot be served on {here}, as another process has this address: does this node run already?"
+        ),
+        _ => anyhow::anyhow!("the peer cannot be served on {here}: {error}"),
+    })
+}
+
+/// Says why this node asks to be the active one.
+fn told_why(inputs: Inputs) {
+    tokio::spawn(async move {
+        let Some(look) = inputs.look().await else { return };
+        let why = match look.peer {
+            None => "its peer was not heard since it has started".into(),
+            Some((report, silent)) => {
+                let what = if report.stance == Stance::Active { "active" } else { "not active" };
+                format!("its peer, by its last word {what}, has been silent for {} ms", silent / 1_000_000)
+            }
+        };
+        tracing::info!(%why, "this node asks for the role of the active");
+    });
 }
 
 /// Ends tasks, and waits until what they had is free.
