@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard --starts--> worker (the whole gateway)
-//!   |  <--ends------  |       0, 1: passed on; killed, aborted, 3: started again, after a pause if it ran for short
+//!   |  <--ends------  |       0, 1: passed on; killed, aborted, 3: started again, after a pause if several ran for short
 //!   +--signals------> |       SIGTERM, SIGINT and SIGHUP are the worker's
 //! ```
 //! In a pair the worker that is started again frees the votes of the one that died with its first word, so its peer
@@ -29,7 +29,10 @@ const GUARD: &str = "GWP_GUARD";
 /// A worker that ran for so long did not die of how it was started.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// The second pause; the first one is none, as a pair waits for what the next worker says.
+/// So many workers in a row that did not run for long are started again at once: a pair waits for what the next one says.
+const AT_ONCE: u32 = 3;
+
+/// The first pause.
 const PAUSE: Duration = Duration::from_secs(1);
 
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -134,7 +137,8 @@ impl Pauses {
         let settled = ran >= SETTLED;
         self.has_settled |= settled;
         self.soon = if settled { 0 } else { self.soon };
-        let doubled = self.soon.checked_sub(1).map_or(Duration::ZERO, |times| PAUSE * (1 << times.min(16)));
+        let doubled =
+            self.soon.checked_sub(AT_ONCE).map_or(Duration::ZERO, |times| PAUSE * (1 << times.min(16)));
         self.soon = self.soon.saturating_add(1);
         doubled.min(PAUSE_MAX).mul_f64(0.75 + f64::from(random) / 510.0)
     }
@@ -145,14 +149,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_begin_with_none_and_grow_to_a_bound() {
+    fn the_first_starts_are_at_once_and_then_pauses_grow_to_a_bound() {
         let mut pauses = Pauses::default();
         let soon = Duration::from_secs(2);
-        let taken: Vec<u64> = (0..9).map(|_| pauses.after(soon, 0).as_millis() as u64).collect();
-        assert_eq!(taken, [0, 750, 1_500, 3_000, 6_000, 12_000, 24_000, 45_000, 45_000]);
+        let taken: Vec<u64> = (0..11).map(|_| pauses.after(soon, 0).as_millis() as u64).collect();
+        assert_eq!(taken, [0, 0, 0, 750, 1_500, 3_000, 6_000, 12_000, 24_000, 45_000, 45_000]);
         assert!(!pauses.has_settled);
         assert_eq!(pauses.after(SETTLED, 255), Duration::ZERO);
-        assert_eq!(pauses.after(soon, 255).as_millis(), 1_250);
+        for expected in [0, 0, 1_250] {
+            assert_eq!(pauses.after(soon, 255).as_millis(), expected);
+        }
         assert!(pauses.has_settled);
         pauses.soon = u32::MAX;
         assert_eq!(pauses.after(soon, 255), PAUSE_MAX * 5 / 4);
