@@ -17,7 +17,8 @@ use crate::stream::{StreamError, StreamKeys};
 use crate::tail::{Due, HandingOver, Making, NotAsked, Tails};
 use gwp_core::{PlanId, Position, Record};
 use gwp_journal::{
-    AsideError, DecodeError, LogReader, Replica, StoreError, TagLists, records_of_change, set_aside,
+    AsideError, DecodeError, LogReader, PlanReader, Replica, StoreError, TagLists, records_of_change,
+    set_aside,
 };
 use gwp_redundancy::mirror::fill::From;
 use gwp_redundancy::mirror::{Head, History, MirrorMode, Place, RunningHash, Verdict};
@@ -34,10 +35,19 @@ pub trait Copied: Send + Sync {
     ///
     /// # Errors
     /// It cannot be read.
-    fn compare(&self, log: &mut LogReader) -> Result<(), StoreError>;
+    fn compare(&self, log: &mut LogReader, plans: &PlanReader) -> Result<(), StoreError>;
 
     /// Whether what it holds is known.
     fn is_compared(&self) -> bool;
+
+    /// Whether these records, which are durable in it, are numbered by a plan that is not known here.
+    fn lacks_plan_of(&self, records: &[(PlanId, Arc<Record>)]) -> bool;
+
+    /// Learns it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn learn(&self, records: &[(PlanId, Arc<Record>)], plans: &PlanReader) -> Result<(), StoreError>;
 
     /// These records are durable in it, with the plan that numbers them.
     fn arrived(&self, records: &[(PlanId, Arc<Record>)]);
@@ -340,6 +350,10 @@ async fn pieces(
     }
 }
 
+fn compare(copied: &dyn Copied, replica: &Replica) -> Result<(), StoreError> {
+    copied.compare(&mut replica.log_reader()?, &replica.plan_reader())
+}
+
 /// What the active may lack, and the question for its time. The copy is compared anew if that must be.
 async fn offer(
     follower: &Follower,
@@ -350,7 +364,7 @@ async fn offer(
     let copied = &follower.copied;
     if !copied.is_compared() {
         let copied = copied.clone();
-        with(follower, replica, move |replica| copied.compare(&mut replica.log_reader()?)).await?;
+        with(follower, replica, move |replica| compare(&*copied, replica)).await?;
     }
     if let Some(bytes) = copied.offers() {
         say(to, &Message::Readings { from: From::Fill, bytes }).await?;
@@ -381,7 +395,7 @@ async fn frames_and_tails(
     until: &mut Until<'_>,
 ) -> Result<(), FollowError> {
     let copied = follower.copied.clone();
-    with(follower, replica, move |replica| copied.compare(&mut replica.log_reader()?)).await?;
+    with(follower, replica, move |replica| compare(&*copied, replica)).await?;
     let mut lists = TagLists::default();
     let mut ask = tokio::time::interval(ASK_EVERY);
     ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -472,7 +486,12 @@ async fn apply(
         told = say(to, &Message::Acknowledge { received: place, durable: place }).await;
     }
     for (_, frame) in &applied {
-        follower.copied.arrived(&records_of_change(frame, lists)?);
+        let records = records_of_change(frame, lists)?;
+        if follower.copied.lacks_plan_of(&records) {
+            let (copied, records) = (follower.copied.clone(), records.clone());
+            with(follower, replica, move |replica| copied.learn(&records, &replica.plan_reader())).await?;
+        }
+        follower.copied.arrived(&records);
     }
     Ok(told?)
 }

@@ -18,7 +18,7 @@
 
 mod numbers;
 
-use self::numbers::{Numbers, Run};
+use self::numbers::{Crossing, Numbers, Run};
 use crate::admission::{Admission, Newest, newest};
 use crate::clock::{Disciplined, GatewayClock};
 use crate::limits::{OFFERS_LOOKED, STAGE_STOP, TICK_EVERY};
@@ -34,7 +34,7 @@ use gwp_core::exit::ExitCheck;
 use gwp_core::source::{Emission, Outlet, Source, SourceMeter};
 use gwp_core::stop::{Stop, StopSource, stop_pair};
 use gwp_core::{Clock, Fact, GroupId, PlanId, Record, Timestamp, limits};
-use gwp_journal::{LogReader, StoreError};
+use gwp_journal::{LogReader, PlanReader, StoreError};
 use gwp_plan::Plan;
 use gwp_plan::diff::same_source;
 use gwp_redundancy::limits::SHADOW_BYTES_MAX;
@@ -206,8 +206,10 @@ impl HotReader {
         let (mut runs, mut ended) = (BTreeMap::new(), Vec::new());
         let mut missing: BTreeMap<usize, Readiness> = wanted.iter().copied().collect();
         for source in std::mem::take(&mut self.sources) {
-            let goes_on = |at: &usize| same_source(&source.home, source.index, plan, *at);
-            let at = missing.iter().find(|(at, how)| **how == source.how && goes_on(at)).map(|(at, _)| *at);
+            let name = &source.home.sources[source.index].name;
+            let named = missing.iter().find(|(at, _)| plan.sources[**at].name == *name);
+            let at = named.filter(|(_, how)| **how == source.how).map(|(at, _)| *at);
+            let at = at.filter(|at| same_source(&source.home, source.index, plan, *at));
             let Some(at) = at else {
                 ended.push(source);
                 continue;
@@ -302,16 +304,19 @@ impl HotDesk {
 
     /// Other numbers count from here on.
     fn renumber(&self, mut numbers: Numbers) {
+        let before = self.state().numbers.plan.clone();
+        // Without the lock: it takes a while, and sources wait for that.
+        let crossing = Crossing::new(&before, &numbers.plan);
         let state = &mut *self.state();
         if numbers.id == state.numbers.id {
-            numbers.keep_before(&mut state.numbers);
+            numbers.keep_others(&mut state.numbers);
         } else {
-            let crossing = numbers.cross(&state.numbers);
             let before = std::mem::replace(&mut state.shadow, Shadow::new(SHADOW_BYTES_MAX));
             (state.held, state.is_compared) = (HeldIndex::default(), false);
             for reading in before.iter().filter_map(|reading| crossing.reading(reading)) {
                 state.shadow.push(&reading, &state.held);
             }
+            numbers.learn(crossing);
         }
         state.numbers = numbers;
         state.look_at_grid();
@@ -421,10 +426,6 @@ impl HotDesk {
     /// These records are durable in the copy of the log: what they hold leaves the shadow.
     pub fn arrived(&self, records: &[(PlanId, Arc<Record>)]) {
         let state = &mut *self.state();
-        // The active has changed its plan, and this node has yet to follow.
-        state.is_compared &= records.iter().all(|(plan, record)| {
-            state.numbers.knows(*plan) || !matches!(record.fact, Fact::Samples { .. } | Fact::Failed { .. })
-        });
         state.note(records);
     }
 
@@ -435,12 +436,42 @@ impl HotDesk {
         state.is_compared = false;
     }
 
+    /// Whether records are numbered by a plan that has to be [learned](HotDesk::learn) first.
+    pub fn lacks_plan_of(&self, records: &[(PlanId, Arc<Record>)]) -> bool {
+        let state = self.state();
+        records.iter().any(|record| state.is_unknown(record))
+    }
+
+    /// Learns the plans that number these records.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn learn(&self, records: &[(PlanId, Arc<Record>)], plans: &PlanReader) -> Result<(), StoreError> {
+        let (unknown, now) = {
+            let state = self.state();
+            let of_slots = records.iter().filter(|record| state.is_unknown(record));
+            let unknown: BTreeSet<PlanId> = of_slots.map(|(id, _)| *id).collect();
+            (unknown, state.numbers.plan.clone())
+        };
+        for id in unknown {
+            let plan = plans.get(id)?.and_then(|bytes| Plan::from_bytes(&bytes).ok());
+            let crossing = plan.map_or_else(|| Crossing::unknown(id), |plan| Crossing::new(&plan, &now));
+            let mut state = self.state();
+            // Otherwise this node follows another plan by now, and learns again.
+            if Arc::ptr_eq(&state.numbers.plan, &now) {
+                state.numbers.learn(crossing);
+            }
+        }
+        Ok(())
+    }
+
     /// Learns what the log here holds of late, from its end.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn compare(&self, log: &mut LogReader) -> Result<(), StoreError> {
+    pub fn compare(&self, log: &mut LogReader, plans: &PlanReader) -> Result<(), StoreError> {
         let Newest { records, is_whole } = newest(log)?;
+        self.learn(&records, plans)?;
         let state = &mut *self.state();
         (state.held, state.is_compared) = (HeldIndex::default(), true);
         state.note(&records);
@@ -516,6 +547,10 @@ impl HotDesk {
 }
 
 impl HotState {
+    fn is_unknown(&self, (plan, record): &(PlanId, Arc<Record>)) -> bool {
+        matches!(record.fact, Fact::Samples { .. } | Fact::Failed { .. }) && !self.numbers.knows(*plan)
+    }
+
     /// Takes note of records of the log.
     fn note(&mut self, records: &[(PlanId, Arc<Record>)]) {
         let HotState { numbers, shadow, held, .. } = self;

@@ -23,7 +23,7 @@ use crate::limits::{LANES_BEHIND_MAX, LANES_LOOKED_AT_EVERY};
 use crate::release::Release;
 use crate::sequencer::SourceKey;
 use gwp_core::{Clock, Fact, PlanId, Position, Timestamp};
-use gwp_journal::{LogReader, Store};
+use gwp_journal::{LogReader, PlanReader, Store};
 use gwp_plan::Plan;
 use gwp_redundancy::member::Epoch;
 use gwp_redundancy::mirror::fill::From;
@@ -151,10 +151,15 @@ impl InPair {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn compare(&mut self, plan: &Plan, log: &mut LogReader) -> Result<(), StartError> {
+    pub fn compare(
+        &mut self,
+        plan: &Plan,
+        log: &mut LogReader,
+        plans: &PlanReader,
+    ) -> Result<(), StartError> {
         if let Some(hot) = &self.hot {
             if !hot.desk.is_compared() {
-                hot.desk.compare(log)?;
+                hot.desk.compare(log, plans)?;
             }
             return Ok(());
         }

@@ -72,7 +72,7 @@ impl Recovered {
             clock.reach(store.last_time()?);
         }
         if let Some(pair) = &mut pair {
-            pair.compare(&plan, &mut store.log_reader())?;
+            pair.compare(&plan, &mut store.log_reader(), &store.plan_reader())?;
         }
         names::follow_names(&mut store, &plan)?;
         let leaving = leaving.into_iter().filter_map(|sink| {

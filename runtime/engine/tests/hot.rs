@@ -64,7 +64,7 @@ async fn the_log_goes_on_with_the_slots_that_were_read_meanwhile() {
 
     let store = Store::open(dir.path()).unwrap().store;
     let all = desk.figures().readings;
-    desk.compare(&mut store.log_reader()).unwrap();
+    desk.compare(&mut store.log_reader(), &store.plan_reader()).unwrap();
     let kept = desk.figures().readings;
     assert!(kept >= 5 && kept < all, "{kept} of {all}: what the log holds leaves the shadow");
     let (keeper, exits) = exits();
@@ -198,4 +198,27 @@ async fn a_takeover_by_another_plan_misses_no_slot_of_what_both_have() {
     takes_over(old(), old(), None, new()).await;
     takes_over(old(), old(), Some(new()), new()).await;
     takes_over(new(), old(), Some(new()), old()).await;
+    takes_over(new(), old(), None, old()).await;
+}
+
+/// A value that was scaled otherwise would be taken for another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_change_scales_otherwise_is_not_taken_along() {
+    const SLOW_MS: i64 = 250;
+    let dir = tempfile::tempdir().unwrap();
+    let (begin, _) = config(plan(TAGS, SLOW_MS, &[]), dir.path(), &[]);
+    let sources = vec![(0, begin.sources[0].clone(), Readiness::Hot)];
+    let mut hot = HotReader::start(begin.plan.clone(), sources);
+    let desk = hot.desk();
+    until("slots", || desk.figures().readings >= 4).await;
+    let follow = |hot: &mut HotReader, change: fn(&mut Plan)| {
+        let mut plan = plan(TAGS, SLOW_MS, &[]);
+        change(&mut plan);
+        hot.follow(&Arc::new(plan), &[(0, Readiness::Hot)], |_| panic!("it reads on"));
+        desk.figures().readings
+    };
+    // What is said of a tag makes no difference.
+    assert!(follow(&mut hot, |plan| plan.tags[1].info.desc = "level".into()) >= 4);
+    assert!(follow(&mut hot, |plan| plan.tags[1].range = Some((0.0, 10.0))) <= 1, "checked otherwise");
+    until("slots", || desk.figures().readings >= 2).await;
 }

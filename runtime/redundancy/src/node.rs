@@ -366,7 +366,7 @@ impl Node {
                 self.send(now, Member::Node(self.peer()), Body::Vote { epoch, sent, granted: true }, out);
             }
         }
-        self.own_mark_kept(out);
+        self.own_mark_kept(now, out);
         if self.role == Role::Activating && !self.announced {
             self.announce(now, out);
         }

@@ -14,7 +14,7 @@ use crate::change::wire::{FrameKind, Op, open_change, open_frame};
 use crate::change::{Change, Standing, Trail, damaged};
 use crate::ledger::Ledger;
 use crate::limits::GROUP_BYTES;
-use crate::reader::LogReader;
+use crate::reader::{LogReader, PlanReader};
 use crate::segments::{Segments, keyspace_options};
 use crate::store::{FILLING, FOLDER, FORMAT, Opened, Store, StoreError, StoreOptions, fixed, open_folder};
 use fjall::{Database, Keyspace};
@@ -120,6 +120,11 @@ impl Replica {
     pub fn log_reader(&self) -> Result<LogReader, StoreError> {
         // The size of segments does not matter to who reads them.
         Ok(LogReader::new(Segments::open(&self.db, "log", 0)?.shared()))
+    }
+
+    /// Reads the plans that number its log.
+    pub fn plan_reader(&self) -> PlanReader {
+        PlanReader::new(self.meta.clone())
     }
 
     /// Applies one change, durably. Any verdict but [`Verdict::Append`] has changed nothing.

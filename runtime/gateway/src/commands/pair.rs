@@ -114,7 +114,8 @@ fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
         println!("  {:<22} {}", "set aside", why.as_str().unwrap_or("-"));
     }
     reading(&answer);
-    for why in Why::ALL.into_iter().filter(|why| !why.remedy().is_empty()) {
+    // They are counted since the start: of what is over nobody need hear.
+    for why in Why::ALL.into_iter().filter(|why| !well && !why.remedy().is_empty()) {
         let count =
             answer.get("datagrams_refused").and_then(|all| all.get(why.label())).and_then(Value::as_u64);
         if let Some(count) = count.filter(|count| *count > 0) {

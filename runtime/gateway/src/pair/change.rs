@@ -86,7 +86,7 @@ impl PairDesk {
             if Instant::now() >= until {
                 let peer = self.me.peer();
                 return Some(format!(
-                    "the {peer} does not run this program, so it is no standby: `gwp pair status` there says why"
+                    "the {peer} does not run this program yet, so it is no standby: `gwp pair status` there says why"
                 ));
             }
             sleep(LOOK_EVERY).await;
@@ -102,6 +102,7 @@ impl PairDesk {
     pub fn in_force(&self, plan: PlanId) {
         self.set_plan(Some(plan));
         self.set_problem(None);
+        self.set_refused(None);
         self.inputs.send(Input::AlsoConfigured(None));
         self.inputs.send(Input::Configured(Some(Configured { plan, ..Configured::default() })));
     }

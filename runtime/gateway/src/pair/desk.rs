@@ -221,11 +221,15 @@ impl PairDesk {
         };
         match self.inputs.command(command).await {
             None => Ok(json!({ "said": said })),
-            Some(NodeRefusal::Switchover(SwitchObstacle::NotActive)) => {
+            Some(NodeRefusal::Switchover(SwitchObstacle::NotActive)) if !self.holds().await => {
                 Err(Refusal::Unavailable(self.elsewhere()))
             }
             Some(why) => Err(Refusal::Conflict(words::refusal(why))),
         }
+    }
+
+    async fn holds(&self) -> bool {
+        self.inputs.look().await.is_some_and(|look| look.role.holds())
     }
 
     /// What is wrong with the programs of the two, if anything is: only with the same one is a node a standby.

@@ -296,6 +296,7 @@ impl Following {
         self.inputs.send(Input::AlsoConfigured(None));
         self.inputs.send(Input::Configured(None));
         self.desk.set_plan(None);
+        self.desk.set_refused(None);
         self.desk.set_problem(Some(why));
         self.status.set_notice(Some(&format!("the program of the active cannot run here: {why}")));
     }

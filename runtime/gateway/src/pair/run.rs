@@ -61,6 +61,9 @@ const WISHES_EVERY: Duration = Duration::from_millis(10);
 /// The machine is told in every so many beats that this process moves; a lease is ten beats or more.
 const MOVES_LOOK_BEATS: u64 = 3;
 
+/// A node that gets no answer asks again and again.
+const ASKED_EVERY: Duration = Duration::from_secs(60);
+
 /// How long a switchover waits for the peer to hold everything.
 const HANDOVER_WAIT: Duration = Duration::from_millis(1_500);
 
@@ -107,6 +110,8 @@ struct PairNode<'a> {
     /// The engine whose log must move, once it is active; while it starts or stops this process answers for itself,
     /// and the machine bounds how long that takes.
     working: Working,
+    /// When it was told last why this node asks for the role.
+    asked: Option<tokio::time::Instant>,
     /// An epoch was given up on purpose: the machine calls that a fault.
     gave_up: bool,
 }
@@ -234,6 +239,7 @@ impl<'a> PairNode<'a> {
             asides,
             listeners,
             working,
+            asked: None,
             gave_up: false,
         })
     }
@@ -511,7 +517,13 @@ impl<'a> PairNode<'a> {
             }
             Told::Defect(_) => return true,
             Told::Cancel | Told::Drain | Told::Resume => {}
-            Told::Role { to: Role::Candidate, .. } => told_why(self.driver.inputs()),
+            Told::Role { to: Role::Candidate, .. } => {
+                let long_ago = self.asked.is_none_or(|asked| asked.elapsed() >= ASKED_EVERY);
+                if long_ago {
+                    self.asked = Some(tokio::time::Instant::now());
+                    told_why(self.driver.inputs(), self.timing.lease);
+                }
+            }
             Told::Activate { .. } | Told::Role { .. } => {}
         }
         false
@@ -586,12 +598,13 @@ async fn listener(here: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Says why this node asks to be the active one.
-fn told_why(inputs: Inputs) {
+/// Says why this node asks to be the active one, unless its peer has just said that it is not any more.
+fn told_why(inputs: Inputs, lease: u64) {
     tokio::spawn(async move {
         let Some(look) = inputs.look().await else { return };
         let why = match look.peer {
             None => "its peer was not heard since it has started".into(),
+            Some((_, silent)) if silent < lease => "its peer, which is heard, is not active".into(),
             Some((report, silent)) => {
                 let what = if report.stance == Stance::Active { "active" } else { "not active" };
                 format!("its peer, by its last word {what}, has been silent for {} ms", silent / 1_000_000)

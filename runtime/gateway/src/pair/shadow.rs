@@ -18,7 +18,7 @@ use gwp_core::manifest::Standby as Mode;
 use gwp_core::source::Source;
 use gwp_core::{Clock, PlanId, Record};
 use gwp_engine::{Engine, GatewayClock, HotDesk, HotReader, Readiness};
-use gwp_journal::{LogReader, StoreError, decode_facts, encode_facts};
+use gwp_journal::{LogReader, PlanReader, StoreError, decode_facts, encode_facts};
 use gwp_plan::Plan;
 use gwp_redundancy::limits::OFFERS_MAX;
 use gwp_redundancy::mirror::Place;
@@ -170,8 +170,16 @@ impl Copy {
 }
 
 impl Copied for Copy {
-    fn compare(&self, log: &mut LogReader) -> Result<(), StoreError> {
-        self.hot().map_or(Ok(()), |hot| hot.compare(log))
+    fn compare(&self, log: &mut LogReader, plans: &PlanReader) -> Result<(), StoreError> {
+        self.hot().map_or(Ok(()), |hot| hot.compare(log, plans))
+    }
+
+    fn lacks_plan_of(&self, records: &[(PlanId, Arc<Record>)]) -> bool {
+        self.hot().is_some_and(|hot| hot.lacks_plan_of(records))
+    }
+
+    fn learn(&self, records: &[(PlanId, Arc<Record>)], plans: &PlanReader) -> Result<(), StoreError> {
+        self.hot().map_or(Ok(()), |hot| hot.learn(records, plans))
     }
 
     fn is_compared(&self) -> bool {

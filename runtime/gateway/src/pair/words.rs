@@ -70,7 +70,7 @@ pub fn refusal(refusal: Refusal) -> String {
 
 fn switch_obstacle(obstacle: SwitchObstacle) -> &'static str {
     match obstacle {
-        SwitchObstacle::NotActive => "this node is not active, ask the one that is",
+        SwitchObstacle::NotActive => "this node is about to be active, or not to be any more",
         SwitchObstacle::UnderWay => "one is under way",
         SwitchObstacle::PeerSilent => "the peer is not heard",
         SwitchObstacle::PeerNotReady => "the peer is in maintenance, or does not hold everything yet",

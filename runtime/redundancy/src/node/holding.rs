@@ -1,6 +1,7 @@
 //! What a node does to become and stay the holder of an epoch, and how it ends.
 
 use super::{Event, Node, Output, Role, mark_of};
+use crate::lease::Basis;
 use crate::member::{Epoch, Member};
 use crate::message::Body;
 use crate::mono::Mono;
@@ -201,10 +202,14 @@ impl Node {
     }
 
     /// The own mark has reached the disk: where the witness need not keep it, that is all.
-    pub(super) fn own_mark_kept(&mut self, out: &mut Vec<Output>) {
+    /// An operator's word is not taken for more than it says while the witness is heard: what that has promised to
+    /// another may still be in use. It votes, or it is silent.
+    pub(super) fn own_mark_kept(&mut self, now: Mono, out: &mut Vec<Output>) {
         let skipped = mutant!("own_mark_not_kept");
         let mark = if skipped { self.holder.pending(self) } else { self.voter.block.mark };
-        if let Some(mark) = mark.filter(|_| !self.witness_keeps_mark()) {
+        let by_word =
+            self.lease.basis == Basis::Forced && self.witness.within(now, self.settings.timing.promise);
+        if let Some(mark) = mark.filter(|_| !self.witness_keeps_mark() && !by_word) {
             self.marked(mark, out);
         }
     }

@@ -4,6 +4,7 @@
 use super::{Node, Role, Seen};
 use crate::failback::Failback;
 use crate::health::Health;
+use crate::lease::Basis;
 use crate::member::Member;
 use crate::message::{Body, Message, NodeReport, Report, Stance};
 use crate::mono::{Mono, age, near};
@@ -72,7 +73,9 @@ impl Node {
         let candidate = self.role == Role::Candidate;
         forget_seen(&mut self.peer, now, (timing.lease, news), candidate && now < self.lease.peer);
         let votes = candidate && now < self.lease.witness;
-        forget_seen(&mut self.witness, now, (timing.lease, timing.lease), votes);
+        // Who is active by an operator's word waits for a witness that it hears.
+        let news = if self.lease.basis == Basis::Forced { timing.promise } else { timing.lease };
+        forget_seen(&mut self.witness, now, (timing.lease, news), votes);
     }
 }
 

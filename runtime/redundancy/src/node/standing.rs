@@ -316,20 +316,12 @@ mod tests {
         assert_eq!(node.role(), Role::Candidate);
     }
 
-    /// With nobody else there, an operator's word is enough to deliver: the mark is on its own disk.
-    #[test]
-    fn who_is_forced_goes_alone_without_a_witness_that_is_gone() {
-        let (stale, failback) = (StalePolicy::Allow, FailbackMode::Manual);
-        let timing = Timing::DEFAULT;
-        let settings = Settings { me: Primary, quorum: Quorum::Witnessed, timing, stale, failback };
-        let promise = Promise { epoch: 1, holder: Some(Primary) };
-        let disk = Superblock { promise, led: 1, whole: 1, ..Superblock::default() };
-        let mut node = Node::boot(settings, disk, Mono(1));
-        let mut given = Vec::new();
-        let mut inputs = vec![Input::GoAlone, Input::Operator(Command::ForceActivate), Input::Opened];
+    /// Gives a node inputs, and what its shell answers.
+    fn fed(node: &mut Node, now: Mono, input: Input) -> Vec<Output> {
+        let (mut inputs, mut given) = (vec![input], Vec::new());
         while let Some(input) = inputs.pop() {
             let mut out = Vec::new();
-            node.step(Mono(2), input, &mut out);
+            node.step(now, input, &mut out);
             for output in &out {
                 match output {
                     Output::Persist(_) => inputs.push(Input::Persisted),
@@ -339,8 +331,44 @@ mod tests {
             }
             given.extend(out);
         }
+        given
+    }
+
+    /// One that was active before, and of whose others none was heard yet.
+    fn forced() -> Node {
+        let (stale, failback) = (StalePolicy::Allow, FailbackMode::Manual);
+        let timing = Timing::DEFAULT;
+        let settings = Settings { me: Primary, quorum: Quorum::Witnessed, timing, stale, failback };
+        let promise = Promise { epoch: 1, holder: Some(Primary) };
+        let disk = Superblock { promise, led: 1, whole: 1, ..Superblock::default() };
+        let mut node = Node::boot(settings, disk, Mono(1));
+        fed(&mut node, Mono(2), Input::Opened);
+        fed(&mut node, Mono(2), Input::Operator(Command::ForceActivate));
+        assert_eq!(node.role(), Role::Active);
+        node
+    }
+
+    /// With nobody else there, an operator's word is enough to deliver: the mark is on its own disk.
+    #[test]
+    fn who_is_forced_goes_alone_without_a_witness_that_is_gone() {
+        let mut node = forced();
+        let given = fed(&mut node, Mono(3), Input::GoAlone);
         assert!(given.contains(&Output::Alone(true)) && node.is_alone(), "{given:?}");
         assert_eq!(node.superblock().mark.map(|mark| mark.solo), Some(true), "its own next start sees it");
+    }
+
+    /// What a witness that lives has promised to another may be in use.
+    #[test]
+    fn who_is_forced_waits_for_a_witness_that_is_heard() {
+        let (mut node, promise) = (forced(), Timing::DEFAULT.promise);
+        node.witness.at = Mono(3);
+        fed(&mut node, Mono(4), Input::GoAlone);
+        assert!(!node.is_alone());
+        assert!(node.due(Mono(4)) <= Mono(3 + promise));
+        fed(&mut node, Mono(2 + promise), Input::Tick);
+        assert!(!node.is_alone());
+        fed(&mut node, Mono(3 + promise), Input::Tick);
+        assert!(node.is_alone(), "it is silent for longer than it could have promised anything");
     }
 
     #[test]
