@@ -9,6 +9,7 @@
 //! ```
 
 mod asides;
+mod beside;
 mod change;
 pub mod desk;
 pub mod failback;

@@ -11,6 +11,7 @@
 //! The driver opens and shuts the exits by itself: what is slow here delays a takeover and lets nothing out.
 
 use super::asides::Asides;
+use super::beside::{Working, moving, set_working, superseded, told_why, wishes};
 use super::desk::PairDesk;
 use super::key::{PairKey, boot_id};
 use super::plan::{self, Following};
@@ -26,7 +27,7 @@ use crate::node::{Node, PairMember};
 use crate::service::Service;
 use crate::stop_signal::StopSignal;
 use anyhow::{Context, bail};
-use gwp_cluster::driver::{self, Door, DriverConfig, DriverHandle, Inputs, Told};
+use gwp_cluster::driver::{self, Door, DriverConfig, DriverHandle, Told};
 use gwp_cluster::follow::{Copied, Follower, follow};
 use gwp_cluster::links::LinkAddresses;
 use gwp_cluster::mirror::hub::Hub;
@@ -40,23 +41,22 @@ use gwp_engine::release::Release;
 use gwp_engine::{Engine, GatewayClock, HotReader};
 use gwp_journal::{LogReader, Opened, Replica, Store, StoreError, StoreOptions, asides};
 use gwp_redundancy::member::{Epoch, Member, NodeId};
-use gwp_redundancy::message::Stance;
-use gwp_redundancy::mirror::{ActiveSide, MirrorMode, Wish};
+use gwp_redundancy::mirror::{ActiveSide, MirrorMode};
 use gwp_redundancy::node::{Configured, Event, Input, Role, Settings, StalePolicy};
 use gwp_redundancy::policy::Quorum;
 use gwp_redundancy::timing::Timing;
 use gwp_redundancy::token::{ActivationToken, Permit};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How often the mirror's wishes are looked at.
-const WISHES_EVERY: Duration = Duration::from_millis(10);
+/// How often it is looked whether what is waited for has come.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The machine is told in every so many beats that this process moves; a lease is ten beats or more.
 const MOVES_LOOK_BEATS: u64 = 3;
@@ -114,12 +114,6 @@ struct PairNode<'a> {
     asked: Option<tokio::time::Instant>,
     /// An epoch was given up on purpose: the machine calls that a fault.
     gave_up: bool,
-}
-
-type Working = Arc<Mutex<Option<Arc<Engine>>>>;
-
-fn set_working(working: &Working, engine: Option<Arc<Engine>>) {
-    *working.lock().unwrap_or_else(PoisonError::into_inner) = engine;
 }
 
 /// An epoch, and what the node has from before it.
@@ -425,7 +419,10 @@ impl<'a> PairNode<'a> {
         let (from_peer, [fill, rejoin]) = shadow::from_peer(engine, self.desk.clone());
         let own = tokio::spawn(self.asides.clone().hand_over_here(engine.clone(), log));
         let superseded = tokio::spawn(superseded(said, self.driver.inputs(), self.timing.lease));
-        (from_peer, vec![self.wishes(hub.clone()), fill, rejoin, own, superseded])
+        (
+            from_peer,
+            vec![wishes(self.driver.inputs(), hub.clone(), self.timing), fill, rejoin, own, superseded],
+        )
     }
 
     /// Waits until the epoch is over, and says why.
@@ -475,7 +472,7 @@ impl<'a> PairNode<'a> {
     async fn hand_over(&mut self, hub: &Hub) {
         let wait = async {
             while !hub.peer_has_all() {
-                tokio::time::sleep(WISHES_EVERY).await;
+                tokio::time::sleep(LOOK_EVERY).await;
             }
         };
         let has_all = tokio::time::timeout(HANDOVER_WAIT, wait).await.is_ok();
@@ -529,55 +526,6 @@ impl<'a> PairNode<'a> {
         false
     }
 
-    /// Takes the mirror's wishes to the machine.
-    fn wishes(&self, hub: Hub) -> JoinHandle<()> {
-        let (inputs, Timing { lease, solo, .. }) = (self.driver.inputs(), self.timing);
-        tokio::spawn(async move {
-            let mut in_step = false;
-            loop {
-                // There is no wish before something has waited for the peer for so long, or it follows no more.
-                if in_step && hub.tick(false).is_none() && hub.is_paired() {
-                    let calm = Duration::from_nanos(solo.saturating_sub(hub.waits_for())).max(WISHES_EVERY);
-                    let _ = tokio::time::timeout(calm, hub.unpaired()).await;
-                    continue;
-                }
-                let look = inputs.look().await;
-                // What this task has asked for is answered before this look: it is never an older word.
-                if look.as_ref().is_some_and(|look| look.alone) {
-                    hub.may_go_alone();
-                }
-                // A node that takes over need not wait for a peer that it has just seen die.
-                let silent =
-                    look.as_ref().and_then(|look| look.peer.as_ref()).is_none_or(|(_, ns)| *ns >= lease);
-                if in_step && !hub.figures().has_link {
-                    in_step = false;
-                    inputs.send(Input::PeerInStep(false));
-                }
-                match hub.tick(silent) {
-                    Some(Wish::Solo { .. }) => {
-                        in_step = false;
-                        inputs.send(Input::GoAlone);
-                    }
-                    Some(Wish::Clear) => {
-                        in_step = true;
-                        inputs.send(Input::PeerInStep(true));
-                        // From here on nothing leaves alone, whatever the keeper of the mark still has.
-                        hub.mark_cleared();
-                    }
-                    None if hub.is_paired() && !in_step => {
-                        in_step = true;
-                        inputs.send(Input::PeerInStep(true));
-                    }
-                    None => {}
-                }
-                // An activation that is not over takes neither; it is told again.
-                let role = look.map(|look| look.role);
-                in_step &= matches!(role, Some(Role::Active | Role::Draining));
-                tokio::time::sleep(WISHES_EVERY).await;
-            }
-        })
-    }
-
     async fn bind_again(&mut self) -> anyhow::Result<()> {
         let links: Vec<_> =
             self.node.pair.iter().flat_map(|pair| &pair.links).map(|link| link.here).collect();
@@ -598,22 +546,6 @@ async fn listener(here: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Says why this node asks to be the active one, unless its peer has just said that it is not any more.
-fn told_why(inputs: Inputs, lease: u64) {
-    tokio::spawn(async move {
-        let Some(look) = inputs.look().await else { return };
-        let why = match look.peer {
-            None => "its peer was not heard since it has started".into(),
-            Some((_, silent)) if silent < lease => "its peer, which is heard, is not active".into(),
-            Some((report, silent)) => {
-                let what = if report.stance == Stance::Active { "active" } else { "not active" };
-                format!("its peer, by its last word {what}, has been silent for {} ms", silent / 1_000_000)
-            }
-        };
-        tracing::info!(%why, "this node asks for the role of the active");
-    });
-}
-
 /// Ends tasks, and waits until what they had is free.
 async fn end_all(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
     for task in tasks {
@@ -627,43 +559,9 @@ async fn opened(node: &Node) -> Result<Opened, StoreError> {
     loop {
         match Store::open(&node.data) {
             Err(StoreError::Locked { .. }) if tokio::time::Instant::now() < until => {
-                tokio::time::sleep(WISHES_EVERY * 10).await;
+                tokio::time::sleep(LOOK_EVERY * 10).await;
             }
             opened => return opened,
-        }
-    }
-}
-
-/// Tells the machine that this process moves: the runtime, and while it is active sequencer and log. On a full disk
-/// the log stands still, and its writer goes on: what is delivered makes room, so that is no reason to give the role up.
-async fn moving(inputs: Inputs, every: u64, working: Working) {
-    loop {
-        let engine = working.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let is_working = engine.is_some();
-        if let Some(engine) = engine {
-            let told = inputs.clone();
-            // Does not come back from a sequencer that is stuck.
-            engine.turn(move || told.moved(false, true));
-        }
-        inputs.moved(true, !is_working);
-        tokio::time::sleep(Duration::from_nanos(every)).await;
-    }
-}
-
-/// Tells the machine when a destination has another writer. One that tells its epoch proves it. One that does not, such
-/// as a broker at which another client has the session, is believed if the peer is not heard: that may be active by force.
-/// Otherwise it is a stranger.
-async fn superseded(mut said: watch::Receiver<Option<Superseded>>, inputs: Inputs, lease: u64) {
-    while said.changed().await.is_ok() {
-        let Some(Superseded { epoch, by }) = *said.borrow_and_update() else { continue };
-        let look = inputs.look().await;
-        let is_heard = look.and_then(|look| look.peer).is_some_and(|(_, silent)| silent < lease);
-        match by {
-            Some(by) => inputs.send(Input::FencedBy(by)),
-            // Whatever epoch the peer may have: it counts as one in which newer samples may have been delivered, so
-            // what waits here goes out as backfill if this node is active again.
-            None if !is_heard => inputs.send(Input::FencedBy(epoch + 1)),
-            None => tracing::warn!("another client has taken a session, and it is not the peer"),
         }
     }
 }
