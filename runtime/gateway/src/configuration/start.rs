@@ -179,12 +179,17 @@ pub fn keep(id: &str, plan: Arc<Plan>) {
     made().keep(id, plan);
 }
 
+/// The plan of a configuration, if it was made of late.
+pub fn kept(id: &str) -> Option<Arc<Plan>> {
+    made().find(id)
+}
+
 /// The plan of a configuration.
 ///
 /// # Errors
 /// This version of gwp finds errors in its files, which are printed.
 pub fn compiled(id: &str, bundle: &Bundle) -> anyhow::Result<Arc<Plan>> {
-    if let Some(plan) = made().find(id) {
+    if let Some(plan) = kept(id) {
         return Ok(plan);
     }
     let compiled = compile(&bundle.files);

@@ -15,7 +15,7 @@ use crate::configuration::bundle::{Bundle, compile, fingerprint};
 use crate::configuration::history::History;
 use crate::configuration::prepare;
 use crate::configuration::shared;
-use crate::configuration::start::{Given, Next, keep};
+use crate::configuration::start::{Given, Next, keep, kept};
 use crate::node::Node;
 use anyhow::Context;
 use gwp_cluster::driver::Inputs;
@@ -52,15 +52,21 @@ const NOTHING: &str =
 
 /// Whether a program can run on this node, and as which plan.
 fn judge(node: &Node, (of, bundle): &(String, Bundle)) -> Result<PlanId, String> {
-    let compiled = compile(&bundle.files);
-    let Some(plan) = compiled.plan else {
-        let said = crate::configuration::desk::summary(&compiled.diagnostics, &compiled.sources);
-        return Err(format!("it has errors for this version of gwp: {said}"));
+    let plan = match kept(of) {
+        Some(plan) => plan,
+        None => {
+            let compiled = compile(&bundle.files);
+            let Some(plan) = compiled.plan else {
+                let said = crate::configuration::desk::summary(&compiled.diagnostics, &compiled.sources);
+                return Err(format!("it has errors for this version of gwp: {said}"));
+            };
+            Arc::new(plan)
+        }
     };
     let id = prepared(node, &plan)?;
     match id.to_string() == bundle.plan {
         true => {
-            keep(of, Arc::new(plan));
+            keep(of, plan);
             Ok(id)
         }
         false => Err(format!(
