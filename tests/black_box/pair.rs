@@ -121,6 +121,32 @@ fn who_ends_in_order_says_farewell_and_has_delivered_everything() {
 }
 
 #[test]
+fn whoever_dies_in_the_middle_of_a_switchover_the_other_one_goes_on() {
+    let mut plant = Plant::redundant("default");
+    let mut active = plant.wait_until_redundant();
+    let mut dies = |dies: usize, active: usize, pause: u64| {
+        let epoch = plant.epoch(active);
+        plant.wait_for_rows();
+        plant.order(active, "switchover");
+        std::thread::sleep(Duration::from_millis(pause));
+        plant.kill(dies);
+        if dies == active {
+            assert!(plant.wait_for_takeover(1 - active, epoch) > epoch);
+        }
+        plant.wait_for_rows();
+        plant.start(dies);
+        plant.wait_until_redundant()
+    };
+    for pause in [0, 2, 30] {
+        active = dies(active, active, pause);
+    }
+    for pause in [2, 20] {
+        active = dies(1 - active, active, pause);
+    }
+    plant.finish(active);
+}
+
+#[test]
 fn a_switchover_and_the_one_back_lose_nothing() {
     let plant = Plant::redundant("default");
     let mut active = plant.wait_until_redundant();

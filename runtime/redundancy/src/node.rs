@@ -43,7 +43,7 @@ use crate::vote::{Mark, Superblock, Voter};
 use gwp_core::{PlanId, Position};
 
 pub use exchange::{Command, Event, Input, Output, Refusal, SwitchCause};
-pub use standing::Obstacle;
+pub use standing::{ForceObstacle, Obstacle};
 pub use state::{FailbackView, State};
 pub use switching::SwitchObstacle;
 
@@ -270,6 +270,8 @@ impl Node {
             Input::Prepared(prepared) => self.prepared(prepared),
             Input::PeerInStep(in_step) => self.peer_in_step(now, in_step, out),
             Input::GoAlone => self.go_alone(now, out),
+            Input::GiveUp if self.role.holds() => self.lose(now, out),
+            Input::GiveUp => {}
             Input::FencedBy(by) => {
                 // Whoever fenced with it has won it.
                 self.leader = self.leader.max(by);

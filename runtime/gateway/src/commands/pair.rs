@@ -103,9 +103,17 @@ fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
             println!("  {:<22} {number}", name.replace('_', " "));
         }
     }
-    for name in
-        ["handing_over", "second", "copy", "program", "refused", "does_not_stand", "policy", "failback"]
-    {
+    for name in [
+        "not_redundant",
+        "does_not_stand",
+        "handing_over",
+        "second",
+        "copy",
+        "program",
+        "refused",
+        "policy",
+        "failback",
+    ] {
         if let Some(why) = answer.get(name).and_then(Value::as_str) {
             println!("  {:<22} {why}", name.replace('_', " "));
         }

@@ -7,7 +7,8 @@ use hyper::Method;
 use serde_json::Value;
 use std::process::ExitCode;
 
-/// Exit code 0: everything is connected and nothing is dropped; 1: something needs a look.
+/// Exit code 0: everything is connected and nothing is dropped, and in a pair there is an active; 1: something needs a
+/// look.
 pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut answer = ask(gateway, Method::GET, "/v1/status", None)?.done()?;
     // Refused where there is no pair.
@@ -19,7 +20,8 @@ pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> 
     let (sources, sinks) = (list("sources"), list("sinks"));
     let is_up = |one: &Value| one.get("connected").and_then(Value::as_bool) == Some(true);
     let low = answer.get("disk_low").and_then(Value::as_bool) == Some(true);
-    let well = !low && sources.iter().chain(&sinks).all(is_up);
+    let runs = pair.as_ref().is_none_or(|pair| pair.get("an_active") != Some(&Value::Bool(false)));
+    let well = runs && !low && sources.iter().chain(&sinks).all(is_up);
     let code = if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if as_json {
         println!("{answer:#}");
@@ -36,6 +38,9 @@ pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> 
     );
     if let Some(pair) = &pair {
         println!("{}", of_pair(pair));
+    }
+    if !runs {
+        println!("NOTHING RUNS: this node hears no active; `gwp pair status` says why it is none itself");
     }
     if let Some(notice) = text(&answer, "notice") {
         println!("NOT IN FORCE: {notice}");

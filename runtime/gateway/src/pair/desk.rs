@@ -177,7 +177,7 @@ impl PairDesk {
         let aside_records_left = self.now().asides.under_way.map_or(0, |(_, left)| left);
         Some(Figures {
             peer: self.me.peer(),
-            is_redundant: self.is_redundant(&look),
+            is_redundant: self.lacks(&look).is_none(),
             is_in_step: matches!(look.state, State::Paired | State::Standby),
             lag: hub.as_ref().map(|hub| hub.lag),
             given_bytes: hub.map_or(0, |hub| hub.given_bytes),
@@ -205,7 +205,10 @@ impl PairDesk {
             PairCommand::Maintenance(false) => (Command::Maintenance(false), "this node takes over again"),
             PairCommand::Failback => {
                 if self.me == NodeId::Primary {
-                    let said = "this is the primary: ask the backup, if it is active";
+                    let said = match self.holds().await {
+                        true => "this is the primary, and active: nothing is to be moved back",
+                        false => "this is the primary: ask the backup, if it is active",
+                    };
                     return Err(Refusal::Conflict(said.into()));
                 }
                 // Whoever wants this has looked at it.
@@ -259,22 +262,38 @@ impl PairDesk {
         timing.lease.max(timing.idle_hello.saturating_mul(3))
     }
 
-    /// One of the others could be lost now, and the rest would go on.
-    fn is_redundant(&self, look: &Look) -> bool {
+    /// Why the rest would not go on if one of the others was lost now.
+    fn lacks(&self, look: &Look) -> Option<&'static str> {
         let witness = look.witness.as_ref().is_some_and(|(_, silent)| *silent < self.patience());
+        let peer = look.peer.is_some_and(|(_, silent)| silent < self.patience());
         // A peer in maintenance holds everything, and would not take over.
-        let ready = look.state != State::Paired || look.peer.is_some_and(|(report, _)| report.node.ready);
-        matches!(look.state, State::Paired | State::Standby)
-            && ready
-            && (witness || self.settings.quorum != Quorum::Witnessed)
-            && self.program(look).is_none()
+        let is_ready = look.state != State::Paired || look.peer.is_some_and(|(report, _)| report.node.ready);
+        if self.program(look).is_some() {
+            return Some("the two do not run the same program");
+        }
+        if !peer {
+            return Some("the peer is not heard");
+        }
+        if !matches!(look.state, State::Paired | State::Standby) {
+            return Some("no node is active whose peer holds everything");
+        }
+        if !is_ready {
+            return Some("the peer would not take over: it is in maintenance, or is getting ready");
+        }
+        if !witness && self.settings.quorum == Quorum::Witnessed {
+            return Some("the witness is not heard: start it again");
+        }
+        None
+    }
+
+    fn hears_active(&self, look: &Look) -> bool {
+        let lease = self.settings.timing.lease;
+        look.peer.is_some_and(|(report, silent)| report.stance == Stance::Active && silent < lease)
     }
 
     /// Why it would not take over. That its peer is active, and has its vote, is how it should be.
     fn does_not_stand(&self, look: &Look) -> Option<Obstacle> {
-        let lease = self.settings.timing.lease;
-        let active =
-            look.peer.is_some_and(|(report, silent)| report.stance == Stance::Active && silent < lease);
+        let active = self.hears_active(look);
         look.obstacle.filter(|why| match why {
             Obstacle::Role(_) => false,
             Obstacle::Promised | Obstacle::PeerActive => !active,
@@ -320,7 +339,9 @@ impl PairDesk {
             "state": look.state.name(),
             "service_level": look.state.service_level(),
             "redundant": figures.is_redundant,
+            "not_redundant": self.lacks(look),
             "is_active": look.role.holds(),
+            "an_active": look.role.holds() || self.hears_active(look),
             "epoch": (look.epoch > 0).then_some(look.epoch),
             "lease_left_ms": look.lease_left.map(ms),
             "does_not_stand": self.does_not_stand(look).map(words::obstacle),

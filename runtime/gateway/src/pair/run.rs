@@ -67,6 +67,9 @@ const ASKED_EVERY: Duration = Duration::from_secs(60);
 /// How long a switchover waits for the peer to hold everything.
 const HANDOVER_WAIT: Duration = Duration::from_millis(1_500);
 
+/// How long of that without a connection to it.
+const HANDOVER_LINK_WAIT: Duration = Duration::from_millis(300);
+
 /// How long what is on its way out may take to end.
 const EMPTIED_WAIT: Duration = Duration::from_secs(15);
 
@@ -112,8 +115,6 @@ struct PairNode<'a> {
     working: Working,
     /// When it was told last why this node asks for the role.
     asked: Option<tokio::time::Instant>,
-    /// An epoch was given up on purpose: the machine calls that a fault.
-    gave_up: bool,
 }
 
 /// An epoch, and what the node has from before it.
@@ -234,7 +235,6 @@ impl<'a> PairNode<'a> {
             listeners,
             working,
             asked: None,
-            gave_up: false,
         })
     }
 
@@ -471,11 +471,20 @@ impl<'a> PairNode<'a> {
     /// in it.
     async fn hand_over(&mut self, hub: &Hub) {
         let wait = async {
+            let mut lost: Option<tokio::time::Instant> = None;
             while !hub.peer_has_all() {
+                match lost {
+                    _ if hub.figures().has_link => lost = None,
+                    None => lost = Some(tokio::time::Instant::now()),
+                    // It has died meanwhile.
+                    Some(lost) if lost.elapsed() >= HANDOVER_LINK_WAIT => return false,
+                    Some(_) => {}
+                }
                 tokio::time::sleep(LOOK_EVERY).await;
             }
+            true
         };
-        let has_all = tokio::time::timeout(HANDOVER_WAIT, wait).await.is_ok();
+        let has_all = tokio::time::timeout(HANDOVER_WAIT, wait).await.unwrap_or(false);
         let is_empty = self.shut().await;
         if has_all && is_empty {
             self.driver.input(Input::Drained);
@@ -486,9 +495,7 @@ impl<'a> PairNode<'a> {
             tracing::warn!(
                 "the peer does not hold everything in time: the switchover is given up, and the graph starts again"
             );
-            self.gave_up = true;
-            self.driver.input(Input::StoreFailed);
-            self.driver.input(Input::Repaired);
+            self.driver.input(Input::GiveUp);
         }
     }
 
@@ -504,7 +511,6 @@ impl<'a> PairNode<'a> {
                 });
             }
             Told::Prepare => self.driver.input(Input::Prepared(true)),
-            Told::Notify(Event::Faulted { .. }) if std::mem::take(&mut self.gave_up) => {}
             Told::Notify(event) => {
                 match words::event(event) {
                     (text, true) => tracing::warn!("{text}"),

@@ -2,7 +2,9 @@
 
 use crate::status_line::grouped;
 use gwp_redundancy::member::NodeId;
-use gwp_redundancy::node::{Event, FailbackView, Obstacle, Refusal, SwitchCause, SwitchObstacle};
+use gwp_redundancy::node::{
+    Event, FailbackView, ForceObstacle, Obstacle, Refusal, SwitchCause, SwitchObstacle,
+};
 
 pub fn obstacle(obstacle: Obstacle) -> String {
     match obstacle {
@@ -13,8 +15,12 @@ pub fn obstacle(obstacle: Obstacle) -> String {
         Obstacle::Promised => "its vote is still promised to its peer".into(),
         Obstacle::PeerActive => "its peer is active".into(),
         Obstacle::Hold => "it waits whether another node that has more comes back".into(),
-        Obstacle::NoVoter => "it hears nobody who would vote for it".into(),
-        Obstacle::PeerUnknown => "it does not know what its peer does".into(),
+        Obstacle::NoVoter => {
+            "it hears nobody who would vote for it, so nothing runs: start the peer or the witness; if both are gone for good, `gwp pair force-activate --peer-is-off` here. Do not start this node again before: what it has read as the standby is in memory alone".into()
+        }
+        Obstacle::PeerUnknown => {
+            "it does not know what its peer does: at its first start a node has to hear the witness or its peer; without a witness, also when its peer falls silent".into()
+        }
     }
 }
 
@@ -60,10 +66,26 @@ pub fn refusal(refusal: Refusal) -> String {
     match refusal {
         Refusal::Switchover(why) => format!("no switchover now: {}", switch_obstacle(why)),
         Refusal::MaintenanceOfActive => {
-            "this node is active, about to be, starting or faulted: switch over first, then maintain it".into()
+            "this node is active, about to be, starting or faulted: switch over first, then maintain it"
+                .into()
         }
-        Refusal::ForceActivate => {
-            "it is active already, its store cannot be used, it cannot run the program, or it knows of no epoch and has not heard its peer".into()
+        Refusal::ForceActivate(why) => format!("not by force: {}", force_obstacle(why)),
+    }
+}
+
+fn force_obstacle(obstacle: ForceObstacle) -> &'static str {
+    match obstacle {
+        ForceObstacle::Active => "this node is active already, or about to be",
+        ForceObstacle::Store => "its store or its votes are not open, or cannot be trusted: see its log",
+        ForceObstacle::Closing => {
+            "what it had under way in its last epoch has not ended yet: try again in a moment"
+        }
+        ForceObstacle::Configuration => "it cannot run the program: `gwp pair status` says why",
+        ForceObstacle::PeerActive => {
+            "its peer is heard, and active: `gwp pair switchover` there moves the graph, or stop it first"
+        }
+        ForceObstacle::PeerUnknown => {
+            "this node has never been one of a pair, and does not know what its peer was: start the peer or the witness once"
         }
     }
 }

@@ -674,6 +674,30 @@ impl Pair {
         (begun, given_up)
     }
 
+    /// The active dies in the middle of a switchover, after so many messages of it have arrived. Whether the backup is
+    /// active soon after.
+    pub(super) fn takes_over_from_a_switchover(&self, messages: usize) -> bool {
+        let mut world = self.init_states().remove(0);
+        self.feed(&mut world, NodeId::Primary, Input::Operator(Command::Switchover));
+        let mut left = messages;
+        while left > 0 {
+            match world.net.pop() {
+                Some(entry) => self.deliver(&mut world, entry),
+                None => self.tick(&mut world, 0),
+            }
+            left -= 1;
+        }
+        self.act(&mut world, Act::Crash(Member::Node(NodeId::Primary)));
+        world.net.retain(|(from, to, _)| ![*from, *to].contains(&Member::Node(NodeId::Primary)));
+        for _ in 0..4 * self.timing.promise {
+            self.tick(&mut world, 0);
+            while let Some(entry) = world.net.pop() {
+                self.deliver(&mut world, entry);
+            }
+        }
+        led(&world, NodeId::Backup, 2)
+    }
+
     /// Begins with the primary active and the backup in step, nothing under way.
     fn run_until_paired(&self, world: &mut World) {
         let paired = |world: &World| {

@@ -145,6 +145,15 @@ fn a_switchover_to_who_has_just_gone_into_maintenance_is_given_up() {
     assert_eq!(wide.switched_to_who_is_in_maintenance(), (true, true));
 }
 
+/// As long as it is asked for the switchover it hears no other vote; it must not go on so.
+#[test]
+fn who_is_to_take_over_does_so_when_the_active_dies_in_the_middle_of_it() {
+    let wide = Pair { messages: 20, ..BASE };
+    let stuck: Vec<usize> =
+        (0..30).filter(|messages| !wide.takes_over_from_a_switchover(*messages)).collect();
+    assert_eq!(stuck, [0usize; 0]);
+}
+
 #[test]
 fn keeping_hashes_alone_visits_the_same_states() {
     sweep_is_explore(named(RUNS, "pair-e2-m1"));

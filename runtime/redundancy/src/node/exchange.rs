@@ -1,6 +1,6 @@
 //! What goes into a node and what comes out of it.
 
-use super::{Configured, Role, SwitchObstacle};
+use super::{Configured, ForceObstacle, Role, SwitchObstacle};
 use crate::member::{Epoch, Member};
 use crate::message::Message;
 use crate::token::{ActivationToken, Permit};
@@ -48,6 +48,8 @@ pub enum Input {
     PeerInStep(bool),
     /// As the active: deliveries have waited for the peer for [`Timing::solo`].
     GoAlone,
+    /// As the active: what runs for the epoch has ended, and does not come back in it.
+    GiveUp,
     /// A destination has refused this node for a higher epoch.
     FencedBy(Epoch),
     /// It is certain that the peer is without power.
@@ -189,8 +191,5 @@ pub enum Refusal {
     Switchover(SwitchObstacle),
     /// It is active, about to be, starting or faulted. An active is switched over first.
     MaintenanceOfActive,
-    /// It is active already, its store or the program is not usable, or its superblock is empty and it has not
-    /// heard the peer, which could tell which epochs were taken. If that is gone for good, too, so
-    /// are both stores, and this is a new pair.
-    ForceActivate,
+    ForceActivate(ForceObstacle),
 }

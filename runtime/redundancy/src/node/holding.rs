@@ -79,12 +79,12 @@ impl Node {
             for to in [Some(peer), witness].into_iter().flatten() {
                 self.send(now, to, Body::Ask { epoch: self.lease.epoch, sent: now }, out);
             }
-        } else if let Some(epoch) = self.epoch_of_switch() {
-            self.send(now, peer, Body::Ask { epoch, sent: now }, out);
         } else {
             // Who is asked often enough answers, and need not say hello as well.
             let unasked = now >= self.peer_hello_at;
-            if unasked {
+            if let Some(epoch) = self.epoch_of_switch() {
+                self.send(now, peer, Body::Ask { epoch, sent: now }, out);
+            } else if unasked {
                 self.send(now, peer, Body::Hello, out);
             }
             if let Some(witness) = witness.filter(|_| unasked || now >= self.next_witness_hello) {

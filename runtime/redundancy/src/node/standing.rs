@@ -31,6 +31,24 @@ pub enum Obstacle {
     PeerUnknown,
 }
 
+/// Why an operator's word does not make a node active.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ForceObstacle {
+    /// It is already, or is about to be.
+    Active,
+    /// Its store or its votes are not open, or cannot be trusted.
+    Store,
+    /// Exits of its last epoch are not confirmed shut.
+    Closing,
+    /// It cannot run the program that is in force.
+    Configuration,
+    /// The peer says that it is active.
+    PeerActive,
+    /// Its superblock is empty, and it has not heard the peer, which could tell which epochs were taken. If that is gone
+    /// for good, too, so are both stores, and this is a new pair.
+    PeerUnknown,
+}
+
 impl Node {
     /// Whether to stand now; otherwise the first reason not to.
     pub fn may_stand(&self, now: Mono) -> Result<(), Obstacle> {
@@ -135,6 +153,7 @@ impl Node {
     }
 
     pub(super) fn stand(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.let_go_of_switch(out);
         self.stand_for(now, self.epoch_to_stand_for(), out);
     }
 
@@ -154,15 +173,27 @@ impl Node {
 
     /// An operator makes it active, whoever else may be.
     pub(super) fn force(&mut self, now: Mono, out: &mut Vec<Output>) {
-        let usable = !self.disk.failed && !self.closing && !self.knows_nothing() && !self.unfit;
-        if !usable || self.role.holds() || matches!(self.role, Role::Booting | Role::Faulted) {
-            out.push(Output::Refused(Refusal::ForceActivate));
+        if let Err(why) = self.may_be_forced(now) {
+            out.push(Output::Refused(Refusal::ForceActivate(why)));
             return;
         }
         let epoch = self.epoch_to_stand_for();
         out.push(Output::Notify(Event::Forced { epoch }));
         self.stand_for(now, epoch, out);
         self.lease.basis = Basis::Forced;
+    }
+
+    fn may_be_forced(&self, now: Mono) -> Result<(), ForceObstacle> {
+        let heard = self.peer.within(now, self.settings.timing.promise);
+        let obstacles = [
+            (self.role.holds(), ForceObstacle::Active),
+            (self.disk.failed || matches!(self.role, Role::Booting | Role::Faulted), ForceObstacle::Store),
+            (self.closing, ForceObstacle::Closing),
+            (self.unfit, ForceObstacle::Configuration),
+            (heard && self.is_active(&self.peer.report), ForceObstacle::PeerActive),
+            (self.knows_nothing(), ForceObstacle::PeerUnknown),
+        ];
+        obstacles.into_iter().find(|(applies, _)| *applies).map_or(Ok(()), |(_, why)| Err(why))
     }
 
     /// The candidacy ends without a result. Nothing rests on the own vote, so it is free.

@@ -117,6 +117,14 @@ impl Node {
         self.epoch_of_switch() == Some(epoch) && given_up
     }
 
+    /// As the standby that stands by itself: a switchover in which the active did not give its role up is none.
+    pub(super) fn let_go_of_switch(&mut self, out: &mut Vec<Output>) {
+        if self.switch != Switch::None && self.peer_gave_up < self.leader {
+            self.switch = Switch::None;
+            out.push(Output::Cancel);
+        }
+    }
+
     pub(super) fn was_handed_over(&self) -> bool {
         self.switch == Switch::Prepared
     }
@@ -145,7 +153,9 @@ impl Node {
             }
             (Role::Active, Switch::None) => self.switch_by_itself(now, out),
             (Role::Standby, switch) => {
-                let wanted = self.peer.report.node.switching && self.is_active(&self.peer.report);
+                // What an active that has died in the middle of it said last is not said any more.
+                let heard = self.peer.within(now, self.settings.timing.promise);
+                let wanted = heard && self.peer.report.node.switching && self.is_active(&self.peer.report);
                 if wanted && switch == Switch::None {
                     self.switch = Switch::Asked;
                     out.push(Output::Prepare);
