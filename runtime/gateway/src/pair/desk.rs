@@ -265,7 +265,11 @@ impl PairDesk {
     /// Why the rest would not go on if one of the others was lost now.
     fn lacks(&self, look: &Look) -> Option<&'static str> {
         let witness = look.witness.as_ref().is_some_and(|(_, silent)| *silent < self.patience());
-        let peer = look.peer.is_some_and(|(_, silent)| silent < self.patience());
+        // An active speaks all the time, a standby when it has something to say.
+        let peer = match look.state {
+            State::Standby => self.hears_active(look),
+            _ => look.peer.is_some_and(|(_, silent)| silent < self.patience()),
+        };
         // A peer in maintenance holds everything, and would not take over.
         let is_ready = look.state != State::Paired || look.peer.is_some_and(|(report, _)| report.node.ready);
         if self.program(look).is_some() {
