@@ -20,8 +20,7 @@ pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> 
     let (sources, sinks) = (list("sources"), list("sinks"));
     let is_up = |one: &Value| one.get("connected").and_then(Value::as_bool) == Some(true);
     let low = answer.get("disk_low").and_then(Value::as_bool) == Some(true);
-    let runs = pair.as_ref().is_none_or(|pair| pair.get("an_active") != Some(&Value::Bool(false)));
-    let well = runs && !low && sources.iter().chain(&sinks).all(is_up);
+    let well = pair.as_ref().is_none_or(has_active) && !low && sources.iter().chain(&sinks).all(is_up);
     let code = if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if as_json {
         println!("{answer:#}");
@@ -38,9 +37,6 @@ pub fn status(gateway: &GatewayArgs, as_json: bool) -> anyhow::Result<ExitCode> 
     );
     if let Some(pair) = &pair {
         println!("{}", of_pair(pair));
-    }
-    if !runs {
-        println!("NOTHING RUNS: this node hears no active; `gwp pair status` says why it is none itself");
     }
     if let Some(notice) = text(&answer, "notice") {
         println!("NOT IN FORCE: {notice}");
@@ -108,7 +104,15 @@ fn of_pair(pair: &Value) -> String {
     if let Some(asides) = number(pair, "asides").filter(|count| *count > 0) {
         line += &format!("; {asides} stores set aside");
     }
+    if !has_active(pair) {
+        line += "\nNOTHING RUNS: this node hears no active; `gwp pair status` says why it does not run the program itself";
+    }
     line
+}
+
+/// Whether this node is active, or hears the one that is.
+fn has_active(pair: &Value) -> bool {
+    pair.get("an_active") != Some(&Value::Bool(false))
 }
 
 fn problem(why: Option<String>) -> String {
