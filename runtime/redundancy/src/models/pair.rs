@@ -11,7 +11,7 @@ use crate::invariants;
 use crate::member::{Epoch, Member, NodeId};
 use crate::message::{Body, Message};
 use crate::mono::Mono;
-use crate::node::{Command, Configured, Input, Node, Output, Role, Settings, StalePolicy, SwitchObstacle};
+use crate::node::{Command, Configured, Input, Node, Output, Role, Settings, StalePolicy};
 use crate::policy::Quorum;
 use crate::timing::Timing;
 use crate::token::{Gate, Permit};
