@@ -432,7 +432,7 @@ impl Node {
                     && !(mutant!("draining_says_unpaired") && self.role == Role::Draining),
                 switching: self.is_switching(),
                 health: self.health,
-                ready: self.ready && self.role == Role::Standby,
+                ready: self.ready && self.role == Role::Standby && !self.closing,
             },
         }
     }

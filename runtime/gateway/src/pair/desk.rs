@@ -265,29 +265,22 @@ impl PairDesk {
     /// Why the rest would not go on if one of the others was lost now.
     fn lacks(&self, look: &Look) -> Option<&'static str> {
         let witness = look.witness.as_ref().is_some_and(|(_, silent)| *silent < self.patience());
-        // An active speaks all the time, a standby when it has something to say.
-        let peer = match look.state {
-            State::Standby => self.hears_active(look),
-            _ => look.peer.is_some_and(|(_, silent)| silent < self.patience()),
-        };
+        let peer = look.peer.is_some_and(|(_, silent)| silent < self.patience());
         // A peer in maintenance holds everything, and would not take over.
-        let is_ready = look.state != State::Paired || look.peer.is_some_and(|(report, _)| report.node.ready);
-        if self.program(look).is_some() {
-            return Some("the two do not run the same program");
+        let is_ready = look.peer.is_some_and(|(report, _)| report.node.ready);
+        match look.state {
+            _ if self.program(look).is_some() => Some("the two do not run the same program"),
+            State::Maintenance => Some("this node is in maintenance"),
+            State::Draining => Some("a switchover is under way"),
+            _ if !peer => Some("the peer is not heard"),
+            State::Paired if !is_ready => {
+                Some("the peer would not take over: it is in maintenance, or is getting ready")
+            }
+            State::Standby if !self.hears_active(look) => Some("the peer is not active just now"),
+            State::Paired | State::Standby if witness || self.settings.quorum != Quorum::Witnessed => None,
+            State::Paired | State::Standby => Some("the witness is not heard: start it again"),
+            _ => Some("the standby does not hold everything, or nobody is active"),
         }
-        if !peer {
-            return Some("the peer is not heard");
-        }
-        if !matches!(look.state, State::Paired | State::Standby) {
-            return Some("no node is active whose peer holds everything");
-        }
-        if !is_ready {
-            return Some("the peer would not take over: it is in maintenance, or is getting ready");
-        }
-        if !witness && self.settings.quorum == Quorum::Witnessed {
-            return Some("the witness is not heard: start it again");
-        }
-        None
     }
 
     fn hears_active(&self, look: &Look) -> bool {
@@ -295,13 +288,25 @@ impl PairDesk {
         look.peer.is_some_and(|(report, silent)| report.stance == Stance::Active && silent < lease)
     }
 
+    /// The peer is not heard, but the witness is, and has voted for it.
+    fn is_cut_off(&self, look: &Look) -> bool {
+        let of_peer = |report: &Report, silent: u64| {
+            report.promise.holder == Some(self.me.peer()) && silent < report.bound_for.min(self.patience())
+        };
+        !look.role.holds() && look.witness.is_some_and(|(report, silent)| of_peer(&report, silent))
+    }
+
     /// Why it would not take over. That its peer is active, and has its vote, is how it should be.
-    fn does_not_stand(&self, look: &Look) -> Option<Obstacle> {
+    fn does_not_stand(&self, look: &Look) -> Option<String> {
         let active = self.hears_active(look);
-        look.obstacle.filter(|why| match why {
+        let obstacle = look.obstacle.filter(|why| match why {
             Obstacle::Role(_) => false,
             Obstacle::Promised | Obstacle::PeerActive => !active,
             _ => true,
+        });
+        obstacle.map(|why| match why {
+            Obstacle::NoVoter if self.is_cut_off(look) => words::CUT_OFF.into(),
+            why => words::obstacle(why),
         })
     }
 
@@ -345,10 +350,10 @@ impl PairDesk {
             "redundant": figures.is_redundant,
             "not_redundant": self.lacks(look),
             "is_active": look.role.holds(),
-            "an_active": look.role.holds() || self.hears_active(look),
+            "an_active": look.role.holds() || self.hears_active(look) || self.is_cut_off(look),
             "epoch": (look.epoch > 0).then_some(look.epoch),
             "lease_left_ms": look.lease_left.map(ms),
-            "does_not_stand": self.does_not_stand(look).map(words::obstacle),
+            "does_not_stand": self.does_not_stand(look),
             "policy": self.policy,
             "alone": look.alone,
             "switches": look.switches,

@@ -380,7 +380,7 @@ impl<'a> PairNode<'a> {
         let ended = graph.serve(listeners, self.until_over(end, &mut over)).await;
         set_working(&self.working, None);
         match over {
-            End::HandOver => self.hand_over(&hub).await,
+            End::HandOver => self.hand_over(&hub).await?,
             End::Lost if self.shut().await => self.driver.input(Input::Closed),
             End::Lost => bail!("what this node had under way does not end: the process does"),
             End::Stop(_) | End::Won(_) => {}
@@ -469,7 +469,7 @@ impl<'a> PairNode<'a> {
     /// The engine has stopped in order: what its sinks had under way is acknowledged. Once the peer holds all of
     /// it, it may take over; if it does not come to that in time, this node gives the epoch up, as it cannot go on
     /// in it.
-    async fn hand_over(&mut self, hub: &Hub) {
+    async fn hand_over(&mut self, hub: &Hub) -> anyhow::Result<()> {
         let wait = async {
             let mut lost: Option<tokio::time::Instant> = None;
             while !hub.peer_has_all() {
@@ -496,7 +496,11 @@ impl<'a> PairNode<'a> {
                 "the peer does not hold everything in time: the switchover is given up, and the graph starts again"
             );
             self.driver.input(Input::GiveUp);
+            if !is_empty {
+                bail!("what this node had under way does not end: the process does");
+            }
         }
+        Ok(())
     }
 
     /// Whatever the machine says, whether active or not. True: this node cannot take part any more.

@@ -24,6 +24,9 @@ pub fn obstacle(obstacle: Obstacle) -> String {
     }
 }
 
+/// The peer is not heard here, and the witness votes for it.
+pub const CUT_OFF: &str = "the witness votes for the peer, so that is active, and only this node does not hear it: look after the links of the two";
+
 /// When the graph would go back to the preferred node by itself. `is_away`: the other one is active, and says this.
 pub fn failback(view: &FailbackView, is_away: bool) -> String {
     let seconds = |ns: u64| ns.div_ceil(1_000_000_000);
@@ -82,7 +85,10 @@ fn force_obstacle(obstacle: ForceObstacle) -> &'static str {
         }
         ForceObstacle::Configuration => "it cannot run the program: `gwp pair status` says why",
         ForceObstacle::PeerActive => {
-            "its peer is heard, and active: `gwp pair switchover` there moves the graph, or stop it first"
+            "its peer is heard, and active: `gwp pair switchover` there moves the graph, or switch its machine off"
+        }
+        ForceObstacle::PeerVoted => {
+            "the witness is heard, and votes for the peer: that is active, and only this node does not hear it; if it has just been switched off, try again in a moment"
         }
         ForceObstacle::PeerUnknown => {
             "this node has never been one of a pair, and does not know what its peer was: start the peer or the witness once"

@@ -44,6 +44,8 @@ pub enum ForceObstacle {
     Configuration,
     /// The peer says that it is active.
     PeerActive,
+    /// The witness says that its vote is the peer's, for a time that is not over.
+    PeerVoted,
     /// Its superblock is empty, and it has not heard the peer, which could tell which epochs were taken. If that is gone
     /// for good, too, so are both stores, and this is a new pair.
     PeerUnknown,
@@ -184,13 +186,18 @@ impl Node {
     }
 
     fn may_be_forced(&self, now: Mono) -> Result<(), ForceObstacle> {
-        let heard = self.peer.within(now, self.settings.timing.promise);
+        let promise = self.settings.timing.promise;
+        let heard = self.peer.within(now, promise);
+        let voted = self.witness.within(now, promise)
+            && now < self.witness.free_at
+            && self.witness.report.promise.holder == Some(self.peer());
         let obstacles = [
             (self.role.holds(), ForceObstacle::Active),
             (self.disk.failed || matches!(self.role, Role::Booting | Role::Faulted), ForceObstacle::Store),
             (self.closing, ForceObstacle::Closing),
             (self.unfit, ForceObstacle::Configuration),
             (heard && self.is_active(&self.peer.report), ForceObstacle::PeerActive),
+            (voted, ForceObstacle::PeerVoted),
             (self.knows_nothing(), ForceObstacle::PeerUnknown),
         ];
         obstacles.into_iter().find(|(applies, _)| *applies).map_or(Ok(()), |(_, why)| Err(why))
