@@ -143,7 +143,7 @@ fn whoever_dies_in_the_middle_of_a_switchover_the_other_one_goes_on() {
     for pause in [2, 20] {
         active = dies(1 - active, active, pause);
     }
-    plant.finish(active);
+    plant.finish_by(active, faults_of_order);
 }
 
 #[test]

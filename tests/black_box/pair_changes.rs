@@ -1,5 +1,6 @@
 //! The program of a pair changes while it runs: both nodes have the same one, whoever dies when.
 
+use crate::pair_hot::faults_of_order;
 use crate::pair_plant::{BACKUP, PRIMARY, PROGRAM, Plant};
 use crate::{refused, said};
 use gwp_tests::{PATIENCE, until};
@@ -130,7 +131,8 @@ fn who_takes_over_while_a_change_is_made_runs_the_old_program_or_the_new_one() {
     }
     eprintln!("old {old_runs}, new {new_runs}");
     assert_eq!(old_runs + new_runs, kills as usize);
-    plant.finish(active);
+    // What only a killed node had comes back with it, late and flagged.
+    plant.finish_by(active, faults_of_order);
 }
 
 #[test]
@@ -217,7 +219,8 @@ fn what_was_not_confirmed_goes_back_with_a_takeover() {
     assert!(plant.history(1 - active)["unconfirmed_until"].is_null());
     plant.start(active);
     active = plant.wait_until_redundant();
-    plant.finish(active);
+    // What only a killed node had comes back with it, late and flagged.
+    plant.finish_by(active, faults_of_order);
 }
 
 #[test]

@@ -125,7 +125,7 @@ from elsewhere. Exit code 1: there is no such tag, or the value was not written,
         #[command(flatten)]
         gateway: GatewayArgs,
     },
-    /// What a running gateway says of itself; exit code 1 when something is down
+    /// What a running gateway says of itself; exit code 1 when something is down, or in a pair nothing runs
     Status {
         #[command(flatten)]
         gateway: GatewayArgs,
